@@ -1,0 +1,126 @@
+#pragma once
+
+// The operator's settings, typed: one struct per section of the file, each field with its default.
+//
+// schema.def has a row for every field (key, unit, range, sentence). A default is the member's
+// initialiser and stands nowhere else. Plain data: read once at start, never changed afterwards.
+
+#include <sys/types.h>
+#include <unistd.h>
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "apis/base/log.h"
+#include "apis/base/units.h"
+#include "sandbox/limits.h"
+
+namespace cloister {
+
+// [node]
+struct NodeSettings {
+  std::string state_dir = "/var/lib/cloister";
+  std::string base_domain = "localhost";
+  std::uint32_t uid_base = 1900000000;
+  std::uint32_t uid_count = 65536;
+  std::vector<std::string> require;  // of "cgroups", "worker_uids"
+  LogLevel log_level = LogLevel::kInfo;
+  Millis open_timeout{600000};
+  Millis stop_grace{30000};
+};
+
+// [http]
+struct HttpSettings {
+  std::vector<std::string> listen = {"127.0.0.1:8080"};
+  Millis header_timeout{10000};
+  Millis body_timeout{30000};
+  Millis idle_timeout{75000};
+  Millis body_total_timeout{600000};
+  Bytes head_max = KiB(32);
+  std::uint32_t headers_max = 100;
+  Bytes body_max = MiB(32);
+  Bytes body_memory = KiB(64);
+  Bytes body_spool_node_max = GiB(4);
+  Bytes body_spool_app_max = MiB(512);
+  Bytes response_memory = MiB(1);
+  Bytes response_memory_node_max = GiB(1);
+  Bytes response_memory_app_max = MiB(64);
+  Bytes response_spool_max = MiB(64);
+  Bytes min_rate = KiB(1);  // per second
+  std::uint32_t connections_max = 16384;
+  std::uint32_t connections_per_address_max = 1024;
+};
+
+// [admin]
+struct AdminSettings {
+  std::string socket;  // empty: see AdminSocketPath
+  std::string group = "cloister";
+  std::string health_listen;  // empty: none
+};
+
+// [workers]
+struct WorkerSettings {
+  std::uint32_t blanks = 2;
+  Millis boot_timeout{10000};
+  Millis idle_timeout{300000};
+  std::uint32_t zygote_spawns_max = 1000;
+  Millis zygote_age_max{3600000};
+};
+
+// [limits]: the defaults of one app.
+struct LimitSettings {
+  WorkerLimits worker;
+  std::uint32_t workers_max = 8;
+  std::uint32_t queue_max = 256;
+  std::uint32_t draining_max = 8;
+};
+
+// [releases]: what is kept of one app's former ones.
+struct ReleaseSettings {
+  std::uint32_t kept_max = 100;
+  Millis kept_age{0};  // 0: for ever
+};
+
+// [modules]: which modules of the platform apps may import.
+struct ModuleSettings {
+  std::vector<std::string> deny;   // each with its submodules; "*": all
+  std::vector<std::string> allow;  // exceptions: the longest name decides
+};
+
+// [log]: what is kept of one app's events.
+struct LogSettings {
+  Bytes kept_bytes = MiB(64);
+  Millis kept_age{std::chrono::hours(7 * 24)};
+  Bytes rate = KiB(64);  // per second
+  Bytes burst = MiB(1);
+  Bytes event_max = KiB(256);
+};
+
+struct Settings {
+  NodeSettings node;
+  HttpSettings http;
+  AdminSettings admin;
+  WorkerSettings workers;
+  LimitSettings limits;
+  ReleaseSettings releases;
+  ModuleSettings modules;
+  LogSettings log;
+};
+
+// Where root's node on the default state directory has its admin socket, so that `cloister` finds
+// it. Other nodes, of which there may be many, each have one of their own.
+inline constexpr std::string_view kRuntimeDirectory = "/run/cloister";
+inline constexpr std::string_view kDefaultAdminSocket = "/run/cloister/admin.sock";
+
+// Where the admin socket is: the setting, or the default for a node that `uid` starts.
+inline std::string AdminSocketPath(const Settings& settings, uid_t uid = ::geteuid()) {
+  if (!settings.admin.socket.empty())
+    return settings.admin.socket;
+  if (uid == 0 && settings.node.state_dir == NodeSettings().state_dir)
+    return std::string(kDefaultAdminSocket);
+  return settings.node.state_dir + "/admin.sock";
+}
+
+}  // namespace cloister

@@ -1,0 +1,183 @@
+// What the node does right now: status, workers, logs.
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <ctime>
+
+#include <nlohmann/json.hpp>
+
+#include "apis/base/unicode.h"
+#include "daemon/admin/handlers.h"
+#include "daemon/workers/process_memory.h"
+
+namespace cloister {
+namespace {
+
+using Json = nlohmann::json;
+
+constexpr std::uint64_t kAnyNumber = ~std::uint64_t{0} - 1;
+
+std::string Base64(std::string_view bytes) {
+  constexpr std::string_view kDigits =
+      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+  std::string text;
+  text.reserve((bytes.size() + 2) / 3 * 4);
+  for (std::size_t i = 0; i < bytes.size(); i += 3) {
+    const std::size_t count = std::min<std::size_t>(3, bytes.size() - i);
+    std::uint32_t bits = 0;
+    for (std::size_t j = 0; j < 3; ++j)
+      bits = bits << 8 | (j < count ? static_cast<unsigned char>(bytes[i + j]) : 0u);
+    for (std::size_t j = 0; j < 4; ++j)
+      text += j <= count ? kDigits[bits >> (18 - 6 * j) & 63] : '=';
+  }
+  return text;
+}
+
+const char* SourceName(LogSource source) {
+  switch (source) {
+    case LogSource::kStdout:
+      return "stdout";
+    case LogSource::kStderr:
+      return "stderr";
+    case LogSource::kLogging:
+      return "logging";
+    case LogSource::kRuntime:
+      return "runtime";
+  }
+  return "unknown";
+}
+
+// The names of the logging module; other levels are shown as their number.
+Json LevelJson(std::uint8_t level) {
+  constexpr std::array<const char*, 5> kNames = {"debug", "info", "warning", "error", "critical"};
+  if (level == 0)
+    return {};
+  if (level % 10 == 0 && level <= 50)
+    return kNames[level / 10U - 1];
+  return std::to_string(level);
+}
+
+Json EventJson(const LogEvent& event) {
+  Json json = {{"sequence", event.sequence},
+               {"time", TimeText(event.time)},
+               {"release", event.release},
+               {"worker", event.worker.valid() ? Json(event.worker.number) : Json()},
+               {"request_id", event.request_id},
+               {"source", SourceName(event.source)},
+               {"level", LevelJson(event.level)},
+               {"logger", event.logger}};
+  if (IsUtf8(event.bytes))
+    json["text"] = event.bytes;
+  else
+    json["base64"] = Base64(event.bytes);
+  if (event.cut)
+    json["cut"] = true;
+  if (event.lost > 0)
+    json["lost"] = event.lost;
+  return json;
+}
+
+Json WorkerJson(const WorkerInfo& worker) {
+  return {{"id", worker.id.number},       {"app", worker.app.ToString()},
+          {"version", worker.version},    {"pid", worker.pid},
+          {"state", worker.state},        {"requests", worker.requests},
+          {"age_ms", worker.age.count()}, {"memory_bytes", worker.memory_bytes},
+          {"request", worker.request_id}, {"request_age_ms", worker.request_age.count()}};
+}
+
+Outcome<LogQuery> ReadLogQuery(AppId app, const Query& query) {
+  LogQuery wanted;
+  wanted.app = app;
+  const auto after = TRY(query.Number("after", kAnyNumber));
+  wanted.tail = TRY(query.Number("tail", kAnyNumber));
+  if (after && wanted.tail)
+    return Problem{.code = ProblemCode::kQueryInvalid,
+                   .detail = "'after' and 'tail' exclude each other"};
+  wanted.after = after.value_or(0);
+  const auto limit = TRY(query.Number("limit", kAnyNumber));
+  wanted.limit = std::min<std::uint64_t>(limit.value_or(kLogLimitMax), kLogLimitMax);
+  const auto wait = TRY(query.Number("wait_ms", 3600 * 1000));
+  wanted.wait = Millis(wait.value_or(0));
+  return wanted;
+}
+
+}  // namespace
+
+std::string TimeText(WallTime time) {
+  const std::int64_t micros = time.time_since_epoch().count();
+  const std::time_t seconds = static_cast<std::time_t>(micros / 1000000);
+  std::tm parts = {};
+  (void)::gmtime_r(&seconds, &parts);
+  return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:06}Z", parts.tm_year + 1900,
+                     parts.tm_mon + 1, parts.tm_mday, parts.tm_hour, parts.tm_min, parts.tm_sec,
+                     micros % 1000000);
+}
+
+void HandleStatus(AdminContext& context, const AdminRequest& /*request*/, const AdminReply& reply) {
+  const Catalog& catalog = context.parts.releases.catalog();
+  std::size_t live = 0;
+  for (const auto& [name, app] : catalog.apps())
+    live += app.live ? 1U : 0U;
+  const WallTime now = context.parts.clock.Wall();
+  Json status = {
+      {"version", context.options.version},
+      {"ready", catalog.open()},
+      {"started_at", TimeText(context.options.started_at)},
+      {"uptime_s", std::chrono::duration_cast<Seconds>(now - context.options.started_at).count()},
+      {"tenants", catalog.tenants().size()},
+      {"apps", catalog.apps().size()},
+      {"live", live},
+      {"workers", context.parts.workers.List().size()},
+      {"log_events_lost", context.parts.logs.lost_total()},
+  };
+  Json facts = Json::object();
+  if (context.options.facts)
+    for (const auto& [name, value] : context.options.facts())
+      facts[name] = value;
+  status["facts"] = std::move(facts);
+  reply.Send(200, status);
+}
+
+void HandlePs(AdminContext& context, const AdminRequest& request, const AdminReply& reply) {
+  const std::optional<std::string> wanted = request.query.Text("app");
+  if (wanted) {
+    const Result<AppName> name = AppName::Parse(*wanted);
+    if (!name.ok() || context.parts.releases.catalog().FindApp(name.value()) == nullptr)
+      return reply.Fail(ProblemCode::kAppNotFound,
+                        "there is no app '" + wanted->substr(0, 80) + "'");
+  }
+  std::vector<WorkerInfo> listed = context.parts.workers.List();
+  if (wanted)
+    std::erase_if(listed,
+                  [&](const WorkerInfo& worker) { return worker.app.ToString() != *wanted; });
+  MeasureMemory(listed);
+  Json workers = Json::array();
+  for (const WorkerInfo& worker : listed)
+    workers.push_back(WorkerJson(worker));
+  reply.Send(200, {{"workers", std::move(workers)}});
+}
+
+void HandleLogs(AdminContext& context, const AdminRequest& request, const AdminReply& reply) {
+  const AppEntry* app = FindAppOrFail(context, request, reply);
+  if (app == nullptr)
+    return;
+  const Outcome<LogQuery> query = ReadLogQuery(app->row.id, request.query);
+  if (!query.ok())
+    return reply.Fail(query.error());
+  LogStore& logs = context.parts.logs;
+  const LogReadId reading = logs.Read(query.value(), [reply](const Result<LogPage>& page) {
+    if (!page.ok())
+      return reply.Fail(ProblemOf(Error(page.error())));
+    Json events = Json::array();
+    for (const LogEvent& event : page.value().events)
+      events.push_back(EventJson(event));
+    reply.Send(
+        200,
+        {{"events", std::move(events)}, {"next", page.value().next}, {"lost", page.value().lost}});
+  });
+  reply.OnGone([&logs, reading] { logs.Cancel(reading); });
+}
+
+}  // namespace cloister

@@ -1,0 +1,566 @@
+// cloister: the command line of a node. Arguments here; what the verbs do in the files beside.
+
+#include <charconv>
+#include <cstdio>
+#include <cstdlib>
+#include <exception>
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <CLI/CLI.hpp>
+
+#include "config/settings.h"
+#include "config/values.h"
+#include "daemon/cli/commands.h"
+#include "daemon/cli/deploy.h"
+#include "daemon/cli/logs.h"
+#include "daemon/cli/modules.h"
+#include "daemon/cli/release_commands.h"
+#include "daemon/cli/turn.h"
+
+namespace cloister {
+namespace {
+
+constexpr const char* kExitCodes =
+    "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 refused (a check, a quota, a permission).\n"
+    "For all verbs: --json, --socket PATH.\n";
+
+// What the command line says; the verb is a call that is made once all is parsed.
+struct Arguments {
+  std::string socket;
+  bool json = false;
+  std::string name;
+  std::string version;
+  std::string canary;
+  bool dry_run = false;
+  bool force = false;
+  bool allow_downgrade = false;
+  bool follow = false;
+  DeployOptions deploy;
+  LogOptions logs;
+  VersionPair versions;
+  PinWish pin;
+  bool all = false;
+  std::function<Attempt<void>(AdminApi&, Console&)> verb;
+};
+
+std::string SocketPath(const Arguments& arguments) {
+  if (!arguments.socket.empty())
+    return arguments.socket;
+  const char* from_environment = std::getenv("CLOISTER_SOCKET");
+  if (from_environment != nullptr && *from_environment != '\0')
+    return from_environment;
+  return std::string(kDefaultAdminSocket);
+}
+
+void AddTenants(CLI::App& root, Arguments& arguments) {
+  CLI::App* tenants = root.add_subcommand("tenants", "Make, list and delete tenants.");
+  tenants->require_subcommand(1);
+  tenants->footer(
+      "A tenant is an account that owns apps. Its name is part of their addresses:\n"
+      "APP.TENANT.BASE. Names: a-z first, then a-z, 0-9 and '-', at most 30 characters.\n\n"
+      "Examples:\n"
+      "  cloister tenants create demo\n"
+      "  cloister tenants list --json\n"
+      "  cloister tenants delete demo --force\n\n" +
+      std::string(kExitCodes));
+  CLI::App* create = tenants->add_subcommand("create", "Make a tenant.");
+  create->add_option("NAME", arguments.name, "Its name")->required();
+  create->callback([&arguments] {
+    arguments.verb = [&arguments](AdminApi& api, Console& console) {
+      return CreateTenant(api, console, arguments.name);
+    };
+  });
+  tenants->add_subcommand("list", "List all tenants.")->callback([&arguments] {
+    arguments.verb = ListTenants;
+  });
+  CLI::App* remove = tenants->add_subcommand("delete", "Delete a tenant without apps.");
+  remove->add_option("NAME", arguments.name, "Its name")->required();
+  remove->add_flag("--force", arguments.force, "Delete its apps, their releases and logs as well");
+  remove->callback([&arguments] {
+    arguments.verb = [&arguments](AdminApi& api, Console& console) {
+      return DeleteTenant(api, console, arguments.name,
+                          arguments.force ? TenantDelete::kWithContents : TenantDelete::kOnlyEmpty);
+    };
+  });
+}
+
+using AppVerb = Attempt<void> (*)(AdminApi&, Console&, const std::string&);
+
+// A verb with one argument, `title`.
+CLI::App* AddNamed(CLI::App& parent, Arguments& arguments, const std::string& name,
+                   const std::string& what, AppVerb verb) {
+  CLI::App* command = parent.add_subcommand(name, what);
+  command->callback([&arguments, verb] {
+    arguments.verb = [&arguments, verb](AdminApi& api, Console& console) {
+      return verb(api, console, arguments.name);
+    };
+  });
+  return command;
+}
+
+constexpr const char* kAppHelp = "TENANT/NAME, or NAME where the node has one tenant";
+
+void AddApps(CLI::App& root, Arguments& arguments) {
+  CLI::App* apps = root.add_subcommand("apps", "Make, list, show and delete apps.");
+  apps->require_subcommand(1);
+  apps->footer(
+      "An app is an address and the releases behind it, of which one is live. `cloister deploy`\n"
+      "makes the app when it is not there yet. Deleting one ends its workers and removes its\n"
+      "releases and its log for good; its name can be used again, by an app that knows nothing\n"
+      "of the old one.\n\n"
+      "Examples:\n"
+      "  cloister apps list\n"
+      "  cloister apps info demo/hello\n"
+      "  cloister apps delete demo/hello\n\n" +
+      std::string(kExitCodes));
+  AddNamed(*apps, arguments, "create", "Make an app.", CreateApp)
+      ->add_option("APP", arguments.name, kAppHelp)
+      ->required();
+  AddNamed(*apps, arguments, "list", "List apps, of all tenants or of one.", ListApps)
+      ->add_option("TENANT", arguments.name, "Only this tenant's");
+  AddNamed(*apps, arguments, "info", "Show what there is to know of an app.", ShowApp)
+      ->add_option("APP", arguments.name, kAppHelp)
+      ->required();
+  AddNamed(*apps, arguments, "delete", "Delete an app with its releases and log.", DeleteApp)
+      ->add_option("APP", arguments.name, kAppHelp)
+      ->required();
+}
+
+// "10" or "10%".
+std::string ReadPercent(const std::string& text, std::uint32_t& percent) {
+  const std::string_view digits =
+      std::string_view(text).substr(0, text.size() - (text.ends_with('%') ? 1 : 0));
+  const auto [end, bad] = std::from_chars(digits.data(), digits.data() + digits.size(), percent);
+  const bool fits =
+      bad == std::errc() && end == digits.data() + digits.size() && percent >= 1 && percent <= 99;
+  return fits ? "" : "a share is 1% to 99%, not '" + text + "'";
+}
+
+// What `deploy` and `check` have in common.
+void AddBundleOptions(CLI::App* deploy, Arguments& arguments) {
+  deploy->add_option("DIR", arguments.deploy.folder, "The directory with cloister.toml")
+      ->option_text("(.)");
+  deploy
+      ->add_option("--app", arguments.deploy.app,
+                   "Deploy to this APP instead of the one that the manifest names")
+      ->option_text("APP");
+  deploy->add_flag("--allow-downgrade", arguments.allow_downgrade,
+                   "Accept a version that is lower than the live one");
+  deploy
+      ->add_option("--python", arguments.deploy.python,
+                   "The Python 3.11 that [bundle] packages are taken from")
+      ->option_text("PYTHON (" + arguments.deploy.python + ")");
+}
+
+void SetDeployVerb(CLI::App* deploy, Arguments& arguments) {
+  deploy->callback([&arguments] {
+    arguments.verb = [&arguments](AdminApi& api, Console& console) {
+      if (arguments.allow_downgrade)
+        arguments.deploy.downgrade = DeployOptions::Downgrade::kAllow;
+      if (arguments.dry_run)
+        arguments.deploy.goal = DeployOptions::Goal::kCheck;
+      else if (!arguments.canary.empty())
+        arguments.deploy.goal = DeployOptions::Goal::kCanary;
+      return Deploy(api, console, arguments.deploy);
+    };
+  });
+}
+
+void AddCheck(CLI::App& root, Arguments& arguments) {
+  CLI::App* check =
+      root.add_subcommand("check", "Try a directory as a release without putting it live.");
+  AddBundleOptions(check, arguments);
+  check->footer(
+      "The same steps as `cloister deploy` up to its checks, on the node and in confined workers;\n"
+      "requests go on to the release that is live. What was checked can be put live with\n"
+      "`cloister promote`. An app that is not there yet is created.\n\n"
+      "Examples:\n"
+      "  cloister check\n"
+      "  cloister check docs/examples/hello --app demo/hello --json\n\n" +
+      std::string(kExitCodes));
+  check->preparse_callback([&arguments](std::size_t) { arguments.dry_run = true; });
+  SetDeployVerb(check, arguments);
+}
+
+void AddDeploy(CLI::App& root, Arguments& arguments) {
+  CLI::App* deploy =
+      root.add_subcommand("deploy", "Make a release of a directory and put it live.");
+  AddBundleOptions(deploy, arguments);
+  CLI::Option* dry_run =
+      deploy->add_flag("--dry-run", arguments.dry_run, "Stop when it is checked: as `check`");
+  deploy
+      ->add_option("--canary", arguments.canary,
+                   "Give it this share of the requests, beside the live release")
+      ->option_text("PERCENT")
+      ->check([&arguments](const std::string& text) {
+        return ReadPercent(text, arguments.deploy.canary_percent);
+      })
+      ->excludes(dry_run);
+  deploy->footer(
+      "Reads cloister.toml, takes the files of DIR but for those that .cloisterignore names (and\n"
+      ".git, .venv, __pycache__, *.pyc), adds the packages that the manifest asks for, and sends\n"
+      "what the node has not got. An upload that broke off goes on where it stopped. Then the\n"
+      "release is verified, compiled, booted in a confined worker and checked with the requests "
+      "of\n"
+      "[[check]]; each step is shown as it ends. Only when all went well do requests go to it, "
+      "and\n"
+      "what the former release had begun it finishes: until then, and after a failure, the "
+      "release\n"
+      "that was live serves on. Back again: `cloister rollback`.\n\n"
+      "With --json, one object at the end: app, url, elapsed_ms, release (with its steps), or\n"
+      "error.\n\n"
+      "Examples:\n"
+      "  cloister deploy\n"
+      "  cloister deploy docs/examples/hello --app demo/hello\n"
+      "  cloister deploy --python .venv/bin/python\n"
+      "  cloister deploy --canary 10%\n"
+      "  cloister deploy --json | jq -r .url\n\n" +
+      std::string(kExitCodes));
+  SetDeployVerb(deploy, arguments);
+}
+
+using ReleaseVerb = Attempt<void> (*)(AdminApi&, Console&, const std::string&, const std::string&);
+
+CLI::App* AddOfRelease(CLI::App& root, Arguments& arguments, const std::string& name,
+                       const std::string& what, ReleaseVerb verb) {
+  CLI::App* command = root.add_subcommand(name, what);
+  command->add_option("APP", arguments.name, kAppHelp)->required();
+  command->callback([&arguments, verb] {
+    arguments.verb = [&arguments, verb](AdminApi& api, Console& console) {
+      return verb(api, console, arguments.name, arguments.version);
+    };
+  });
+  return command;
+}
+
+void AddTurns(CLI::App& root, Arguments& arguments) {
+  CLI::App* rollback =
+      AddOfRelease(root, arguments, "rollback", "Go back to a release that was live.", Rollback);
+  rollback->add_option("VERSION", arguments.version, "Which one")
+      ->option_text("(the one that was live before)");
+  rollback->footer(
+      "The release is booted from the store and takes the requests; its code, its manifest and "
+      "the\n"
+      "limits in it come back, cut to today's quotas. What runs on the present release finishes\n"
+      "there. While there is a canary, a rollback without VERSION ends that instead. A second\n"
+      "rollback returns to where the first one came from: name the VERSION to go further back.\n\n"
+      "Examples:\n"
+      "  cloister rollback demo/hello\n"
+      "  cloister rollback demo/hello 1.4.2\n\n" +
+      std::string(kExitCodes));
+  CLI::App* promote =
+      AddOfRelease(root, arguments, "promote", "Put a release live that is there.", Promote);
+  promote->add_option("VERSION", arguments.version, "Which one")->required();
+  promote->footer(
+      "A canary, a release that was only checked, or one that was live at some time.\n\n"
+      "Examples:\n"
+      "  cloister deploy --canary 10% && cloister promote demo/hello 1.5.0\n"
+      "  cloister check && cloister promote demo/hello 1.5.0\n\n" +
+      std::string(kExitCodes));
+}
+
+void AddLogs(CLI::App& root, Arguments& arguments) {
+  CLI::App* logs = root.add_subcommand("logs", "Show an app's log.");
+  logs->add_option("APP", arguments.logs.app, kAppHelp)->required();
+  logs->add_flag("-f,--follow", arguments.follow, "Go on with events as they come, until Ctrl-C");
+  logs->add_option("-n,--tail", arguments.logs.tail,
+                   "Only the last N of the events that are there already")
+      ->option_text("N (all)")
+      ->check(CLI::Range(0, 100000));
+  logs->add_option("--release", arguments.logs.release, "Only events of this version")
+      ->option_text("V");
+  logs->add_option("--request", arguments.logs.request_id,
+                   "Only events of the request with this X-Request-Id")
+      ->option_text("ID");
+  logs->footer(
+      "What the app printed, logged with `logging` or wrote to wsgi.errors, and what the node "
+      "says\n"
+      "of it. Each event: time, version, source, request id, text; what is no text is shown as\n"
+      "\\xNN. With --json the exact events, as one object (events, next, lost), with -f one a "
+      "line;\n"
+      "bytes that are not UTF-8 are in `base64` instead of `text`.\n\n"
+      "Examples:\n"
+      "  cloister logs demo/hello\n"
+      "  cloister logs demo/hello -f -n 0\n"
+      "  cloister logs demo/hello --request 01JD3Q8ZC0V8J9T0F5K2W7X4YB\n"
+      "  cloister logs demo/hello -f --json | jq -r .text\n\n" +
+      std::string(kExitCodes));
+  logs->callback([&arguments] {
+    arguments.verb = [&arguments](AdminApi& api, Console& console) {
+      arguments.logs.follow = arguments.follow ? LogOptions::Follow::kYes : LogOptions::Follow::kNo;
+      return ShowLogs(api, console, arguments.logs);
+    };
+  });
+}
+
+void AddCompare(CLI::App& releases, Arguments& arguments) {
+  CLI::App* compare = releases.add_subcommand(
+      "compare", "Say which of two versions is the higher, by the rules of the node.");
+  compare->add_option("A", arguments.versions.a, "A version")->required();
+  compare->add_option("B", arguments.versions.b, "Another")->required();
+  compare->footer(
+      "Prints `A < B`, `A = B` or `A > B`; with --json an object with order -1, 0 or 1. No node "
+      "is\n"
+      "asked. Versions are SemVer 2.0.0 without build metadata, or a bare number N, which orders\n"
+      "as N.0.0. Numbers have no limit but the 64 characters of a version.\n\n"
+      "Examples:\n"
+      "  cloister releases compare 1.0.0-rc.1 1.0.0\n"
+      "  cloister releases compare 201105261324 201105261325 --json | jq .order\n\n" +
+      std::string(kExitCodes));
+  compare->callback([&arguments] {
+    arguments.verb = [&arguments](AdminApi& /*api*/, Console& console) {
+      return CompareVersions(console, arguments.versions);
+    };
+  });
+}
+
+void AddPin(CLI::App& releases, Arguments& arguments, const char* name, const char* what,
+            PinMode mode) {
+  CLI::App* command = releases.add_subcommand(name, what);
+  command->add_option("APP", arguments.pin.app, kAppHelp)->required();
+  command->add_option("VERSION", arguments.pin.version, "The version of the release")->required();
+  command->footer(
+      "A node keeps a number of an app's former releases, or keeps them for some time (its\n"
+      "settings: [releases] kept_max, kept_age); the oldest go. A pinned one stays, and can be\n"
+      "gone back to, until it is unpinned.\n\n"
+      "Examples:\n"
+      "  cloister releases pin demo/hello 1.4.0\n"
+      "  cloister releases unpin demo/hello 1.4.0\n\n" +
+      std::string(kExitCodes));
+  command->callback([&arguments, mode] {
+    arguments.pin.mode = mode;
+    arguments.verb = [&arguments](AdminApi& api, Console& console) {
+      return PinRelease(api, console, arguments.pin);
+    };
+  });
+}
+
+void AddPins(CLI::App& releases, Arguments& arguments) {
+  AddPin(releases, arguments, "pin", "Keep a release for as long as it is pinned.", PinMode::kPin);
+  AddPin(releases, arguments, "unpin", "Leave a release to the node's policy again.",
+         PinMode::kUnpin);
+}
+
+void AddReleases(CLI::App& root, Arguments& arguments) {
+  CLI::App* releases = root.add_subcommand(
+      "releases", "List the releases of an app, and what else there is to do with them.");
+  releases->add_option("APP", arguments.name, kAppHelp);
+  releases->add_flag("--all", arguments.all,
+                     "Also those that are gone, of which version and digest are remembered");
+  releases->footer(
+      "Each deploy makes a release. One is live; the ones before it are draining (finishing what\n"
+      "they began) or kept; what did not come through the checks is rejected, with its report:\n"
+      "see it with --json. The oldest kept and rejected ones go by the node's policy; what was "
+      "live\n"
+      "is remembered, for its version is never taken twice.\n\n"
+      "Examples:\n"
+      "  cloister releases demo/hello\n"
+      "  cloister releases demo/hello --all\n"
+      "  cloister releases demo/hello --json | jq '.releases[0]'\n\n" +
+      std::string(kExitCodes));
+  AddCompare(*releases, arguments);
+  AddPins(*releases, arguments);
+  // Called for the verbs below as well, after theirs. They leave no word for APP.
+  releases->callback([&arguments, releases] {
+    const bool has_verb = !releases->get_subcommands().empty();
+    if (has_verb && !arguments.name.empty())
+      throw CLI::ExtrasError("releases", {arguments.name});
+    if (has_verb)
+      return;
+    if (arguments.name.empty())
+      throw CLI::RequiredError("APP");
+    arguments.verb = [&arguments](AdminApi& api, Console& console) {
+      return ListReleases(api, console, arguments.name,
+                          arguments.all ? ReleaseList::kAll : ReleaseList::kThere);
+    };
+  });
+}
+
+void AddVerify(CLI::App& root, Arguments& arguments) {
+  CLI::App* verify =
+      AddNamed(root, arguments, "verify", "Check what the node stores of apps.", VerifyStore);
+  verify->add_option("APP", arguments.name, "Only this app's: " + std::string(kAppHelp));
+  verify->footer(
+      "Reads every release with its files and bytecode and compares it with its hashes: what the\n"
+      "node does anyway before a release runs, here for all of them, kept ones too. Apps go on\n"
+      "serving, and deploys go on. Lists what is damaged (app, version, file, what) and then "
+      "exits\n"
+      "with 1.\n\n"
+      "Examples:\n"
+      "  cloister verify\n"
+      "  cloister verify demo/hello --json | jq '.found[]'\n\n" +
+      std::string(kExitCodes));
+}
+
+void AddModules(CLI::App& root, Arguments& arguments) {
+  CLI::App* modules = AddOfRelease(root, arguments, "modules",
+                                   "List the modules that a release has loaded.", ListModules);
+  modules->get_option("APP")->required(false);
+  modules->add_option("VERSION", arguments.version, "Of which release")
+      ->option_text("(the live one)");
+  modules->footer(
+      "What is loaded once the entry point is imported: names, where each is from, and the\n"
+      "SHA-256 of its file ('-': it is built in, compiled, or made by a program). Modules of the\n"
+      "app belong to its release; those of the platform are Python's own, and change when\n"
+      "cloisterd is restarted after an upgrade. All apps share those that every worker begins\n"
+      "with, so they are listed whether the app imports them or not.\n"
+      "What the app imports later, inside a function, is not listed.\n\n"
+      "Without APP: the modules that this node's operator denies to apps ([modules] in its\n"
+      "settings), and what changing them needs.\n\n"
+      "Examples:\n"
+      "  cloister modules demo/hello\n"
+      "  cloister modules demo/hello 1.4.0 --json | jq '.modules[] | select(.origin == \"app\")'\n"
+      "  cloister modules\n\n" +
+      std::string(kExitCodes));
+}
+
+void AddLists(CLI::App& root, Arguments& arguments) {
+  CLI::App* ps = AddNamed(root, arguments, "ps", "List the workers that run.", ListWorkers);
+  ps->add_option("APP", arguments.name, "Only this app's: " + std::string(kAppHelp));
+  ps->footer(
+      "A worker is a confined process of one release. An app that nobody asks has none; the\n"
+      "next request starts one.\n\n"
+      "MEMORY is all that a worker has in memory beside files. It is born with about 20 MB that\n"
+      "all workers share until they write to it, so together they use less than the sum.\n\n"
+      "Examples:\n"
+      "  cloister ps\n"
+      "  cloister ps demo/hello --json\n\n" +
+      std::string(kExitCodes));
+  CLI::App* status = root.add_subcommand("status", "Show the state of the node.");
+  status->footer(
+      "Version, since when it runs, which walls and quotas this machine has, and how much there\n"
+      "is of what.\n\n"
+      "Examples:\n"
+      "  cloister status\n"
+      "  cloister status --json\n\n" +
+      std::string(kExitCodes));
+  status->callback([&arguments] { arguments.verb = ShowStatus; });
+}
+
+void AddGlobals(CLI::App& root, Arguments& arguments) {
+  root.require_subcommand(1);
+  root.get_formatter()->label("SUBCOMMAND", "VERB");
+  root.get_formatter()->label("REQUIRED", "");
+  root.get_formatter()->label("TEXT", "");
+  root.get_formatter()->label("UINT", "");
+  // Options for all verbs may stand behind the verb.
+  root.fallthrough();
+  root.set_version_flag("--version", "cloister " CLOISTER_VERSION);
+  root.add_option("--socket", arguments.socket,
+                  "The node's admin socket (else $CLOISTER_SOCKET, else " +
+                      std::string(kDefaultAdminSocket) + ")")
+      ->option_text("PATH");
+  root.add_flag("--json", arguments.json, "Print the answer as JSON, errors too");
+  root.footer(
+      "Start here:\n"
+      "  cloister tenants create demo\n"
+      "  cloister deploy docs/examples/hello --app demo/hello\n"
+      "  cloister logs demo/hello -f\n\n"
+      "`cloister VERB --help` says more, with examples. An error has a stable code;\n"
+      "docs/errors.md explains each.\n\n" +
+      std::string(kExitCodes));
+}
+
+// "deploy", "tenants create": as far as the verbs were understood.
+const CLI::App* LastVerb(const CLI::App& root, std::string& words) {
+  const CLI::App* last = &root;
+  while (!last->get_subcommands().empty()) {
+    last = last->get_subcommands().front();
+    words += " " + last->get_name();
+  }
+  return last;
+}
+
+int ShowUsageError(const CLI::App& root, const CLI::ParseError& error, Console& console) {
+  Failure failure{ExitCode::kUsage, "usage", error.what(), "", ""};
+  std::string words = "cloister";
+  const CLI::App* last = LastVerb(root, words);
+  std::vector<std::string> names;
+  for (const CLI::App* verb : last->get_subcommands(nullptr))
+    names.push_back(verb->get_name());
+  // Where a verb must come, that is what is wrong.
+  if (last->get_require_subcommand_min() > 0) {
+    const std::vector<std::string> rest = root.remaining(true);
+    const std::string word = rest.empty() ? "" : rest.front();
+    const std::vector<std::string_view> known(names.begin(), names.end());
+    failure.what = word.empty()            ? "a verb is missing after '" + words + "'"
+                   : word.starts_with('-') ? "unknown option '" + word + "'"
+                                           : "unknown verb '" + word + "'" + NameHint(word, known);
+  }
+  failure.advice = "see `" + words + " --help`";
+  console.Show(failure);
+  return static_cast<int>(ExitCode::kUsage);
+}
+
+// Whether errors are to be JSON, when the arguments could not be parsed.
+bool WantsJson(int argc, char** argv) {
+  return std::any_of(argv, argv + argc,
+                     [](const char* word) { return std::string_view(word) == "--json"; });
+}
+
+// Verbs are listed as such, at every level.
+void NameGroups(CLI::App& app) {
+  for (CLI::App* verb : app.get_subcommands(nullptr)) {
+    verb->group("Verbs");
+    NameGroups(*verb);
+  }
+}
+
+int Main(int argc, char** argv) {
+  CLI::App root("cloister: deploy apps to a Cloister node, and see how they are.", "cloister");
+  Arguments arguments;
+  AddGlobals(root, arguments);
+  AddDeploy(root, arguments);
+  AddCheck(root, arguments);
+  AddTurns(root, arguments);
+  AddApps(root, arguments);
+  AddTenants(root, arguments);
+  AddReleases(root, arguments);
+  AddVerify(root, arguments);
+  AddModules(root, arguments);
+  AddLists(root, arguments);
+  AddLogs(root, arguments);
+  NameGroups(root);
+  Console console(
+      Console::Detect(WantsJson(argc, argv) ? Console::Format::kJson : Console::Format::kText));
+  if (argc == 1) {
+    console.Note(root.help());
+    return static_cast<int>(ExitCode::kUsage);
+  }
+  try {
+    root.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    // --help and --version come this way too.
+    if (error.get_exit_code() == 0)
+      return root.exit(error);
+    return ShowUsageError(root, error, console);
+  }
+  AdminApi api(SocketPath(arguments));
+  const Attempt<void> done = arguments.verb(api, console);
+  if (!done.ok()) {
+    console.Show(done.error());
+    return static_cast<int>(done.error().exit);
+  }
+  if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0) {
+    console.Show({ExitCode::kFailed, "output_failed", "cannot write the output", "", ""});
+    return static_cast<int>(ExitCode::kFailed);
+  }
+  return static_cast<int>(ExitCode::kDone);
+}
+
+}  // namespace
+}  // namespace cloister
+
+int main(int argc, char** argv) {
+  try {
+    return cloister::Main(argc, argv);
+  } catch (const std::exception& error) {
+    // The library for arguments throws where this file misuses it; the JSON library never does.
+    (void)std::fputs("cloister: ", stderr);
+    (void)std::fputs(error.what(), stderr);
+    return static_cast<int>(cloister::ExitCode::kFailed);
+  }
+}

@@ -1,0 +1,42 @@
+#pragma once
+
+// One event of an app's log, and where the parts that produce events send them.
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+
+#include "apis/base/clock.h"
+#include "apis/base/names.h"
+#include "apis/wire/channel.h"
+
+namespace cloister {
+
+// The most bytes of an event; what is beyond is cut off, and the event says so.
+inline constexpr std::size_t kLogEventMax = std::size_t{256} * 1024;
+
+// The most bytes that are kept of each of an event's names.
+inline constexpr std::size_t kLogNameMax = 1024;
+
+struct LogEvent {
+  std::uint64_t sequence = 0;  // per app, from 1 without gaps; given by the LogStore
+  WallTime time;
+  AppId app;
+  std::string release;     // version
+  WorkerId worker;         // none: the node itself speaks (source kRuntime)
+  std::string request_id;  // empty outside of a request
+  LogSource source = LogSource::kStdout;
+  std::uint8_t level = 0;  // of stdlib logging; 0: none
+  bool cut = false;        // the event was longer than kLogEventMax
+  std::uint64_t lost = 0;  // events that were lost right before this one; given by the LogStore
+  std::string logger;
+  std::string bytes;  // any bytes, not necessarily a line, not necessarily UTF-8
+};
+
+class LogSink {
+ public:
+  virtual ~LogSink() = default;
+  virtual void Append(LogEvent event) = 0;
+};
+
+}  // namespace cloister

@@ -1,0 +1,387 @@
+#include "daemon/logs/log_store.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "apis/base/log.h"
+
+namespace cloister {
+namespace {
+
+// Of one event, beyond its bytes: its names and its record.
+constexpr std::size_t kEventOverhead = 64;
+constexpr Bytes kRuntimeRate = KiB(8);
+constexpr Bytes kRuntimeBurst = KiB(256);
+// A loss that no later event tells of is told after this long.
+constexpr Millis kLossDelay{1000};
+// How often a waiting reader looks for what another process wrote.
+constexpr Millis kWaitStep{250};
+constexpr Millis kExpirePeriod{6 * 3600 * 1000};
+constexpr std::uint8_t kWarningLevel = 30;
+constexpr std::size_t kIdleSourcesMax = 1024;
+// An app that loses events again and again is told of in the node's own log this often.
+constexpr Millis kLossReportPeriod{60000};
+// The pool's key of what is done for no app in particular.
+constexpr std::uint64_t kNoApp = 0;
+
+bool IsLossMark(const LogEvent& event) {
+  return event.source == LogSource::kRuntime && event.lost > 0;
+}
+
+std::size_t SizeOf(const LogEvent& event) {
+  return event.bytes.size() + event.logger.size() + kEventOverhead;
+}
+
+// On the store's thread. Gives back the events that could not be written.
+std::vector<LogEvent> WriteEvents(LogFiles& files, AppId app, std::vector<LogEvent> events,
+                                  WallTime now) {
+  std::size_t written = 0;
+  Result<AppLog*> log = files.Open(app);
+  Result<void> appended =
+      log.ok() ? log.value()->Append(events, now, written) : Result<void>(Error(log.error()));
+  if (!appended.ok())
+    Log(LogLevel::kError, "log_write_failed",
+        {{"app", app.number},
+         {"events", events.size() - written},
+         {"why", appended.error().message}});
+  events.erase(events.begin(), events.begin() + static_cast<std::ptrdiff_t>(written));
+  return events;
+}
+
+Result<LogPage> ReadEvents(LogFiles& files, const LogQuery& query) {
+  AppLog* log = TRY(files.Find(query.app));
+  if (log == nullptr)
+    return LogPage{.events = {}, .next = query.tail ? 0 : query.after, .lost = 0};
+  std::uint64_t after = query.after;
+  if (query.tail) {
+    const std::uint64_t last = TRY(log->Last());
+    after = last - std::min(last, *query.tail);
+  }
+  return log->Read(after, query.limit, kLogPageBytes);
+}
+
+}  // namespace
+
+LogStore::LogStore(Loop& loop, const Clock& clock, std::string state_directory, LogLimits limits)
+    : loop_(loop),
+      clock_(clock),
+      limits_(limits),
+      sources_max_(kIdleSourcesMax),
+      loss_timer_(loop),
+      wait_timer_(loop),
+      expire_timer_(loop),
+      self_(std::make_shared<LogStore*>(this)),
+      files_(std::make_unique<LogFiles>(std::move(state_directory), limits.retention,
+                                        limits.open_max)),
+      pool_(loop, 1) {
+  expire_timer_.Repeat(kExpirePeriod, [this] { ExpireAll(); });
+}
+
+LogStore::~LogStore() {
+  *self_ = nullptr;
+  MarkLosses();
+  // What was appended and not yet given to the thread; the pool runs its jobs before it ends.
+  for (auto& [app, source] : sources_)
+    if (!source.pending.empty())
+      Write(app, source);
+}
+
+bool LogStore::Take(Bucket& bucket, std::size_t cost, Bytes rate, Bytes burst) const {
+  const MonotonicTime now = clock_.Now();
+  const auto most = static_cast<double>(burst.count);
+  const auto passed = std::chrono::duration<double>(now - bucket.filled).count();
+  bucket.bytes = std::min(most, bucket.bytes + passed * static_cast<double>(rate.count));
+  bucket.filled = now;
+  const auto wanted = static_cast<double>(cost);
+  if (bucket.bytes < wanted)
+    return false;
+  bucket.bytes -= wanted;
+  return true;
+}
+
+LogStore::Source& LogStore::SourceOf(AppId app) {
+  const auto [found, added] = sources_.try_emplace(app);
+  Source& source = found->second;
+  if (added) {
+    source.own = {.bytes = static_cast<double>(limits_.burst.count), .filled = clock_.Now()};
+    source.runtime = {.bytes = static_cast<double>(kRuntimeBurst.count), .filled = clock_.Now()};
+  }
+  return source;
+}
+
+void LogStore::Append(LogEvent event) {
+  loop_.CheckThread();
+  if (event.bytes.size() > limits_.event_max.count) {
+    event.bytes.resize(limits_.event_max.count);
+    event.cut = true;
+  }
+  const AppId app = event.app;
+  if (removed_.contains(app))
+    return;
+  Source& source = SourceOf(app);
+  const std::size_t size = SizeOf(event);
+  const bool runtime = event.source == LogSource::kRuntime;
+  const bool taken = runtime ? Take(source.runtime, size, kRuntimeRate, kRuntimeBurst)
+                             : Take(source.own, size, limits_.rate, limits_.burst);
+  if (!taken || unwritten_ + size > limits_.unwritten_max.count)
+    return Lose(app, source, 1);
+  if (source.lost > 0)
+    AddLossMark(app, source);
+  Queue(app, source, std::move(event));
+}
+
+void LogStore::Lose(AppId app, Source& source, std::uint64_t count) {
+  if (source.lost == 0)
+    lossy_.push_back(app);
+  const MonotonicTime now = clock_.Now();
+  if (source.loss_reported == MonotonicTime() || now - source.loss_reported > kLossReportPeriod) {
+    source.loss_reported = now;
+    Log(LogLevel::kWarning, "log_events_lost", {{"app", app.number}});
+  }
+  source.lost += count;
+  lost_total_ += count;
+  if (!loss_timer_.active())
+    loss_timer_.Start(kLossDelay, [this] { MarkLosses(); });
+}
+
+void LogStore::AddLossMark(AppId app, Source& source) {
+  const std::uint64_t lost = std::exchange(source.lost, 0);
+  LogEvent mark;
+  mark.time = clock_.Wall();
+  mark.app = app;
+  mark.source = LogSource::kRuntime;
+  mark.level = kWarningLevel;
+  mark.lost = lost;
+  mark.bytes = std::to_string(lost) + (lost == 1 ? " event was" : " events were") +
+               " lost here: more came than the log takes";
+  Queue(app, source, std::move(mark));
+}
+
+void LogStore::MarkLosses() {
+  for (const AppId app : std::exchange(lossy_, {}))
+    if (Source& source = SourceOf(app); source.lost > 0)
+      AddLossMark(app, source);
+}
+
+void LogStore::Queue(AppId app, Source& source, LogEvent event) {
+  event.app = app;
+  unwritten_ += SizeOf(event);
+  if (source.pending.empty()) {
+    source.batch = ++last_batch_;
+    batches_.insert(source.batch);
+    // Else the end of the write under way begins the next one.
+    if (!source.writing)
+      MakeDue(app);
+  }
+  source.pending.push_back(std::move(event));
+}
+
+void LogStore::MakeDue(AppId app) {
+  if (due_.empty())
+    loop_.AtTurnEnd([self = self_] {
+      if (*self != nullptr)
+        (*self)->WriteDue();
+    });
+  due_.push_back(app);
+}
+
+void LogStore::WriteDue() {
+  for (const AppId app : std::exchange(due_, {}))
+    if (Source& source = SourceOf(app); !source.pending.empty())
+      Write(app, source);
+  if (sources_.size() > sources_max_)
+    DropIdle();
+}
+
+void LogStore::Write(AppId app, Source& source) {
+  source.writing = true;
+  std::size_t bytes = 0;
+  for (const LogEvent& event : source.pending)
+    bytes += SizeOf(event);
+  pool_.Run(
+      app.number,
+      [files = files_.get(), app, now = clock_.Wall(), bytes, batch = source.batch,
+       events = std::exchange(source.pending, {})]() mutable {
+        return Written{.unwritten = WriteEvents(*files, app, std::move(events), now),
+                       .bytes = bytes,
+                       .batch = batch};
+      },
+      [self = self_, app](const Written& written) {
+        if (*self != nullptr)
+          (*self)->OnWritten(app, written);
+      });
+}
+
+void LogStore::OnWritten(AppId app, const Written& written) {
+  unwritten_ -= written.bytes;
+  batches_.erase(written.batch);
+  Source& source = SourceOf(app);
+  source.writing = false;
+  std::uint64_t lost = 0;
+  for (const LogEvent& event : written.unwritten)
+    lost += event.lost + (IsLossMark(event) ? 0 : 1);
+  if (lost > 0)
+    Lose(app, source, lost);
+  if (!source.pending.empty())
+    Write(app, source);
+  Wake(app);
+  EndFlushes();
+}
+
+void LogStore::EndFlushes() {
+  while (!flushes_.empty() && (batches_.empty() || *batches_.begin() > flushes_.front().batch)) {
+    const std::function<void()> done = std::move(flushes_.front().done);
+    flushes_.pop_front();
+    done();
+  }
+}
+
+void LogStore::DropIdle() {
+  const MonotonicTime now = clock_.Now();
+  // A source that is away for as long as filling takes comes back with full buckets: the same.
+  const Seconds full(1 + limits_.burst.count / std::max<std::uint64_t>(limits_.rate.count, 1));
+  std::erase_if(sources_, [&](const auto& entry) {
+    const Source& source = entry.second;
+    return source.pending.empty() && !source.writing && source.lost == 0 &&
+           now - source.own.filled > full && now - source.runtime.filled > full;
+  });
+  // Looked at again when there are twice as many: each new source pays for a few.
+  sources_max_ = std::max(kIdleSourcesMax, 2 * sources_.size());
+}
+
+void LogStore::Flush(std::function<void()> done) {
+  MarkLosses();
+  if (batches_.empty())
+    return loop_.Post(std::move(done));
+  flushes_.push_back({.batch = last_batch_, .done = std::move(done)});
+}
+
+void LogStore::Remove(AppId app, std::function<void()> done) {
+  removed_.insert(app);
+  for (auto& [id, reader] : readers_)
+    if (reader.query.app == app)
+      reader.deadline = clock_.Now();
+  if (const auto found = sources_.find(app); found != sources_.end()) {
+    for (const LogEvent& event : found->second.pending)
+      unwritten_ -= SizeOf(event);
+    if (!found->second.pending.empty())
+      batches_.erase(found->second.batch);
+    found->second.pending.clear();
+    found->second.lost = 0;
+  }
+  pool_.Run(
+      app.number, [files = files_.get(), app] { return files->Remove(app); },
+      [self = self_, app, done = std::move(done)](const Result<void>& removed) {
+        if (!removed.ok())
+          Log(LogLevel::kWarning, "log_not_removed",
+              {{"app", app.number}, {"why", removed.error().message}});
+        if (*self != nullptr)
+          (*self)->EndFlushes();
+        done();
+      });
+}
+
+LogReadId LogStore::Read(const LogQuery& query, std::function<void(Result<LogPage>)> done) {
+  const LogReadId id = ++last_read_;
+  Reader& reader = readers_[id];
+  reader.query = query;
+  reader.query.limit = std::clamp<std::size_t>(query.limit, 1, kLogLimitMax);
+  reader.deadline = clock_.Now() + (may_wait_ ? std::min(query.wait, kLogWaitMax) : Millis(0));
+  reader.done = std::move(done);
+  StartRead(id);
+  return id;
+}
+
+void LogStore::Cancel(LogReadId id) {
+  readers_.erase(id);
+}
+
+void LogStore::EndWaits() {
+  may_wait_ = false;
+  for (auto& [id, reader] : readers_) {
+    reader.deadline = clock_.Now();
+    if (!reader.reading)
+      StartRead(id);
+  }
+}
+
+void LogStore::StartRead(LogReadId id) {
+  Reader& reader = readers_[id];
+  reader.reading = true;
+  reader.again = false;
+  pool_.Run(
+      reader.query.app.number,
+      [files = files_.get(), query = reader.query] { return ReadEvents(*files, query); },
+      [self = self_, id](Result<LogPage> page) {
+        if (*self != nullptr)
+          (*self)->OnRead(id, std::move(page));
+      });
+}
+
+void LogStore::OnRead(LogReadId id, Result<LogPage> page) {
+  const auto found = readers_.find(id);
+  if (found == readers_.end())
+    return;
+  Reader& reader = found->second;
+  reader.reading = false;
+  const bool empty = page.ok() && page.value().events.empty();
+  if (!empty || clock_.Now() >= reader.deadline) {
+    const auto done = std::move(reader.done);
+    readers_.erase(found);
+    return done(std::move(page));
+  }
+  // From here on only what is new counts, however many the reader wanted of the past.
+  reader.query.tail.reset();
+  reader.query.after = page.value().next;
+  if (reader.again)
+    StartRead(id);
+  else if (!wait_timer_.active())
+    wait_timer_.Start(kWaitStep, [this] { CheckWaiting(); });
+}
+
+void LogStore::Wake(AppId app) {
+  for (auto& [id, reader] : readers_) {
+    if (reader.query.app != app)
+      continue;
+    if (reader.reading)
+      reader.again = true;
+    else
+      StartRead(id);
+  }
+}
+
+void LogStore::CheckWaiting() {
+  for (auto& [id, reader] : readers_)
+    if (!reader.reading)
+      StartRead(id);
+}
+
+void LogStore::ExpireAll() {
+  pool_.Run(
+      kNoApp, [files = files_.get()] { return files->Apps(); },
+      [self = self_](std::vector<AppId> apps) {
+        if (*self == nullptr)
+          return;
+        (*self)->expiring_ = std::move(apps);
+        (*self)->ExpireNext();
+      });
+}
+
+// One app a job, so that no app's events wait for the looking at all others.
+void LogStore::ExpireNext() {
+  if (expiring_.empty())
+    return;
+  const AppId app = expiring_.back();
+  expiring_.pop_back();
+  pool_.Run(
+      kNoApp, [files = files_.get(), app, now = clock_.Wall()] { return files->Expire(app, now); },
+      [self = self_, app](const Result<void>& expired) {
+        if (!expired.ok())
+          Log(LogLevel::kWarning, "log_not_expired",
+              {{"app", app.number}, {"why", expired.error().message}});
+        if (*self != nullptr)
+          (*self)->ExpireNext();
+      });
+}
+
+}  // namespace cloister

@@ -1,0 +1,58 @@
+#include "daemon/node/node_settings.h"
+
+#include "config/module_rules.h"
+
+namespace cloister {
+
+ServerSettings FrontSettings(const Settings& settings) {
+  const HttpSettings& http = settings.http;
+  ServerSettings server;
+  server.limits.head_max = http.head_max.count;
+  server.limits.headers_max = http.headers_max;
+  server.connections_max = http.connections_max;
+  server.connections_per_address_max = http.connections_per_address_max;
+  server.head_timeout = http.header_timeout;
+  server.idle_timeout = http.idle_timeout;
+  server.body_window = http.body_timeout;
+  server.body_timeout = http.body_total_timeout;
+  server.response_window = http.body_timeout;
+  server.response_rate_min_per_second = http.min_rate;
+  server.body_memory_max = http.body_memory;
+  server.response_memory_max = http.response_memory;
+  server.response_memory_all_max = http.response_memory_node_max;
+  server.response_memory_account_max = http.response_memory_app_max;
+  server.response_file_max = http.response_spool_max;
+  server.spool_max = http.body_spool_node_max;
+  server.spool_account_max = http.body_spool_app_max;
+  server.spool_dir = settings.node.state_dir;
+  return server;
+}
+
+ServerSettings AdminServerSettings(const Settings& settings) {
+  ServerSettings server;
+  server.connections_max = 1024;
+  server.spool_dir = settings.node.state_dir;
+  return server;
+}
+
+SupervisorOptions WorkersOptions(const Settings& settings) {
+  const WorkerSettings& workers = settings.workers;
+  SupervisorOptions options;
+  options.spawner.blanks = workers.blanks;
+  options.spawner.module_rules = RenderModuleRules(settings.modules);
+  options.worker.boot_timeout = workers.boot_timeout;
+  options.pool.idle_timeout = workers.idle_timeout;
+  return options;
+}
+
+LogLimits LogsLimits(const Settings& settings) {
+  LogLimits limits;
+  limits.retention.kept_bytes = settings.log.kept_bytes;
+  limits.retention.kept_age = settings.log.kept_age;
+  limits.rate = settings.log.rate;
+  limits.burst = settings.log.burst;
+  limits.event_max = settings.log.event_max;
+  return limits;
+}
+
+}  // namespace cloister

@@ -1,0 +1,449 @@
+#include "daemon/releases/deploy.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+#include <map>
+#include <system_error>
+#include <utility>
+
+#include "apis/base/check.h"
+#include "apis/base/log.h"
+#include "config/manifest.h"
+#include "daemon/releases/problem.h"
+#include "daemon/releases/receive.h"
+#include "daemon/store/bytecode.h"
+#include "daemon/store/contents.h"
+
+namespace cloister {
+namespace {
+
+// A tenant's text in a report: enough to find the fault, not enough to fill the database.
+constexpr std::size_t kMessageMax = 2048;
+constexpr std::size_t kTracebackMax = std::size_t{64} * 1024;
+
+std::string Cut(std::string text, std::size_t size) {
+  if (text.size() > size) {
+    text.resize(size);
+    text += "...";
+  }
+  return text;
+}
+
+std::string Milliseconds(Micros time) {
+  return fmt::format("{:.1f} ms", static_cast<double>(time.count()) / 1000.0);
+}
+
+// The codes of `outcome` that were asked for, under the names of `modules`.
+std::vector<Bytecode> Match(std::vector<BytecodeName> modules, std::vector<CompiledCode> codes) {
+  std::map<std::string, std::string> by_path;
+  for (CompiledCode& code : codes)
+    by_path.insert_or_assign(std::move(code.path), std::move(code.code));
+  std::vector<Bytecode> matched;
+  for (BytecodeName& name : modules) {
+    const auto found = by_path.find(name.path);
+    if (found != by_path.end())
+      matched.push_back({.name = std::move(name), .code = std::move(found->second)});
+  }
+  return matched;
+}
+
+// "FILE:LINE: why", as ParseManifest says it, with further lines for further faults.
+ReportRow ManifestFault(const std::string& said) {
+  ReportRow report{.code = "manifest_invalid", .message = said, .file = std::string(kManifestPath)};
+  const std::string prefix = report.file + ":";
+  if (!said.starts_with(prefix))
+    return report;
+  const char* end = said.data() + said.size();
+  const auto [stop, bad] = std::from_chars(said.data() + prefix.size(), end, report.line);
+  if (bad == std::errc() && end - stop > 2 && said.find('\n') == std::string::npos)
+    report.message = std::string(stop + 2, end);
+  return report;
+}
+
+}  // namespace
+
+Result<VerifiedRelease> VerifyRelease(Database& db, ReleaseId release) {
+  VerifiedRelease verified;
+  verified.contents = TRY(VerifyContents(db, release));
+  const std::string text = TRY(FindManifest(db, release));
+  if (const Result<Manifest> manifest = ParseManifest(text, kManifestPath); !manifest.ok())
+    verified.manifest_fault = ManifestFault(manifest.error().message);
+  return verified;
+}
+
+Deploy::Deploy(const Parts& parts, AppRow app, ReleaseRow release, std::uint32_t sequence,
+               std::string who, std::string host)
+    : parts_(parts),
+      app_(std::move(app)),
+      release_(std::move(release)),
+      sequence_(sequence),
+      who_(std::move(who)),
+      host_(std::move(host)),
+      self_(std::make_shared<Deploy*>(this)) {}
+
+Deploy::~Deploy() {
+  *self_ = nullptr;
+  modules_call_.reset();
+  checks_.reset();
+  LeaveOverlay();
+  // A canary's own workers serve.
+  if (booted_ == Booted::kServing && release_.state != ReleaseState::kCanary)
+    parts_.workers.Retire(release_.id, [] {});
+}
+
+ReleaseSpec Deploy::Spec(Writes writes) const {
+  ReleaseSpec spec = SpecOf(app_, release_);
+  spec.writes = writes;
+  // One worker is checked; the app's minimum is for those who serve.
+  if (writes == Writes::kOverlay)
+    spec.workers_min = 0;
+  return spec;
+}
+
+WallTime Deploy::StepTime() const {
+  return step_wall_ +
+         std::chrono::duration_cast<WallTime::duration>(parts_.clock.Now() - step_began_);
+}
+
+// --- Steps
+
+void Deploy::Step() {
+  switch (release_.state) {
+    case ReleaseState::kReceived:
+      return Begin(ReleaseState::kVerified, &Deploy::Verify);
+    case ReleaseState::kVerified:
+      return Begin(ReleaseState::kCompiled, &Deploy::Compile);
+    case ReleaseState::kCompiled:
+      return Begin(ReleaseState::kBooted, &Deploy::Boot);
+    case ReleaseState::kBooted:
+      return Begin(ReleaseState::kChecked, &Deploy::Check);
+    case ReleaseState::kChecked:
+      LeaveOverlay();
+      return StepToServe();
+    case ReleaseState::kCanary:
+    case ReleaseState::kDraining:
+    case ReleaseState::kKept:
+      return Begin(ReleaseState::kLive, &Deploy::Serve);
+    case ReleaseState::kLive:
+    case ReleaseState::kRejected:
+      CHECK(!"a walk ends when the release is live or rejected");
+  }
+}
+
+void Deploy::StepToServe() {
+  switch (release_.goal) {
+    case ReleaseGoal::kLive:
+      return Begin(ReleaseState::kLive, &Deploy::Serve);
+    case ReleaseGoal::kCanary:
+      return Begin(ReleaseState::kCanary, &Deploy::Serve);
+    case ReleaseGoal::kCheck:
+      return Keep();
+  }
+}
+
+void Deploy::Begin(ReleaseState next, Action action) {
+  action_ = action;
+  next_ = next;
+  step_wall_ = parts_.clock.Wall();
+  step_began_ = parts_.clock.Now();
+  parts_.state.Write(
+      app_.id.number,
+      [id = release_.id, next, now = step_wall_](Database& db) {
+        return StartStep(db, id, ReleaseStateName(next), now);
+      },
+      Then(&Deploy::OnBegun));
+}
+
+void Deploy::OnBegun(Result<void> begun) {
+  if (!begun.ok())
+    return FailFor(begun.error());
+  ++sequence_;
+  parts_.observer.OnDeployStep(release_.id, sequence_);
+  (this->*action_)();
+}
+
+void Deploy::Finish(std::string detail) {
+  parts_.state.Write(
+      app_.id.number,
+      [id = release_.id, next = next_,
+       end = StepEnd{.detail = std::move(detail), .modules = std::exchange(loaded_, {})},
+       now = StepTime()](Database& db) { return FinishStep(db, id, next, end, now); },
+      Then(&Deploy::OnFinished));
+}
+
+void Deploy::OnFinished(Result<void> finished) {
+  if (!finished.ok())
+    return FailFor(finished.error());
+  release_.state = next_;
+  Step();
+}
+
+void Deploy::Verify() {
+  parts_.state.Bulk(
+      app_.id.number, [id = release_.id](Database& db) { return VerifyRelease(db, id); },
+      Then(&Deploy::OnVerified));
+}
+
+void Deploy::OnVerified(Result<VerifiedRelease> verified) {
+  if (!verified.ok())
+    return FailForDamage(verified.error());
+  if (std::optional<ReportRow>& fault = verified.value().manifest_fault)
+    return Fail(std::move(*fault));
+  const ContentsSummary& contents = verified.value().contents;
+  Finish(fmt::format("{} files, {} bytes", contents.files, contents.bytes));
+}
+
+// So that the next deploy sends anew what is damaged here.
+void Deploy::FailForDamage(const Error& error) {
+  damage_ = error;
+  parts_.state.Write(
+      app_.id.number,
+      [app = app_, id = release_.id, change = ChangeNow()](Database& db) {
+        return DropDamaged(db, app, id, change);
+      },
+      Then(&Deploy::OnDropped));
+}
+
+void Deploy::OnDropped(Result<std::uint64_t> dropped) {
+  if (dropped.ok())
+    Log(LogLevel::kError, "contents_dropped",
+        {{"release", Subject()}, {"damaged", dropped.value()}, {"why", damage_.message}});
+  FailFor(damage_, "integrity_error");
+}
+
+void Deploy::Compile() {
+  parts_.images.LoadSources(release_.id, Then(&Deploy::OnSources));
+}
+
+void Deploy::OnSources(Result<Sources> sources) {
+  if (!sources.ok())
+    return FailFor(sources.error(), "integrity_error");
+  modules_ = std::move(sources.value().modules);
+  if (modules_.empty())
+    return Finish("nothing new to compile");
+  parts_.workers.Compile(Spec(Writes::kOverlay), std::move(sources.value().image),
+                         Then(&Deploy::OnCompiled));
+}
+
+void Deploy::OnCompiled(CompileOutcome outcome) {
+  if (outcome.failure != nullptr)
+    return FailFor(*outcome.failure);
+  parts_.state.Write(
+      app_.id.number,
+      [app = app_.id, magic = parts_.images.magic(),
+       codes = Match(modules_, std::move(outcome.code))](Database& db) {
+        return StoreBytecode(db, app, codes, magic);
+      },
+      Then(&Deploy::OnCodeStored));
+}
+
+void Deploy::OnCodeStored(Result<void> stored) {
+  if (!stored.ok())
+    return FailFor(stored.error());
+  Finish(fmt::format("{} modules", modules_.size()));
+}
+
+void Deploy::Boot() {
+  parts_.images.LoadImage(release_.id, Then(&Deploy::OnImage));
+}
+
+void Deploy::OnImage(Result<std::shared_ptr<const UniqueFd>> image) {
+  if (!image.ok())
+    return FailFor(image.error(), "integrity_error");
+  booted_ = Booted::kOverlay;
+  parts_.workers.Boot(Spec(Writes::kOverlay), std::move(image).value(), 1, Then(&Deploy::OnBooted));
+}
+
+void Deploy::OnBooted(BootOutcome outcome) {
+  if (outcome.failure != nullptr)
+    return FailFor(*outcome.failure);
+  if (std::exchange(checks_wait_, false))
+    return Check();
+  boot_ = outcome.boot;
+  AskModules();
+}
+
+void Deploy::AskModules() {
+  modules_call_ = std::make_unique<NodeExchange>(
+      NodeExchange::Parts{.loop = parts_.loop, .clock = parts_.clock},
+      NodeTerms{.for_runtime = true, .ends_worker = true, .wall_max = kModulesWait},
+      kModulesTextMax, [this] { OnModules(); });
+  modules_call_->SetCall("modules", {}, "");
+  parts_.workers.Dispatch(release_.id, *modules_call_);
+}
+
+// What it says is a fact about this release for its own tenant: without it the deploy goes on.
+void Deploy::OnModules() {
+  const auto call = std::move(modules_call_);
+  const NodeAnswer& answer = call->answer();
+  const bool whole = answer.how == NodeAnswer::How::kWhole && answer.problem.empty();
+  const Result<std::vector<LoadedModule>> modules = ParseModules(whole ? answer.body : "");
+  std::string detail = "ready after " + Milliseconds(boot_);
+  if (modules.ok() && !modules.value().empty()) {
+    loaded_ = answer.body;
+    detail += fmt::format(", {} modules", modules.value().size());
+  } else {
+    Log(LogLevel::kWarning, "modules_unknown",
+        {{"release", Subject()},
+         {"why", modules.ok() ? "no answer: " + answer.problem : modules.error().message}});
+  }
+  Finish(std::move(detail));
+}
+
+void Deploy::Check() {
+  if (booted_ != Booted::kOverlay) {
+    checks_wait_ = true;
+    return Boot();
+  }
+  parts_.state.Read(
+      app_.id.number,
+      [id = release_.id](Database& db) -> Result<std::vector<ManifestCheck>> {
+        const std::string text = TRY(FindManifest(db, id));
+        Manifest manifest = TRY(ParseManifest(text, kManifestPath));
+        return std::move(manifest.checks);
+      },
+      Then(&Deploy::OnChecks));
+}
+
+void Deploy::OnChecks(Result<std::vector<ManifestCheck>> checks) {
+  if (!checks.ok())
+    return FailFor(checks.error());
+  checks_ = std::make_unique<CheckRun>(
+      CheckRun::Parts{.loop = parts_.loop, .clock = parts_.clock, .workers = parts_.workers},
+      Spec(Writes::kOverlay), std::move(checks).value(), host_);
+  checks_->Start(Then(&Deploy::OnChecked));
+}
+
+void Deploy::OnChecked(CheckOutcome outcome) {
+  checks_.reset();
+  if (outcome.failure)
+    return Fail(std::move(*outcome.failure));
+  Finish(std::move(outcome.summary));
+}
+
+void Deploy::LeaveOverlay() {
+  if (booted_ != Booted::kOverlay)
+    return;
+  booted_ = Booted::kNone;
+  parts_.workers.Retire(release_.id, [] {});
+}
+
+void Deploy::Keep() {
+  step_wall_ = parts_.clock.Wall();
+  step_began_ = parts_.clock.Now();
+  parts_.state.Write(
+      app_.id.number,
+      [id = release_.id, subject = Subject(), change = ChangeNow()](Database& db) {
+        return KeepChecked(db, id, subject, change);
+      },
+      Then(&Deploy::OnKept));
+}
+
+void Deploy::OnKept(Result<void> kept) {
+  if (!kept.ok())
+    return FailFor(kept.error());
+  release_.state = ReleaseState::kKept;
+  parts_.images.Forget(release_.id);
+  End({}, std::nullopt);
+}
+
+void Deploy::Serve() {
+  parts_.images.LoadImage(release_.id, Then(&Deploy::OnServingImage));
+}
+
+void Deploy::OnServingImage(Result<std::shared_ptr<const UniqueFd>> image) {
+  if (!image.ok())
+    return FailFor(image.error(), "integrity_error");
+  // It takes the place of so many workers at once; a canary begins with what it always has.
+  const std::uint32_t serving =
+      next_ == ReleaseState::kLive ? parts_.observer.CountServing(app_) : 0;
+  const std::uint32_t wanted =
+      std::clamp(serving, std::max(1U, release_.run.workers_min), release_.run.workers_max);
+  const std::uint32_t there =
+      release_.state == ReleaseState::kCanary ? parts_.workers.CountWorkers(release_.id) : 0;
+  if (wanted <= there)
+    return OnServing({});
+  booted_ = Booted::kServing;
+  parts_.workers.Boot(Spec(Writes::kKept), std::move(image).value(), wanted - there,
+                      Then(&Deploy::OnServing));
+}
+
+void Deploy::OnServing(BootOutcome outcome) {
+  if (outcome.failure != nullptr)
+    return FailFor(*outcome.failure);
+  const auto serve = next_ == ReleaseState::kLive ? GoLive : GoCanary;
+  parts_.state.Write(
+      app_.id.number,
+      [serve, id = release_.id, subject = Subject(), change = ChangeNow()](Database& db) {
+        return serve(db, id, subject, change);
+      },
+      Then(&Deploy::OnPromoted));
+}
+
+void Deploy::OnPromoted(Result<Displaced> displaced) {
+  if (!displaced.ok())
+    return FailFor(displaced.error());
+  booted_ = Booted::kNone;  // they are no longer ours to end
+  release_.state = next_;
+  release_.live = next_ == ReleaseState::kLive;
+  End(std::move(displaced).value(), std::nullopt);
+}
+
+// --- The end
+
+void Deploy::FailFor(const Error& error, std::string_view code) {
+  if (error.code == ErrorCode::kStorageFull)
+    code = "disk_full";
+  else if (code.empty())
+    code = "internal";
+  Fail({.code = std::string(code), .message = error.message});
+}
+
+void Deploy::FailFor(const BootFailure& failure) {
+  Fail({.code = Cut(failure.code, 64),
+        .message = Cut(failure.message, kMessageMax),
+        .file = Cut(failure.file, kMessageMax),
+        .line = failure.line,
+        .traceback = Cut(failure.traceback, kTracebackMax)});
+}
+
+void Deploy::Fail(ReportRow report) {
+  report.advice = AdviceFor(report.code);
+  report_ = std::move(report);
+  LeaveOverlay();
+  if (booted_ == Booted::kServing && release_.state != ReleaseState::kCanary)
+    parts_.workers.Retire(release_.id, [] {});
+  booted_ = Booted::kNone;
+  if (!HasServed())
+    parts_.images.Forget(release_.id);
+  const auto fail = HasServed() ? FailStep : RejectRelease;
+  parts_.state.Write(
+      app_.id.number,
+      [fail, id = release_.id, report = report_, subject = Subject(),
+       change = ChangeNow()](Database& db) { return fail(db, id, report, subject, change); },
+      Then(&Deploy::OnFailed));
+}
+
+void Deploy::OnFailed(Result<void> failed) {
+  if (!HasServed())
+    release_.state = ReleaseState::kRejected;
+  if (failed.ok())
+    return End({}, std::nullopt);
+  Log(LogLevel::kError, "release_failure_unsaved",
+      {{"release", Subject()}, {"why", failed.error().message}});
+  End({}, report_);
+}
+
+void Deploy::End(Displaced displaced, std::optional<ReportRow> unsaved) {
+  Log(LogLevel::kInfo, "deploy_ended",
+      {{"release", Subject()},
+       {"attempt", release_.attempt},
+       {"state", ReleaseStateName(release_.state)},
+       {"code", report_.code}});
+  parts_.observer.OnDeployEnd(
+      {.release = release_, .displaced = std::move(displaced), .unsaved = std::move(unsaved)});
+}
+
+}  // namespace cloister

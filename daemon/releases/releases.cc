@@ -1,0 +1,217 @@
+#include "daemon/releases/releases.h"
+
+#include <charconv>
+#include <filesystem>
+#include <string>
+#include <system_error>
+#include <unordered_map>
+#include <unordered_set>
+#include <utility>
+#include <vector>
+
+#include "apis/base/log.h"
+#include "daemon/releases/receive.h"
+#include "daemon/store/accounts.h"
+#include "daemon/store/contents.h"
+#include "daemon/store/release_rows.h"
+#include "sandbox/image/platform.h"
+
+namespace cloister {
+namespace {
+
+constexpr Millis kFirstSweep{60 * 1000};
+constexpr Millis kSweepPeriod{3600 * 1000};
+constexpr Millis kNextBatch{100};
+// One transaction of the sweep: short enough that a deploy does not notice.
+constexpr std::uint32_t kSweepBatch = 200;
+
+// Empty when it is not known; then opening it says so.
+std::string PlatformImage() {
+  Result<std::string> path = PlatformImagePath();
+  return path.ok() ? std::move(path).value() : std::string();
+}
+
+// Removes the directories of apps that are gone: the crash came between rows and files.
+void RemoveOrphans(const std::string& apps_directory, const std::vector<AppRow>& apps) {
+  std::unordered_set<std::uint64_t> known;
+  for (const AppRow& app : apps)
+    known.insert(app.id.number);
+  std::error_code error;
+  std::vector<std::filesystem::path> orphans;
+  for (std::filesystem::directory_iterator entry(apps_directory, error), end;
+       !error && entry != end; entry.increment(error)) {
+    const std::string name = entry->path().filename().string();
+    std::uint64_t id = 0;
+    const auto [stop, bad] = std::from_chars(name.data(), name.data() + name.size(), id);
+    if (bad == std::errc() && stop == name.data() + name.size() && !known.contains(id))
+      orphans.push_back(entry->path());
+  }
+  for (const std::filesystem::path& orphan : orphans) {
+    std::filesystem::remove_all(orphan, error);
+    Log(LogLevel::kInfo, "orphan_removed", {{"path", orphan.string()}});
+  }
+}
+
+}  // namespace
+
+// What a start reads.
+struct Releases::Loaded {
+  std::vector<TenantRow> tenants;
+  std::vector<AppRow> apps;
+  std::vector<ReleaseRow> serving;
+  Unfinished unfinished;
+};
+
+Releases::Releases(const Parts& parts, const LimitSettings& quota, const ReleaseSettings& policy)
+    : parts_(parts),
+      quota_(quota),
+      owners_({.clock = parts.clock,
+               .state = parts.state,
+               .images = parts.images,
+               .logs = parts.logs,
+               .workers = parts.workers,
+               .router = parts.router,
+               .catalog = catalog_}),
+      uploads_(parts.clock, parts.state, catalog_),
+      pipeline_({.loop = parts.loop,
+                 .clock = parts.clock,
+                 .state = parts.state,
+                 .images = parts.images,
+                 .workers = parts.workers,
+                 .router = parts.router,
+                 .catalog = catalog_},
+                quota),
+      verifier_(parts.state),
+      collector_(
+          {.loop = parts.loop, .clock = parts.clock, .state = parts.state, .catalog = catalog_},
+          policy),
+      modules_(parts.state, catalog_, PlatformImage()),
+      sweep_timer_(parts.loop),
+      self_(std::make_shared<Releases*>(this)) {
+  pipeline_.OnKept([this](const AppName& app) { collector_.Collect(app); });
+}
+
+Releases::~Releases() {
+  *self_ = nullptr;
+}
+
+void Releases::Start(std::function<void(Result<void>)> done) {
+  loading_ = true;
+  parts_.state.Open([self = self_, done = std::move(done)](Result<void> opened) mutable {
+    if (*self == nullptr)
+      return;
+    if (!opened.ok())
+      return (*self)->EndLoading(std::move(opened), done);
+    (*self)->Load(std::move(done));
+  });
+}
+
+void Releases::EndLoading(Result<void> loaded, const std::function<void(Result<void>)>& done) {
+  loading_ = false;
+  done(std::move(loaded));
+  if (close_)
+    Close(std::exchange(close_, nullptr));
+}
+
+void Releases::Load(std::function<void(Result<void>)> done) {
+  ReportRow report{.code = "interrupted",
+                   .message = "the node stopped before this deploy ended",
+                   .advice = std::string(AdviceFor("interrupted"))};
+  parts_.state.Write(
+      0,
+      [report = std::move(report), change = Change{.who = "node", .when = parts_.clock.Wall()},
+       apps_directory = parts_.state.directory() + "/apps"](Database& db) -> Result<Loaded> {
+        Loaded loaded;
+        loaded.unfinished = TRY(CloseInterrupted(db, report, change));
+        loaded.tenants = TRY(ListTenants(db));
+        loaded.apps = TRY(ListApps(db));
+        loaded.serving = TRY(ListServing(db));
+        RemoveOrphans(apps_directory, loaded.apps);
+        return loaded;
+      },
+      [self = self_, done = std::move(done)](Result<Loaded> loaded) {
+        if (*self == nullptr)
+          return;
+        if (!loaded.ok())
+          return (*self)->EndLoading(std::move(loaded).error(), done);
+        (*self)->Adopt(std::move(loaded).value());
+        (*self)->EndLoading({}, done);
+      });
+}
+
+void Releases::Adopt(Loaded loaded) {
+  for (TenantRow& tenant : loaded.tenants)
+    catalog_.AddTenant(std::move(tenant));
+  std::unordered_map<AppId, AppEntry*> entries;
+  for (const AppRow& app : loaded.apps) {
+    catalog_.AddApp(app);
+    entries[app.id] = catalog_.FindApp(app.name);
+  }
+  for (ReleaseRow& release : loaded.serving) {
+    // Quotas may be lower than when it went live.
+    release.run = Within(std::move(release.run), quota_);
+    const auto found = entries.find(release.app);
+    if (found == entries.end()) {
+      Log(LogLevel::kError, "release_without_app",
+          {{"release", release.id.number}, {"version", release.version}});
+      continue;
+    }
+    AppEntry& app = *found->second;
+    parts_.workers.Adopt(SpecOf(app.row, release));
+    if (release.live)
+      app.live = {.id = release.id, .version = release.version};
+    else
+      app.canary = {
+          .id = release.id, .version = release.version, .percent = release.canary_percent};
+  }
+  for (const auto& [name, app] : catalog_.apps())
+    pipeline_.Publish(app);
+  catalog_.set_open(true);
+  for (ReleaseRow& release : loaded.unfinished.resumed)
+    if (const auto app = entries.find(release.app); app != entries.end())
+      pipeline_.Resume(app->second->row, std::move(release));
+  sweep_timer_.Start(kFirstSweep, [this] { Sweep(); });
+  Log(LogLevel::kInfo, "state_opened",
+      {{"tenants", loaded.tenants.size()},
+       {"apps", loaded.apps.size()},
+       {"serving", loaded.serving.size()},
+       {"resumed", loaded.unfinished.resumed.size()},
+       {"interrupted", loaded.unfinished.rejected}});
+}
+
+void Releases::Sweep() {
+  parts_.state.Write(
+      0,
+      [before = parts_.clock.Wall() - kUnreferencedKept](Database& db) {
+        return SweepContents(db, before, kSweepBatch);
+      },
+      [self = self_](const Result<std::uint64_t>& swept) {
+        if (*self == nullptr)
+          return;
+        if (!swept.ok())
+          Log(LogLevel::kWarning, "sweep_failed", {{"why", swept.error().message}});
+        else if (swept.value() > 0)
+          Log(LogLevel::kInfo, "contents_swept", {{"count", swept.value()}});
+        const bool more = swept.ok() && swept.value() == kSweepBatch;
+        // Contents that its releases alone refer to go with the next sweep.
+        if (!more)
+          (*self)->collector_.Sweep();
+        (*self)->sweep_timer_.Start(more ? kNextBatch : kSweepPeriod, [self] { (*self)->Sweep(); });
+      });
+}
+
+void Releases::Close(std::function<void()> done) {
+  if (loading_) {
+    close_ = std::move(done);
+    return;
+  }
+  catalog_.set_open(false);
+  sweep_timer_.Stop();
+  collector_.Stop();
+  pipeline_.Pause([self = self_, done = std::move(done)] {
+    if (*self != nullptr)
+      done();
+  });
+}
+
+}  // namespace cloister

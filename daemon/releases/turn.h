@@ -1,0 +1,44 @@
+#pragma once
+
+// Which release is to serve when somebody says "back" or "this one": rollbacks and promotions.
+//
+// Blocking, on the state's writer thread, so that what it chooses still holds when it is walked to.
+
+#include <string>
+
+#include "apis/backends/sqlite.h"
+#include "config/settings.h"
+#include "daemon/releases/problem.h"
+#include "daemon/store/rows.h"
+
+namespace cloister {
+
+enum class TurnKind {
+  kRollback,  // to a release that was live before; without a version: the last one, or, while there
+              // is a canary, to no canary
+  kPromote,   // of a canary, or of any release that has been checked
+};
+
+struct TurnRequest {
+  TurnKind kind = TurnKind::kRollback;
+  std::string version;  // may be empty for kRollback
+};
+
+// What is to be done for it.
+enum class TurnNeed {
+  kNothing,         // `release` is live already
+  kWithdrawCanary,  // done: the canary `release` is draining
+  kServe,           // `release` is to walk to live
+};
+
+struct ChosenTurn {
+  TurnNeed need = TurnNeed::kNothing;
+  ReleaseRow release;
+};
+
+// A release that is to serve runs within `quota`, today's, whatever held when it was deployed.
+// kReleaseNotFound, kNoPrevious, kNotServable, kVersionTaken, kIntegrity.
+Outcome<ChosenTurn> ChooseTurn(Database& db, const AppRow& app, const TurnRequest& request,
+                               const LimitSettings& quota, const Change& change);
+
+}  // namespace cloister

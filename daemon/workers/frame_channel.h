@@ -1,0 +1,80 @@
+#pragma once
+
+// The node's end of a worker's channel: whole, checked frames in; bytes out once per loop turn.
+//
+// Gives a bounded number of frames a turn: who sends very many tiny ones holds up nobody else. Runs
+// on the loop thread. Must not be destroyed from within its handler's calls: Close() it there,
+// after which no call comes.
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "apis/base/unique_fd.h"
+#include "apis/wire/frame.h"
+#include "daemon/loop/loop.h"
+#include "daemon/loop/stream.h"
+
+namespace cloister {
+
+class FrameChannel : private Stream::Handler {
+ public:
+  class Handler {
+   public:
+    Handler() = default;
+    Handler(const Handler&) = delete;
+    Handler& operator=(const Handler&) = delete;
+    virtual ~Handler() = default;
+    // The payload is gone after the call.
+    virtual void OnFrame(const Frame& frame) = 0;
+    // The whole frames of those that arrived together were given, or as many as one turn gives.
+    virtual void OnBatchEnd() {}
+    // What arrived is not frames. Nothing comes after this.
+    virtual void OnGarbage(const Error& error) = 0;
+    // The worker's end is closed and every frame that it sent was given; `in_frame`: it closed in
+    // the middle of one. Nothing comes after this.
+    virtual void OnClosed(bool in_frame) = 0;
+  };
+
+  // The most frames of one turn.
+  static constexpr std::size_t kFramesPerTurn = 256;
+
+  FrameChannel(Loop& loop, UniqueFd fd, FrameChannel::Handler& handler);
+  FrameChannel(const FrameChannel&) = delete;
+  FrameChannel& operator=(const FrameChannel&) = delete;
+  ~FrameChannel() override;
+
+  // Where to append frames (BeginFrame, FinishFrame); call Touch() afterwards.
+  std::string& out() { return stream_->out(); }
+  void Touch() { stream_->Touch(); }
+  void Append(FrameType type, std::uint8_t flags, std::uint32_t id, std::string_view payload);
+
+  // Bytes that the kernel has no room for: the peer does not read.
+  std::size_t pending() const { return stream_->pending(); }
+
+  // Takes what the peer has sent so far and then its end: for when it is known to be gone.
+  void TakeRest();
+  // No call comes any more; the peer sees the end of the channel.
+  void Close();
+
+ private:
+  void OnData(std::string_view bytes) override;
+  void OnEnd(bool broken) override;
+  // Gives the frames that are whole with `bytes`, at most so many.
+  void Take(std::string_view bytes, std::size_t frames_max);
+  // Gives the whole frames at the front of `bytes`, at most so many; returns what is left.
+  std::string_view GiveFrames(std::string_view bytes, std::size_t frames_max);
+  // The next turn's share of what was read already; nothing is read until all of it is given.
+  void GoOn();
+
+  Loop& loop_;
+  FrameChannel::Handler& handler_;
+  std::unique_ptr<Stream> stream_;
+  std::string rest_;  // the beginning of a frame; whole ones before it while has_more_
+  bool has_more_ = false;
+  bool closed_ = false;
+  std::shared_ptr<FrameChannel*> self_;  // null inside once this is gone
+};
+
+}  // namespace cloister

@@ -1,0 +1,203 @@
+#include "daemon/workers/node_supervisor.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "apis/base/log.h"
+
+namespace cloister {
+
+Supervisor::Supervisor(const Parts& parts, const SupervisorOptions& options)
+    : control_(parts.control),
+      images_(parts.images),
+      options_(options),
+      loop_(parts.loop),
+      spawner_(parts.loop, parts.control, options.spawner),
+      env_{.loop = parts.loop,
+           .clock = parts.clock,
+           .control = parts.control,
+           .spawner = spawner_,
+           .logs = parts.logs,
+           .processes = processes_,
+           .options = options.worker},
+      self_(std::make_shared<Supervisor*>(this)) {
+  control_.SetListener(this);
+}
+
+Supervisor::~Supervisor() {
+  *self_ = nullptr;
+  control_.SetListener(nullptr);
+}
+
+void Supervisor::Later(std::function<void()> task) {
+  loop_.AtTurnEnd([self = self_, task = std::move(task)] {
+    if (*self != nullptr)
+      task();
+  });
+}
+
+// --- Releases
+
+Pool& Supervisor::PoolOf(Entry& entry, const ReleaseSpec& spec) {
+  if (entry.pool == nullptr)
+    entry.pool =
+        std::make_unique<Pool>(env_, options_.pool, spec, static_cast<Pool::Owner&>(*this));
+  return *entry.pool;
+}
+
+void Supervisor::Compile(const ReleaseSpec& spec, std::shared_ptr<const UniqueFd> source_image,
+                         std::function<void(CompileOutcome)> done) {
+  waiting_compiles_.push_back(
+      {.spec = spec, .source_image = std::move(source_image), .done = std::move(done)});
+  StartCompiles();
+}
+
+void Supervisor::StartCompiles() {
+  const auto is_free = [this](const WaitingCompile& waiting) {
+    return std::ranges::none_of(compiles_, [&waiting](const auto& running) {
+      return running->spec().app.tenant() == waiting.spec.app.tenant();
+    });
+  };
+  auto next = std::ranges::find_if(waiting_compiles_, is_free);
+  while (next != waiting_compiles_.end()) {
+    WaitingCompile compile = std::move(*next);
+    waiting_compiles_.erase(next);
+    compiles_.push_back(std::make_unique<CompileJob>(env_, std::move(compile.spec),
+                                                     static_cast<CompileJob::Owner&>(*this),
+                                                     std::move(compile.done)));
+    compiles_.back()->Start(std::move(compile.source_image), options_.compile_timeout);
+    next = std::ranges::find_if(waiting_compiles_, is_free);
+  }
+}
+
+void Supervisor::OnCompileOver(CompileJob& job) {
+  Later([this, over = &job] {
+    std::erase_if(compiles_, [over](const auto& one) { return one.get() == over; });
+    StartCompiles();
+  });
+}
+
+void Supervisor::Boot(const ReleaseSpec& spec, std::shared_ptr<const UniqueFd> image,
+                      std::uint32_t count, std::function<void(BootOutcome)> done) {
+  const ReleaseId release = spec.release;
+  PoolOf(pools_[release], spec)
+      .Boot(std::move(image), count, [this, release, done = std::move(done)](BootOutcome outcome) {
+        const auto found = pools_.find(release);
+        if (found != pools_.end() && outcome.failure == nullptr)
+          found->second.served = true;
+        done(std::move(outcome));
+      });
+}
+
+void Supervisor::Adopt(const ReleaseSpec& spec) {
+  Entry& entry = pools_[spec.release];
+  entry.served = true;
+  if (spec.workers_min > 0 || entry.pool != nullptr)
+    PoolOf(entry, spec).KeepMinimum();
+  else
+    entry.asleep = std::make_unique<ReleaseSpec>(spec);
+}
+
+void Supervisor::Retire(ReleaseId release, std::function<void()> drained) {
+  const auto found = pools_.find(release);
+  if (found == pools_.end() || found->second.pool == nullptr) {
+    pools_.erase(release);
+    return Later(std::move(drained));
+  }
+  // Out of the way first: the release may be booted again while this pool drains.
+  draining_.push_back({.pool = std::move(found->second.pool), .drained = std::move(drained)});
+  Pool& pool = *draining_.back().pool;
+  pools_.erase(found);
+  pool.Retire();
+}
+
+void Supervisor::OnPoolEmpty(Pool& pool) {
+  // Not within the pool's own call.
+  Later([this, empty = &pool] { RemoveEmpty(empty); });
+}
+
+void Supervisor::RemoveEmpty(const Pool* pool) {
+  const auto drained = std::ranges::find_if(
+      draining_, [pool](const Draining& one) { return one.pool.get() == pool; });
+  if (drained != draining_.end()) {
+    const std::function<void()> tell = std::move(drained->drained);
+    draining_.erase(drained);
+    return tell();
+  }
+  // One that serves stays: the next request wakes it. One whose only boot failed was never wanted.
+  std::erase_if(pools_, [pool](const auto& item) {
+    const Entry& entry = item.second;
+    return entry.pool.get() == pool && pool->empty() && !entry.served;
+  });
+}
+
+void Supervisor::Dispatch(ReleaseId release, Exchange& exchange) {
+  const auto found = pools_.find(release);
+  if (found == pools_.end())
+    return RespondProblem(exchange, 503, "no_release", "The app has no release that runs.",
+                          Seconds(1));
+  Entry& entry = found->second;
+  if (entry.pool == nullptr) {
+    PoolOf(entry, *entry.asleep);
+    entry.asleep.reset();
+  }
+  entry.pool->Submit(exchange);
+}
+
+void Supervisor::Reroute(Exchange& exchange) {
+  if (rerouter_ != nullptr)
+    return rerouter_->Handle(exchange);
+  RespondProblem(exchange, 503, "no_release", "The release was retired.", Seconds(1));
+}
+
+void Supervisor::LoadImage(Pool& pool) {
+  const ReleaseId release = pool.spec().release;
+  images_.LoadImage(release,
+                    [self = self_, release](Result<std::shared_ptr<const UniqueFd>> image) {
+                      if (*self == nullptr)
+                        return;
+                      const auto found = (*self)->pools_.find(release);
+                      if (found != (*self)->pools_.end())
+                        found->second.pool->OnImage(std::move(image));
+                    });
+}
+
+std::vector<WorkerInfo> Supervisor::List() const {
+  std::vector<WorkerInfo> workers;
+  for (const auto& [release, entry] : pools_)
+    if (entry.pool != nullptr)
+      entry.pool->AppendInfo(workers);
+  for (const Draining& draining : draining_)
+    draining.pool->AppendInfo(workers);
+  for (const std::unique_ptr<CompileJob>& compile : compiles_)
+    workers.push_back(compile->Info());
+  std::ranges::sort(workers, {}, [](const WorkerInfo& worker) {
+    return std::pair(worker.app.ToString(), worker.id);
+  });
+  return workers;
+}
+
+std::uint32_t Supervisor::CountWorkers(ReleaseId release) const {
+  const auto found = pools_.find(release);
+  if (found == pools_.end() || found->second.pool == nullptr)
+    return 0;
+  return static_cast<std::uint32_t>(found->second.pool->usable());
+}
+
+// --- From the keeper
+
+void Supervisor::OnWorkerPlaced(WorkerId worker, std::string_view error) {
+  spawner_.OnWorkerPlaced(worker, error);
+}
+
+void Supervisor::OnWorkerExited(WorkerId worker, std::uint32_t status, Micros cpu) {
+  const auto found = processes_.find(worker);
+  if (found != processes_.end())
+    found->second->OnExited(status);
+  else if (!spawner_.OnWorkerExited(worker, status))
+    return;
+  Log(LogLevel::kDebug, "worker_exited",
+      {{"worker", worker.number}, {"status", status}, {"cpu_us", cpu.count()}});
+}
+
+}  // namespace cloister

@@ -1,0 +1,117 @@
+#pragma once
+
+// The WorkerSupervisor of a node: a pool per release, the compiles, the spawner.
+//
+// Built by node.cc; runs on the loop thread. It listens to the WorkerControl (the keeper link),
+// which must outlive it; requests of a retired release that no worker had begun go to the rerouter.
+
+#include <deque>
+#include <functional>
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "daemon/http/message.h"
+#include "daemon/logs/log_event.h"
+#include "daemon/loop/loop.h"
+#include "daemon/workers/compile_job.h"
+#include "daemon/workers/keeper_link.h"
+#include "daemon/workers/pool.h"
+#include "daemon/workers/spawner.h"
+#include "daemon/workers/supervisor.h"
+#include "daemon/workers/worker_process.h"
+
+namespace cloister {
+
+struct SupervisorOptions {
+  SpawnerOptions spawner;
+  WorkerOptions worker;
+  PoolOptions pool;
+  Millis compile_timeout{120000};
+};
+
+class Supervisor : public WorkerSupervisor,
+                   private WorkerControl::Listener,
+                   private Pool::Owner,
+                   private CompileJob::Owner {
+ public:
+  // What it works with; all of it must outlive it.
+  struct Parts {
+    Loop& loop;
+    const Clock& clock;
+    WorkerControl& control;
+    ImageSource& images;
+    LogSink& logs;
+  };
+
+  Supervisor(const Parts& parts, const SupervisorOptions& options);
+  Supervisor(const Supervisor&) = delete;
+  Supervisor& operator=(const Supervisor&) = delete;
+  // Kills all workers; what they had is answered 503.
+  ~Supervisor() override;
+
+  // Blanks come from here from now on.
+  void SetZygote(UniqueFd socket) { spawner_.SetZygote(std::move(socket)); }
+  // Where exchanges of retired releases go (the router). Null: they are answered 503.
+  void SetRerouter(HttpHandler* rerouter) { rerouter_ = rerouter; }
+
+  void Compile(const ReleaseSpec& spec, std::shared_ptr<const UniqueFd> source_image,
+               std::function<void(CompileOutcome)> done) override;
+  void Boot(const ReleaseSpec& spec, std::shared_ptr<const UniqueFd> image, std::uint32_t count,
+            std::function<void(BootOutcome)> done) override;
+  void Adopt(const ReleaseSpec& spec) override;
+  void Retire(ReleaseId release, std::function<void()> drained) override;
+  void Dispatch(ReleaseId release, Exchange& exchange) override;
+  std::vector<WorkerInfo> List() const override;
+  std::uint32_t CountWorkers(ReleaseId release) const override;
+
+ private:
+  struct Entry {
+    // Of an adopted release that nobody has asked for yet: a node holds very many of them.
+    std::unique_ptr<ReleaseSpec> asleep;
+    std::unique_ptr<Pool> pool;
+    bool served = false;  // adopted, or booted once
+  };
+  struct Draining {
+    std::unique_ptr<Pool> pool;
+    std::function<void()> drained;
+  };
+
+  void OnWorkerPlaced(WorkerId worker, std::string_view error) override;
+  void OnWorkerExited(WorkerId worker, std::uint32_t status, Micros cpu) override;
+  void LoadImage(Pool& pool) override;
+  void Reroute(Exchange& exchange) override;
+  void OnPoolEmpty(Pool& pool) override;
+  void OnCompileOver(CompileJob& job) override;
+
+  // A compile's result lies in memory until it is stored: one at a time for each tenant, however
+  // many apps it has.
+  struct WaitingCompile {
+    ReleaseSpec spec;
+    std::shared_ptr<const UniqueFd> source_image;
+    std::function<void(CompileOutcome)> done;
+  };
+  void StartCompiles();
+
+  Pool& PoolOf(Entry& entry, const ReleaseSpec& spec);
+  void RemoveEmpty(const Pool* pool);
+  // Runs `task` at the end of this turn unless this is gone by then.
+  void Later(std::function<void()> task);
+
+  WorkerControl& control_;
+  ImageSource& images_;
+  SupervisorOptions options_;
+  Loop& loop_;
+  Spawner spawner_;
+  ProcessTable processes_;
+  WorkerEnv env_;
+  HttpHandler* rerouter_ = nullptr;
+  std::unordered_map<ReleaseId, Entry> pools_;
+  std::vector<Draining> draining_;
+  std::vector<std::unique_ptr<CompileJob>> compiles_;  // each of another tenant
+  std::deque<WaitingCompile> waiting_compiles_;
+  std::shared_ptr<Supervisor*> self_;  // null inside once this is gone
+};
+
+}  // namespace cloister

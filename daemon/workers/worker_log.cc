@@ -1,0 +1,138 @@
+#include "daemon/workers/worker_log.h"
+
+#include <sys/wait.h>
+
+#include <algorithm>
+#include <array>
+#include <csignal>
+#include <utility>
+
+#include "apis/wire/channel.h"
+
+namespace cloister {
+namespace {
+
+// The most bytes of a logger's name.
+constexpr std::size_t kLoggerMax = 200;
+
+std::string DescribeSignal(int signal, const WorkerLimits& limits) {
+  const std::string memory = std::to_string(limits.memory_max.count >> 20) + " MiB";
+  switch (signal) {
+    case SIGKILL:
+      return "was killed by the system, as happens when it needs more than its memory limit of " +
+             memory + ": use less memory, or raise memory under [limits] in cloister.toml";
+    case SIGSYS:
+      return "was ended because it made a system call that no app may make (SIGSYS)";
+    case SIGSEGV:
+    case SIGBUS:
+    case SIGABRT:
+      return "crashed (signal " + std::to_string(signal) +
+             "); native code does so on errors, also when it gets no more memory (limit " + memory +
+             ") or its stack overflows";
+    default:
+      return "was ended by signal " + std::to_string(signal);
+  }
+}
+
+// What a worker may say of its boot; all else is the node's own word.
+constexpr auto kCodesOfWorkers = std::to_array<std::string_view>(
+    {"app_raised", "boot_timeout", "entry_missing", "entry_not_callable", "import_error",
+     "memory_exceeded", "module_denied", "syntax_error"});
+
+}  // namespace
+
+LogEvent WorkerLog::NewEvent(std::string_view request_id) const {
+  LogEvent event;
+  event.time = clock_.Wall();
+  event.app = app_;
+  event.release = version_;
+  event.worker = worker_;
+  event.request_id = request_id;
+  return event;
+}
+
+Result<void> WorkerLog::TakeLog(const Frame& frame, std::string_view request_id) {
+  WireReader reader(frame.payload);
+  const LogHead head = TRY(LogHead::Decode(reader));
+  LogEvent event = unfinished_.has_value() ? std::move(*unfinished_) : NewEvent(request_id);
+  if (!unfinished_.has_value()) {
+    event.source = head.source;
+    event.level = head.level;
+    event.logger = head.logger.substr(0, kLoggerMax);
+  }
+  const std::string_view piece = reader.Rest();
+  const std::size_t room = kLogEventMax - event.bytes.size();
+  event.bytes += piece.substr(0, room);
+  event.cut = event.cut || piece.size() > room;
+  unfinished_.reset();
+  if (frame.Has(kFrameMore))
+    unfinished_ = std::move(event);
+  else
+    sink_.Append(std::move(event));
+  return {};
+}
+
+Result<void> WorkerLog::TakeRefused(const Frame& frame) {
+  constexpr std::size_t kCallNameMax = 64;
+  WireReader reader(frame.payload);
+  const std::string_view name = reader.Str16();
+  const std::uint32_t count = reader.U32();
+  if (!reader.AtEnd() || name.size() > kCallNameMax)
+    return Error{ErrorCode::kProtocol, "malformed count of refused calls"};
+  Say(kLogWarning, "Refused " + std::to_string(count) + " times: " + std::string(name) +
+                       ". An app can compute and use the platform's APIs, nothing else.");
+  return {};
+}
+
+void WorkerLog::Say(std::uint8_t level, std::string text, std::string_view request_id) {
+  LogEvent event = NewEvent(request_id);
+  event.source = LogSource::kRuntime;
+  event.level = level;
+  event.bytes = std::move(text);
+  sink_.Append(std::move(event));
+}
+
+BootFailure OwnedFailure(const BootReport& report) {
+  const bool is_code = std::ranges::find(kCodesOfWorkers, report.code) != kCodesOfWorkers.end();
+  return {.code = std::string(is_code ? report.code : "boot_failed"),
+          .message = std::string(report.message),
+          .file = std::string(report.file),
+          .line = report.line,
+          .traceback = std::string(report.traceback)};
+}
+
+ProcessEnd EndOf(std::uint32_t wait_status) {
+  const auto status = static_cast<int>(wait_status);
+  if (WIFEXITED(status))
+    return {.how = ProcessEnd::How::kExited, .number = WEXITSTATUS(status), .error = {}};
+  return {.how = ProcessEnd::How::kSignalled, .number = WTERMSIG(status), .error = {}};
+}
+
+std::string DescribeEnd(const ProcessEnd& end, const WorkerLimits& limits) {
+  switch (end.how) {
+    case ProcessEnd::How::kExited:
+      return "ended by itself with exit code " + std::to_string(end.number) +
+             ": an app must not end its process (os._exit, or native code that calls exit)";
+    case ProcessEnd::How::kSignalled:
+      return DescribeSignal(end.number, limits);
+    case ProcessEnd::How::kUnknown:
+      return "ended for a reason that is not known";
+    case ProcessEnd::How::kNotMade:
+      return "could not be made: " + end.error;
+  }
+  return {};
+}
+
+BootFailure BootFailureOf(const ProcessEnd& end, const WorkerLimits& limits) {
+  BootFailure failure;
+  failure.code = "worker_died";
+  if (end.how == ProcessEnd::How::kNotMade)
+    failure.code = "sandbox_failed";
+  else if (end.how == ProcessEnd::How::kSignalled && end.number == SIGKILL)
+    failure.code = "memory_exceeded";
+  failure.message =
+      "While it imported the entry point the worker " + DescribeEnd(end, limits) + ".";
+  return failure;
+}
+
+}  // namespace cloister

@@ -1,0 +1,77 @@
+#pragma once
+
+// The voice of one worker in its app's log: what it says itself, and what the node says of it in
+// words that help the tenant.
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "apis/base/clock.h"
+#include "apis/base/names.h"
+#include "apis/base/result.h"
+#include "apis/wire/frame.h"
+#include "daemon/logs/log_event.h"
+#include "daemon/workers/supervisor.h"
+
+namespace cloister {
+
+// Levels of the standard library's logging.
+inline constexpr std::uint8_t kLogInfo = 20;
+inline constexpr std::uint8_t kLogWarning = 30;
+inline constexpr std::uint8_t kLogError = 40;
+
+class WorkerLog {
+ public:
+  WorkerLog(LogSink& sink, const Clock& clock, const ReleaseSpec& spec)
+      : sink_(sink), clock_(clock), app_(spec.app_id), version_(spec.version) {}
+
+  void SetWorker(WorkerId worker) { worker_ = worker; }
+
+  // A kLog frame; kProtocol when it is malformed.
+  Result<void> TakeLog(const Frame& frame, std::string_view request_id);
+  // A kRefused frame: which call the walls refused, and how often.
+  Result<void> TakeRefused(const Frame& frame);
+  // Whether the event of the last kLog frame goes on: then only another one may follow.
+  bool in_event() const { return unfinished_.has_value(); }
+
+  // The node itself speaks (source kRuntime).
+  void Say(std::uint8_t level, std::string text, std::string_view request_id = {});
+
+ private:
+  LogEvent NewEvent(std::string_view request_id) const;
+
+  LogSink& sink_;
+  const Clock& clock_;
+  AppId app_;
+  std::string version_;
+  WorkerId worker_;
+  std::optional<LogEvent> unfinished_;
+};
+
+// A report that a worker sent, as our own: the code only if it looks like one.
+BootFailure OwnedFailure(const BootReport& report);
+
+// What became of a process.
+struct ProcessEnd {
+  enum class How {
+    kExited,     // by itself; `number` is the status
+    kSignalled,  // `number` is the signal
+    kUnknown,    // the keeper did not say in time
+    kNotMade,    // there never was one, or it refused the hand-over: `error`
+  };
+  How how = How::kUnknown;
+  int number = 0;
+  std::string error;
+};
+
+// Of a status as waitpid gives it.
+ProcessEnd EndOf(std::uint32_t wait_status);
+
+// Why the process ended and what to do about it, as the end of a sentence about "the worker".
+std::string DescribeEnd(const ProcessEnd& end, const WorkerLimits& limits);
+// Of a worker that ended while it booted and sent no report.
+BootFailure BootFailureOf(const ProcessEnd& end, const WorkerLimits& limits);
+
+}  // namespace cloister

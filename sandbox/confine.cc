@@ -1,0 +1,85 @@
+#include "sandbox/confine.h"
+
+#include <string>
+
+#include "sandbox/steps/capabilities.h"
+#include "sandbox/steps/descriptors.h"
+#include "sandbox/steps/empty_root.h"
+#include "sandbox/steps/environment.h"
+#include "sandbox/steps/hostname.h"
+#include "sandbox/steps/identity.h"
+#include "sandbox/steps/keyring.h"
+#include "sandbox/steps/landlock.h"
+#include "sandbox/steps/no_new_privileges.h"
+#include "sandbox/steps/parent_death.h"
+#include "sandbox/steps/rlimits.h"
+#include "sandbox/steps/session.h"
+#include "sandbox/steps/user_namespaces.h"
+
+namespace cloister {
+namespace {
+
+Groups GroupsOf(WorkerIdentity identity) {
+  return identity == WorkerIdentity::kOwnUid ? Groups::kDrop : Groups::kCannotDrop;
+}
+
+ResourceLimits ResourcesOf(const WorkerLimits& limits) {
+  return {.data_max = limits.memory_max,
+          .address_space_max = limits.address_space_max,
+          .threads_max = limits.threads_max};
+}
+
+// The order matters where a comment says so, and is otherwise that of the design.
+constexpr WallStep<BlankWalls> kBlankSteps[] = {
+    {"identity", [](const BlankWalls& walls) { return BecomeInnerRoot(GroupsOf(walls.identity)); }},
+    // A change of credentials would disarm it.
+    {"parent_death", [](const BlankWalls& walls) { return ArmParentDeath(walls.keeper_pidfd); }},
+    {"environment", [](const BlankWalls&) { return WipeEnvironment(); }},
+    {"session", [](const BlankWalls&) { return LeaveSession(); }},
+    // Belongs to the uid that asks for it.
+    {"keyring", [](const BlankWalls&) { return JoinNewKeyring(); }},
+    {"user_namespaces", [](const BlankWalls&) { return ForbidUserNamespaces(); }},
+    {"hostname", [](const BlankWalls&) { return HideHostname(); }},
+};
+
+constexpr WallStep<WorkerWalls> kWorkerSteps[] = {
+    {"descriptors", [](const WorkerWalls&) { return CloseDescriptors(kChannelFd, kQueryFd); }},
+    {"empty_root", [](const WorkerWalls&) { return EnterEmptyRoot(); }},
+    {"capabilities", [](const WorkerWalls&) { return DropCapabilities(); }},
+    {"no_new_privileges", [](const WorkerWalls&) { return RenouncePrivileges(); }},
+    // Needs no_new_privileges, and a descriptor for a moment.
+    {"landlock", [](const WorkerWalls& walls) { return EnterLandlock(walls.landlock_abi); }},
+    {"rlimits", [](const WorkerWalls& walls) { return LimitResources(ResourcesOf(walls.limits)); }},
+    // Last: it refuses all of the above.
+    {"seccomp", [](const WorkerWalls& walls) { return InstallSeccomp(walls.policy); }},
+};
+
+template <typename Walls>
+Result<void> Raise(std::span<const WallStep<Walls>> steps, const Walls& walls) {
+  for (const WallStep<Walls>& step : steps) {
+    Result<void> raised = step.apply(walls);
+    if (!raised.ok())
+      return std::move(raised).error().In(std::string(step.name));
+  }
+  return {};
+}
+
+}  // namespace
+
+std::span<const WallStep<BlankWalls>> BlankSteps() {
+  return kBlankSteps;
+}
+
+std::span<const WallStep<WorkerWalls>> WorkerSteps() {
+  return kWorkerSteps;
+}
+
+Result<void> EnterBlank(const BlankWalls& walls) {
+  return Raise(BlankSteps(), walls);
+}
+
+Result<void> CloseWalls(const WorkerWalls& walls) {
+  return Raise(WorkerSteps(), walls);
+}
+
+}  // namespace cloister

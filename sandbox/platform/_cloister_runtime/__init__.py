@@ -1,0 +1,1 @@
+"""The Python part of a worker's runtime. Private: apps use `cloister`."""

@@ -1,0 +1,12 @@
+#pragma once
+
+// Step descriptors: everything is closed but a named pair.
+
+#include "apis/base/result.h"
+
+namespace cloister {
+
+// Closes every descriptor outside [first_kept, last_kept].
+Result<void> CloseDescriptors(unsigned first_kept, unsigned last_kept);
+
+}  // namespace cloister

@@ -1,0 +1,131 @@
+#include "sandbox/worker/channel.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+#include <cstring>
+
+#include "apis/wire/channel.h"
+#include "apis/wire/codec.h"
+#include "sandbox/worker/python.h"
+
+namespace cloister {
+namespace {
+
+constexpr std::size_t kBufferSize = 2 * (kFrameHeaderSize + kFramePayloadMax);
+constexpr std::chrono::milliseconds kSignalCheckInterval{50};
+constexpr int kExitNodeGone = 0;
+constexpr int kExitProtocol = 3;
+
+}  // namespace
+
+QueuedRequest* WorkerChannel::NextRequest() {
+  while (requests_.empty() && !shutdown_) {
+    if (!WaitForFrames())
+      PyErr_WriteUnraisable(nullptr);  // of a handler that raised while nothing ran
+  }
+  return shutdown_ ? nullptr : &requests_.front();
+}
+
+bool WorkerChannel::WaitForFrames() {
+  if (reading_)
+    return WaitForReader();
+  if (buffer_ == nullptr)
+    buffer_ = std::make_unique_for_overwrite<char[]>(kBufferSize);
+  reading_ = true;
+  ssize_t count = 0;
+  int error = 0;
+  {
+    const WithoutGil without_gil;
+    // NOLINTNEXTLINE(clang-analyzer-unix.BlockInCriticalSection): no lock is held here
+    count = ::read(fd_, buffer_.get() + filled_, kBufferSize - filled_);
+    error = errno;
+  }
+  reading_ = false;
+  if (count == 0 || (count < 0 && error != EINTR))
+    ::_exit(kExitNodeGone);
+  if (count > 0) {
+    filled_ += static_cast<std::size_t>(count);
+    DispatchAll();
+  }
+  return PyErr_CheckSignals() == 0;
+}
+
+bool WorkerChannel::WaitForReader() {
+  {
+    const WithoutGil without_gil;
+    std::unique_lock lock(reader_mutex_);
+    const std::uint64_t seen = dispatches_;
+    // Not for ever: the main thread must come up to run the handlers of signals.
+    dispatched_.wait_for(lock, kSignalCheckInterval, [&] { return dispatches_ != seen; });
+  }
+  return PyErr_CheckSignals() == 0;
+}
+
+void WorkerChannel::DispatchAll() {
+  std::string_view bytes(buffer_.get(), filled_);
+  while (true) {
+    const Result<std::optional<Frame>> parsed = ParseFrame(bytes);
+    if (!parsed.ok())
+      ::_exit(kExitProtocol);
+    const std::optional<Frame>& frame = parsed.value();
+    if (!frame)
+      break;
+    Dispatch(*frame);
+  }
+  std::memmove(buffer_.get(), bytes.data(), bytes.size());
+  filled_ = bytes.size();
+  {
+    const std::scoped_lock lock(reader_mutex_);
+    ++dispatches_;
+  }
+  dispatched_.notify_all();
+}
+
+QueuedRequest* WorkerChannel::Find(std::uint32_t id) {
+  const auto found = std::ranges::find(requests_, id, &QueuedRequest::id);
+  return found == requests_.end() ? nullptr : &*found;
+}
+
+void WorkerChannel::Dispatch(const Frame& frame) {
+  if (frame.type == FrameType::kRequest) {
+    requests_.push_back({.id = frame.id,
+                         .has_inline_body = frame.Has(kFrameInlineBody),
+                         .for_runtime = frame.Has(kFrameForRuntime),
+                         .payload = std::string(frame.payload),
+                         .body = {},
+                         .body_ended = false,
+                         .credit = 0});
+    return;
+  }
+  if (frame.type == FrameType::kShutdown) {
+    shutdown_ = true;
+    return;
+  }
+  QueuedRequest* request = Find(frame.id);
+  if (request == nullptr)
+    return;  // withdrawn or answered
+  if (frame.type == FrameType::kRequestBody) {
+    request->body += frame.payload;
+    request->body_ended = frame.Has(kFrameEnd);
+  } else if (frame.type == FrameType::kCredit) {
+    request->credit += WireReader(frame.payload).U32();
+  }
+}
+
+void WorkerChannel::Send(std::string_view frames) {
+  const WithoutGil without_gil;
+  const std::scoped_lock lock(write_mutex_);
+  while (!frames.empty()) {
+    const ssize_t count = ::write(fd_, frames.data(), frames.size());
+    if (count < 0 && errno == EINTR)
+      continue;  // the frame must be whole; the interpreter runs the handler right after
+    if (count < 0)
+      ::_exit(kExitNodeGone);
+    frames.remove_prefix(static_cast<std::size_t>(count));
+  }
+}
+
+}  // namespace cloister

@@ -1,0 +1,5 @@
+import no_such_module
+
+
+def application(environ, start_response):
+    raise AssertionError

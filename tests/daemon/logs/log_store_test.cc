@@ -1,0 +1,341 @@
+#include "daemon/logs/log_store.h"
+
+#include <gtest/gtest.h>
+
+#include <filesystem>
+
+#include "tests/support/fake_clock.h"
+#include "tests/support/run_until.h"
+#include "tests/support/temp_dir.h"
+
+namespace cloister {
+namespace {
+
+constexpr AppId kApp{1};
+
+LogEvent EventOf(std::string bytes, AppId app = kApp) {
+  LogEvent event;
+  event.app = app;
+  event.release = "1.0.0";
+  event.bytes = std::move(bytes);
+  return event;
+}
+
+class LogStoreTest : public testing::Test {
+ protected:
+  void Make(const LogLimits& limits = {}) {
+    store_ = std::make_unique<LogStore>(loop_, clock_, dir_.path(), limits);
+  }
+  LogPage Read(LogQuery query) {
+    std::optional<Result<LogPage>> page;
+    query.app = query.app.valid() ? query.app : kApp;
+    store_->Read(query, [&](Result<LogPage> read) { page = std::move(read); });
+    EXPECT_TRUE(RunUntil(loop_, [&] { return page.has_value(); }));
+    EXPECT_TRUE(page->ok()) << page->error().message;
+    return std::move(*page).value();
+  }
+  void Flush() {
+    bool flushed = false;
+    store_->Flush([&] { flushed = true; });
+    ASSERT_TRUE(RunUntil(loop_, [&] { return flushed; }));
+  }
+  static LogQuery After(std::uint64_t after, Millis wait = Millis(0)) {
+    LogQuery query;
+    query.after = after;
+    query.wait = wait;
+    return query;
+  }
+
+  TempDir dir_;
+  FakeClock clock_;
+  Loop loop_;
+  std::unique_ptr<LogStore> store_;
+};
+
+TEST_F(LogStoreTest, EventsArriveInOrderAndNumbered) {
+  Make();
+  for (int i = 0; i < 500; ++i)
+    store_->Append(EventOf("line " + std::to_string(i)));
+  Flush();
+  const LogPage page = Read(After(0));
+  ASSERT_EQ(page.events.size(), 500U);
+  for (std::size_t i = 0; i < 500; ++i) {
+    EXPECT_EQ(page.events[i].sequence, i + 1);
+    EXPECT_EQ(page.events[i].bytes, "line " + std::to_string(i));
+  }
+  EXPECT_EQ(page.next, 500U);
+  EXPECT_EQ(page.lost, 0U);
+}
+
+TEST_F(LogStoreTest, TailGivesTheLastOnes) {
+  Make();
+  for (int i = 0; i < 10; ++i)
+    store_->Append(EventOf(std::to_string(i)));
+  Flush();
+  LogQuery query;
+  query.tail = 3;
+  const LogPage page = Read(query);
+  ASSERT_EQ(page.events.size(), 3U);
+  EXPECT_EQ(page.events.front().bytes, "7");
+  query.tail = 100;
+  EXPECT_EQ(Read(query).events.size(), 10U);
+}
+
+TEST_F(LogStoreTest, AppsDoNotSeeEachOther) {
+  Make();
+  store_->Append(EventOf("mine"));
+  store_->Append(EventOf("theirs", {2}));
+  Flush();
+  EXPECT_EQ(Read(After(0)).events.size(), 1U);
+  LogQuery other;
+  other.app = {2};
+  EXPECT_EQ(Read(other).events.front().bytes, "theirs");
+  EXPECT_EQ(Read(other).events.front().sequence, 1U);
+}
+
+TEST_F(LogStoreTest, OverItsRateAnAppLosesEventsAndTheLogSaysHowMany) {
+  LogLimits limits;
+  limits.rate = KiB(1);
+  limits.burst = KiB(10);
+  Make(limits);
+  std::size_t sent = 0;
+  for (; sent < 100; ++sent)
+    store_->Append(EventOf(std::string(1000, 'x')));
+  EXPECT_GT(store_->lost_total(), 80U);
+  clock_.Advance(Seconds(20));
+  store_->Append(EventOf("again"));
+  ++sent;
+  Flush();
+  const LogPage page = Read(After(0));
+  ASSERT_GE(page.events.size(), 3U);
+  const LogEvent& mark = page.events[page.events.size() - 2];
+  EXPECT_EQ(mark.source, LogSource::kRuntime);
+  EXPECT_EQ(mark.lost, page.lost);
+  EXPECT_NE(mark.bytes.find(std::to_string(page.lost) + " events"), std::string::npos);
+  EXPECT_EQ(page.events.back().bytes, "again");
+  EXPECT_EQ(page.events.size() - 1 + page.lost, sent) << "every event is kept or counted";
+}
+
+TEST_F(LogStoreTest, ALossIsToldEvenWhenNothingFollows) {
+  LogLimits limits;
+  limits.burst = KiB(1);
+  Make(limits);
+  store_->Append(EventOf(std::string(2000, 'x')));
+  ASSERT_EQ(store_->lost_total(), 1U);
+  std::optional<LogPage> page;
+  store_->Read({.app = kApp, .tail = {}, .wait = Millis(60000)},
+               [&](Result<LogPage> read) { page = std::move(read).value(); });
+  ASSERT_TRUE(RunUntil(loop_, [&] { return page.has_value(); }));
+  EXPECT_EQ(page->lost, 1U);
+  EXPECT_EQ(page->events.size(), 1U);
+}
+
+TEST_F(LogStoreTest, AFloodDoesNotHideTheNodesOwnWords) {
+  LogLimits limits;
+  limits.burst = KiB(1);
+  Make(limits);
+  for (int i = 0; i < 100; ++i)
+    store_->Append(EventOf(std::string(500, 'x')));
+  LogEvent event = EventOf("the worker was ended");
+  event.source = LogSource::kRuntime;
+  store_->Append(std::move(event));
+  Flush();
+  EXPECT_EQ(Read(After(0)).events.back().bytes, "the worker was ended");
+}
+
+// Else an app that logs without end keeps the node from going.
+TEST_F(LogStoreTest, AFlushDoesNotWaitForWhatIsAppendedLater) {
+  LogLimits limits;
+  limits.rate = limits.burst = MiB(1024);
+  Make(limits);
+  std::function<void()> flood = [&] {
+    for (std::uint64_t app = 1; app <= 3; ++app)
+      store_->Append(EventOf(std::string(100, 'x'), {app}));
+    loop_.Post(flood);
+  };
+  flood();
+  store_->Append(EventOf("before", {9}));
+  Flush();
+  flood = [] {};
+  LogQuery query;
+  query.app = {9};
+  EXPECT_EQ(Read(query).events.size(), 1U);
+}
+
+TEST_F(LogStoreTest, AFlushTellsOfLosses) {
+  LogLimits limits;
+  limits.burst = KiB(1);
+  Make(limits);
+  store_->Append(EventOf(std::string(2000, 'x')));
+  Flush();
+  const LogPage page = Read(After(0));
+  EXPECT_EQ(page.lost, 1U);
+  EXPECT_EQ(page.events.size(), 1U);
+}
+
+TEST_F(LogStoreTest, AFlushWithNothingToWriteEndsAtOnce) {
+  Make();
+  Flush();
+  store_->Append(EventOf("x"));
+  Flush();
+  Flush();
+  EXPECT_EQ(Read(After(0)).events.size(), 1U);
+}
+
+TEST_F(LogStoreTest, AFlushDoesNotWaitForWhatIsRemoved) {
+  Make();
+  store_->Append(EventOf("x"));
+  bool flushed = false;
+  store_->Flush([&] { flushed = true; });
+  store_->Remove(kApp, [] {});
+  EXPECT_TRUE(RunUntil(loop_, [&] { return flushed; }));
+}
+
+TEST_F(LogStoreTest, OfThousandsOfAppsThatLoggedEachIsKept) {
+  LogLimits limits;
+  limits.open_max = 8;
+  Make(limits);
+  constexpr std::uint64_t kApps = 1100;
+  for (std::uint64_t app = 1; app <= kApps; ++app)
+    store_->Append(EventOf("first", {app}));
+  Flush();
+  clock_.Advance(Seconds(3600));  // all of them are idle, and forgotten
+  for (std::uint64_t app = 1; app <= kApps; app += 100)
+    store_->Append(EventOf("second", {app}));
+  Flush();
+  LogQuery query;
+  query.app = {101};
+  EXPECT_EQ(Read(query).next, 2U);
+  query.app = {102};
+  EXPECT_EQ(Read(query).next, 1U);
+}
+
+TEST_F(LogStoreTest, ALongEventIsCutAndSaysSo) {
+  Make();
+  store_->Append(EventOf(std::string(kLogEventMax, 'a')));
+  store_->Append(EventOf(std::string(kLogEventMax + 1, 'b')));
+  Flush();
+  const LogPage page = Read(After(0));
+  ASSERT_EQ(page.events.size(), 2U);
+  EXPECT_FALSE(page.events[0].cut);
+  EXPECT_TRUE(page.events[1].cut);
+  EXPECT_EQ(page.events[1].bytes.size(), kLogEventMax);
+}
+
+TEST_F(LogStoreTest, AFollowerHearsOfWhatComes) {
+  Make();
+  store_->Append(EventOf("before"));
+  Flush();
+  std::optional<LogPage> page;
+  store_->Read({.app = kApp, .after = 1, .tail = {}, .wait = Millis(60000)},
+               [&](Result<LogPage> read) { page = std::move(read).value(); });
+  bool looked = false;
+  loop_.Post([&] { looked = true; });
+  ASSERT_TRUE(RunUntil(loop_, [&] { return looked; }));
+  EXPECT_FALSE(page);
+  store_->Append(EventOf("after"));
+  ASSERT_TRUE(RunUntil(loop_, [&] { return page.has_value(); }));
+  ASSERT_EQ(page->events.size(), 1U);
+  EXPECT_EQ(page->events.front().bytes, "after");
+  EXPECT_EQ(page->next, 2U);
+}
+
+TEST_F(LogStoreTest, AWaitEndsWithNothing) {
+  Make();
+  std::optional<LogPage> page;
+  store_->Read({.app = kApp, .after = 9, .tail = {}, .wait = Millis(1000)},
+               [&](Result<LogPage> read) { page = std::move(read).value(); });
+  clock_.Advance(Seconds(2));
+  ASSERT_TRUE(RunUntil(loop_, [&] { return page.has_value(); }));
+  EXPECT_TRUE(page->events.empty());
+  EXPECT_EQ(page->next, 9U);
+}
+
+TEST_F(LogStoreTest, WhenNobodyMayWaitWhoWaitsIsAnswered) {
+  Make();
+  std::optional<LogPage> page;
+  store_->Read({.app = kApp, .after = 9, .tail = {}, .wait = Millis(60000)},
+               [&](Result<LogPage> read) { page = std::move(read).value(); });
+  store_->EndWaits();
+  ASSERT_TRUE(RunUntil(loop_, [&] { return page.has_value(); }));
+  EXPECT_TRUE(page->events.empty());
+  EXPECT_EQ(page->next, 9U);
+  EXPECT_TRUE(Read(After(9, Millis(60000))).events.empty());
+}
+
+TEST_F(LogStoreTest, ACancelledReadingIsNotAnswered) {
+  Make();
+  bool answered = false;
+  const LogReadId id = store_->Read({.app = kApp, .tail = {}, .wait = Millis(60000)},
+                                    [&](const Result<LogPage>&) { answered = true; });
+  store_->Cancel(id);
+  store_->Append(EventOf("x"));
+  Flush();
+  EXPECT_FALSE(answered);
+}
+
+TEST_F(LogStoreTest, WhatWasAppendedIsThereAfterARestart) {
+  Make();
+  store_->Append(EventOf("last words"));
+  Make();
+  EXPECT_EQ(Read(After(0)).events.front().bytes, "last words");
+}
+
+TEST_F(LogStoreTest, FilesAreOpenedABoundedNumberAtATime) {
+  LogLimits limits;
+  limits.open_max = 4;
+  Make(limits);
+  for (int round = 0; round < 3; ++round) {
+    for (std::uint64_t app = 1; app <= 40; ++app)
+      store_->Append(EventOf(std::to_string(round), {app}));
+    Flush();
+    std::size_t logs = 0;
+    for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd")) {
+      std::error_code gone;
+      const auto target = std::filesystem::read_symlink(entry.path(), gone).string();
+      logs += target.starts_with(dir_.path()) && target.ends_with(".log") ? 1U : 0U;
+    }
+    EXPECT_LE(logs, 4U);
+  }
+  LogQuery query;
+  query.app = {17};
+  EXPECT_EQ(Read(query).events.size(), 3U);
+}
+
+TEST_F(LogStoreTest, ARemovedAppsLogIsGoneAndStaysGone) {
+  Make();
+  store_->Append(EventOf("x"));
+  Flush();
+  bool removed = false;
+  store_->Remove(kApp, [&] { removed = true; });
+  ASSERT_TRUE(RunUntil(loop_, [&] { return removed; }));
+  store_->Append(EventOf("from a worker that still ends"));
+  Flush();
+  EXPECT_FALSE(std::filesystem::exists(dir_.At("apps/1/log")));
+}
+
+TEST_F(LogStoreTest, WhoFollowsARemovedAppGetsAnEndAndMakesNoFiles) {
+  Make();
+  store_->Append(EventOf("x"));
+  Flush();
+  std::optional<LogPage> page;
+  store_->Read({.app = kApp, .after = 1, .tail = {}, .wait = Millis(60000)},
+               [&](Result<LogPage> read) { page = std::move(read).value(); });
+  Flush();
+  store_->Remove(kApp, [] {});
+  ASSERT_TRUE(RunUntil(loop_, [&] { return page.has_value(); }));
+  EXPECT_TRUE(page->events.empty());
+  EXPECT_FALSE(std::filesystem::exists(dir_.At("apps/1/log")));
+}
+
+TEST_F(LogStoreTest, ReadingWhatNeverLoggedMakesNoFiles) {
+  Make();
+  LogQuery query = After(7);
+  EXPECT_EQ(Read(query).next, 7U);
+  query.tail = 5;
+  EXPECT_EQ(Read(query).next, 0U);
+  EXPECT_FALSE(std::filesystem::exists(dir_.At("apps/1")));
+}
+
+}  // namespace
+}  // namespace cloister

@@ -1,0 +1,144 @@
+#include "daemon/router/router.h"
+
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "tests/support/fake_exchange.h"
+
+namespace cloister {
+namespace {
+
+// Writes down where requests go.
+class FakeWorkers : public WorkerSupervisor {
+ public:
+  void Compile(const ReleaseSpec& /*spec*/, std::shared_ptr<const UniqueFd> /*source_image*/,
+               std::function<void(CompileOutcome)> /*done*/) override {}
+  void Boot(const ReleaseSpec& /*spec*/, std::shared_ptr<const UniqueFd> /*image*/,
+            std::uint32_t /*count*/, std::function<void(BootOutcome)> /*done*/) override {}
+  void Adopt(const ReleaseSpec& /*spec*/) override {}
+  void Retire(ReleaseId /*release*/, std::function<void()> /*drained*/) override {}
+  void Dispatch(ReleaseId release, Exchange& exchange) override {
+    dispatched.push_back(release);
+    exchange.Respond(200, {}, {});
+  }
+  std::vector<WorkerInfo> List() const override { return {}; }
+  std::uint32_t CountWorkers(ReleaseId /*release*/) const override { return 0; }
+
+  std::vector<ReleaseId> dispatched;
+};
+
+std::shared_ptr<const RoutingSnapshot> Snapshot(std::uint64_t app_id, const char* app,
+                                                std::uint64_t live) {
+  return std::make_shared<const RoutingSnapshot>(RoutingSnapshot{.app_id = AppId{app_id},
+                                                                 .app = AppName::Parse(app).value(),
+                                                                 .live = ReleaseId{live},
+                                                                 .version = "1"});
+}
+
+class RouterTest : public testing::Test {
+ protected:
+  // The status for that host, as the server gives it: lower case, no port, no final dot.
+  int Ask(const std::string& host) {
+    FakeExchange exchange;
+    exchange.request().host = host;
+    router_.Handle(exchange);
+    body_ = exchange.body;
+    return exchange.status;
+  }
+
+  FakeWorkers workers_;
+  Router router_{"apps.example.com", workers_};
+  std::string body_;
+};
+
+TEST_F(RouterTest, HostLeadsToTheLiveRelease) {
+  router_.Publish(Snapshot(1, "demo/hello", 10));
+  router_.Publish(Snapshot(2, "demo/blog", 20));
+  EXPECT_EQ(Ask("blog.demo.apps.example.com"), 200);
+  EXPECT_EQ(Ask("hello.demo.apps.example.com"), 200);
+  EXPECT_EQ(workers_.dispatched, (std::vector{ReleaseId{20}, ReleaseId{10}}));
+}
+
+TEST_F(RouterTest, UnknownHostsAreAllAlike) {
+  router_.Publish(Snapshot(1, "demo/hello", 10));
+  EXPECT_EQ(Ask("nobody.demo.apps.example.com"), 404);
+  const std::string first = body_;
+  for (const char* host :
+       {"", "apps.example.com", "demo.apps.example.com", "x.hello.demo.apps.example.com",
+        "hello.demo.apps.example.org", "hello.demo", "127.0.0.1"}) {
+    EXPECT_EQ(Ask(host), 404) << host;
+    EXPECT_EQ(body_, first) << host;
+  }
+  EXPECT_EQ(first.find("demo"), std::string::npos) << "it says nothing";
+  EXPECT_TRUE(workers_.dispatched.empty());
+}
+
+TEST_F(RouterTest, AppWithoutALiveReleaseIsA503) {
+  router_.Publish(Snapshot(1, "demo/hello", 0));
+  EXPECT_EQ(Ask("hello.demo.apps.example.com"), 503);
+  EXPECT_NE(body_.find("no_release"), std::string::npos);
+}
+
+TEST_F(RouterTest, NextSnapshotDecidesTheNextRequest) {
+  router_.Publish(Snapshot(1, "demo/hello", 10));
+  const auto before = router_.Current(AppId{1});
+  Ask("hello.demo.apps.example.com");
+  router_.Publish(Snapshot(1, "demo/hello", 11));
+  Ask("hello.demo.apps.example.com");
+  EXPECT_EQ(workers_.dispatched, (std::vector{ReleaseId{10}, ReleaseId{11}}));
+  EXPECT_EQ(before->live, ReleaseId{10}) << "a snapshot never changes";
+  EXPECT_EQ(router_.Current(AppId{1})->live, ReleaseId{11});
+}
+
+TEST_F(RouterTest, ACanaryGetsExactlyItsShareEvenlySpread) {
+  for (const std::uint32_t percent : {1U, 10U, 33U, 50U, 99U}) {
+    workers_.dispatched.clear();
+    RoutingSnapshot snapshot = *Snapshot(1, "demo/hello", 10);
+    snapshot.canary = ReleaseId{11};
+    snapshot.canary_percent = percent;
+    router_.Publish(std::make_shared<const RoutingSnapshot>(std::move(snapshot)));
+    for (int i = 0; i < 1000; ++i)
+      Ask("hello.demo.apps.example.com");
+    std::uint32_t canaries = 0;
+    for (std::uint32_t i = 0; i < 1000; ++i) {
+      canaries += workers_.dispatched[i] == ReleaseId{11} ? 1U : 0U;
+      EXPECT_EQ(canaries, (i + 1) * percent / 100) << percent << " % after " << i + 1;
+    }
+  }
+}
+
+TEST_F(RouterTest, RemovedAppIsUnknown) {
+  router_.Publish(Snapshot(1, "demo/hello", 10));
+  router_.Remove(AppId{1});
+  router_.Remove(AppId{1});
+  EXPECT_EQ(Ask("hello.demo.apps.example.com"), 404);
+  EXPECT_EQ(router_.Current(AppId{1}), nullptr);
+}
+
+TEST_F(RouterTest, NameThatIsTakenAgainIsTheNewApp) {
+  router_.Publish(Snapshot(1, "demo/hello", 10));
+  router_.Publish(Snapshot(2, "demo/hello", 20));
+  router_.Remove(AppId{1});
+  EXPECT_EQ(Ask("hello.demo.apps.example.com"), 200);
+  EXPECT_EQ(workers_.dispatched, std::vector{ReleaseId{20}});
+}
+
+TEST_F(RouterTest, AppOfAHost) {
+  router_.Publish(Snapshot(7, "demo/hello", 0));
+  EXPECT_EQ(router_.AppOf("hello.demo.apps.example.com"), AppId{7}) << "with no live release too";
+  EXPECT_FALSE(router_.AppOf("nobody.demo.apps.example.com").valid());
+  EXPECT_FALSE(router_.AppOf("").valid());
+  router_.Remove(AppId{7});
+  EXPECT_FALSE(router_.AppOf("hello.demo.apps.example.com").valid());
+}
+
+TEST_F(RouterTest, HostOfAnApp) {
+  EXPECT_EQ(router_.HostOf(AppName::Parse("demo/hello").value()), "hello.demo.apps.example.com");
+}
+
+}  // namespace
+}  // namespace cloister

@@ -1,0 +1,85 @@
+#include "daemon/workers/worker_log.h"
+
+#include <gtest/gtest.h>
+
+#include <csignal>
+#include <string>
+
+#include "tests/daemon/workers/worker_fixture.h"
+#include "tests/support/fake_clock.h"
+
+namespace cloister {
+namespace {
+
+TEST(WorkerLogTest, NodeSpeaksAsTheRuntime) {
+  LogCollector sink;
+  FakeClock clock;
+  WorkerLog log(sink, clock, SomeRelease());
+  log.SetWorker(WorkerId{9});
+  log.Say(kLogError, "text", "request");
+  ASSERT_EQ(sink.events.size(), 1U);
+  const LogEvent& event = sink.events.front();
+  EXPECT_EQ(event.source, LogSource::kRuntime);
+  EXPECT_EQ(event.level, kLogError);
+  EXPECT_EQ(event.app, AppId{3});
+  EXPECT_EQ(event.release, "1.2.0");
+  EXPECT_EQ(event.worker, WorkerId{9});
+  EXPECT_EQ(event.request_id, "request");
+  EXPECT_EQ(event.time, clock.Wall());
+}
+
+// The name travels with the event to files and to the next node, whose messages have a limit.
+TEST(WorkerLogTest, LoggersNameIsCut) {
+  LogCollector sink;
+  FakeClock clock;
+  WorkerLog log(sink, clock, SomeRelease());
+  for (const std::size_t size :
+       {std::size_t{199}, std::size_t{200}, std::size_t{201}, kFramePayloadMax - 100}) {
+    const std::string name(size, 'n');
+    std::string payload;
+    WireWriter writer(payload);
+    const LogHead head{.source = LogSource::kLogging, .level = 20, .logger = name};
+    head.Encode(writer);
+    writer.Raw("text");
+    ASSERT_TRUE(
+        log.TakeLog({.type = FrameType::kLog, .flags = 0, .id = 0, .payload = payload}, {}).ok());
+    EXPECT_EQ(sink.events.back().logger, name.substr(0, 200));
+    EXPECT_EQ(sink.events.back().bytes, "text");
+  }
+}
+
+struct EndRow {
+  std::uint32_t status;
+  const char* words;
+};
+class DescribeEndTest : public testing::TestWithParam<EndRow> {};
+
+TEST_P(DescribeEndTest, SaysTheCauseAndTheWayOut) {
+  EXPECT_NE(DescribeEnd(EndOf(GetParam().status), {}).find(GetParam().words), std::string::npos)
+      << DescribeEnd(EndOf(GetParam().status), {});
+}
+
+INSTANTIATE_TEST_SUITE_P(Ends, DescribeEndTest,
+                         testing::Values(EndRow{0, "exit code 0"}, EndRow{3 << 8, "exit code 3"},
+                                         EndRow{SIGKILL, "memory limit of 256 MiB"},
+                                         EndRow{SIGSEGV, "crashed (signal 11)"},
+                                         EndRow{SIGABRT | 0x80, "crashed (signal 6)"},
+                                         EndRow{SIGSYS, "system call"},
+                                         EndRow{SIGXCPU, "signal 24"}));
+
+TEST(DescribeEndTest, ProcessThatNeverWas) {
+  const ProcessEnd end{.how = ProcessEnd::How::kNotMade, .number = 0, .error = "no blank"};
+  EXPECT_EQ(DescribeEnd(end, {}), "could not be made: no blank");
+}
+
+TEST(WorkerLogTest, MalformedCountOfRefusedCallsIsAViolation) {
+  LogCollector sink;
+  FakeClock clock;
+  WorkerLog log(sink, clock, SomeRelease());
+  EXPECT_FALSE(
+      log.TakeRefused({.type = FrameType::kRefused, .flags = 0, .id = 0, .payload = "\x01"}).ok());
+  EXPECT_TRUE(sink.events.empty());
+}
+
+}  // namespace
+}  // namespace cloister

@@ -1,0 +1,221 @@
+// What an app says: exact, in order, once, with its level and its request.
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <string>
+
+#include "tests/sandbox/worker/fake_node.h"
+
+namespace cloister::testing {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+// "source level logger id: bytes" of each event.
+std::vector<std::string> Events(const FakeNode& node) {
+  std::vector<std::string> events;
+  for (const ReceivedLog& log : node.logs()) {
+    constexpr const char* kNames[] = {"stdout", "stderr", "logging", "runtime"};
+    events.push_back(std::string(kNames[static_cast<std::size_t>(log.source)]) + " " +
+                     std::to_string(log.level) + " " + log.logger + " " + std::to_string(log.id) +
+                     ": " + log.bytes);
+  }
+  return events;
+}
+
+// Runs `setup` at import and `lines` in a request; the events of the request.
+std::vector<std::string> EventsOf(const std::string& setup, const std::string& lines) {
+  const auto node = Serve(setup + R"(
+import logging, sys, os, threading
+def application(environ, start_response):
+    exec(LINES, {**globals(), 'environ': environ})
+    start_response('200 OK', [])
+    return [b'']
+LINES = '''
+)" + lines + "'''\n");
+  EXPECT_EQ(node->Ask({}).status, 200) << node->LogText();
+  return Events(*node);
+}
+
+TEST(LogTest, PrintIsJoinedToLinesAndKeepsItsBytes) {
+  EXPECT_THAT(EventsOf("", R"(
+print('a', 1, end='!')
+print(' b')
+print('two\\nlines')
+print('\\u20ac\\udcff', end='')
+sys.stdout.buffer.write(bytes([0, 255, 10]))
+print('unfinished', end='')
+)"),
+              ElementsAre("stdout 0  1: a 1! b\n", "stdout 0  1: two\n", "stdout 0  1: lines\n",
+                          std::string("stdout 0  1: \xe2\x82\xac\xff\0\xff\n", 20),
+                          "stdout 0  1: unfinished"));
+}
+
+TEST(LogTest, StdoutAndStderrAndWsgiErrorsKeepTheirOrder) {
+  EXPECT_THAT(EventsOf("", R"(
+print('one')
+print('two', file=sys.stderr)
+environ['wsgi.errors'].write('three\\n')
+environ['wsgi.errors'].writelines(['four\\n'])
+environ['wsgi.errors'].flush()
+print('five')
+)"),
+              ElementsAre("stdout 0  1: one\n", "stderr 0  1: two\n", "stderr 0  1: three\n",
+                          "stderr 0  1: four\n", "stdout 0  1: five\n"));
+}
+
+TEST(LogTest, LoggingWithoutAnySetup) {
+  EXPECT_THAT(EventsOf("", R"(
+logging.warning('plain %d', 1)
+logging.getLogger('shop.cart').error('two\\nlines')
+logging.info('below the level')
+)"),
+              ElementsAre("logging 30 root 1: plain 1", "logging 40 shop.cart 1: two\nlines"));
+}
+
+TEST(LogTest, BasicConfigSetsLevelAndFormat) {
+  EXPECT_THAT(
+      EventsOf("import logging\nlogging.basicConfig(level=logging.DEBUG, format='<%(message)s>')",
+               "logging.getLogger('x').debug('once')\n"),
+      ElementsAre("logging 10 x 1: <once>"));
+  EXPECT_THAT(EventsOf("import logging, sys\nlogging.basicConfig(stream=sys.stdout, level=20)",
+                       "logging.info('once')\n"),
+              ElementsAre("logging 20 root 1: INFO:root:once"));
+}
+
+TEST(LogTest, HandlersOfTheAppSendEachEventOnce) {
+  EXPECT_THAT(EventsOf(R"(
+import logging
+logger = logging.getLogger('own')
+handler = logging.StreamHandler()
+handler.setFormatter(logging.Formatter('%(name)s|%(message)s'))
+logger.addHandler(handler)
+)",
+                       "logger.warning('named')\n"),
+              ElementsAre("logging 30 own 1: own|named"));
+  EXPECT_THAT(EventsOf("import logging\nlogging.getLogger().addHandler(logging.StreamHandler())\n",
+                       "logging.warning('root')\n"),
+              ElementsAre("logging 30 root 1: root"));
+  EXPECT_THAT(EventsOf(R"(
+import logging, logging.config
+logging.config.dictConfig({'version': 1, 'disable_existing_loggers': False,
+    'formatters': {'f': {'format': '[%(message)s]'}},
+    'handlers': {'c': {'class': 'logging.StreamHandler', 'formatter': 'f'}},
+    'root': {'handlers': ['c'], 'level': 'INFO'}})
+)",
+                       "logging.getLogger('d').info('configured')\n"),
+              ElementsAre("logging 20 d 1: [configured]"));
+}
+
+TEST(LogTest, ANullHandlerIsSilentAndExceptionsHaveTheirTraceback) {
+  EXPECT_THAT(
+      EventsOf("import logging\nlogging.getLogger('lib').addHandler(logging.NullHandler())\n"
+               "logging.getLogger('lib').propagate = False",
+               "logging.getLogger('lib').error('not heard')\n"),
+      IsEmpty());
+  const std::vector<std::string> events = EventsOf("", R"(
+try: 1 / 0
+except ZeroDivisionError: logging.exception('failed')
+)");
+  ASSERT_EQ(events.size(), 1U);
+  EXPECT_THAT(events[0], HasSubstr("logging 40 root 1: failed\nTraceback"));
+  EXPECT_THAT(events[0], HasSubstr("ZeroDivisionError: division by zero"));
+}
+
+TEST(LogTest, AHandlerThatWritesAFileFailsAndSaysWhy) {
+  const auto node = Serve(R"(
+import logging, logging.handlers
+for handler in (lambda: logging.FileHandler('app.log'),
+                lambda: logging.handlers.RotatingFileHandler('/var/log/app.log')):
+    try: handler()
+    except PermissionError as error: print(error)
+def application(environ, start_response): pass
+)");
+  const std::string text = node->LogText();
+  EXPECT_THAT(text, HasSubstr("use cloister persistence for data to keep, tempfile for scratch: "
+                              "'/app/app.log'\n"));
+  EXPECT_THAT(text, HasSubstr("'/var/log/app.log'\n"));
+  EXPECT_THAT(text, HasSubstr("refused file_write at hello@1.2.0/hello.py:3"));
+  EXPECT_EQ(node->refused().at("file_write"), 2U);
+}
+
+TEST(LogTest, ALongEventIsOneEventUpToWhatTheNodeKeeps) {
+  const auto node = Serve(R"(
+import logging
+def application(environ, start_response):
+    logging.warning('x' * int(environ['QUERY_STRING']))
+    start_response('200 OK', [])
+    return [b'']
+)");
+  node->Ask({.target = "/?200000"});
+  ASSERT_EQ(node->logs().size(), 1U);
+  EXPECT_EQ(node->logs()[0].bytes, std::string(200'000, 'x'));
+  node->Ask({.target = "/?50000000"});
+  ASSERT_EQ(node->logs().size(), 2U);
+  EXPECT_GT(node->logs()[1].bytes.size(), std::size_t{256} << 10);
+  EXPECT_LT(node->logs()[1].bytes.size(), std::size_t{300} << 10);
+}
+
+TEST(LogTest, AFloodOfPrintIsWholeInSeveralEvents) {
+  const auto node = Serve(R"(
+def application(environ, start_response):
+    print('\n'.join(str(i) for i in range(200000)))
+    print('y' * 500000)
+    start_response('200 OK', [])
+    return [b'']
+)");
+  node->Ask({});
+  std::string expected;
+  for (int i = 0; i < 200'000; ++i)
+    expected += std::to_string(i) + "\n";
+  EXPECT_EQ(node->LogText(), expected + std::string(500'000, 'y') + "\n");
+  for (const ReceivedLog& log : node->logs())
+    EXPECT_LE(log.bytes.size(), std::size_t{256} << 10);
+}
+
+TEST(LogTest, EventsOutsideOfARequestHaveNoId) {
+  const auto node = Serve(R"(
+print('at import')
+def application(environ, start_response):
+    print('in request')
+    start_response('200 OK', [])
+    return [b'']
+)");
+  node->Ask({});
+  node->Ask({});
+  EXPECT_THAT(Events(*node), ElementsAre("stdout 0  0: at import\n", "stdout 0  1: in request\n",
+                                         "stdout 0  3: in request\n"));
+}
+
+TEST(LogTest, ThreadsDoNotMixTheirLines) {
+  const auto node = Serve(R"(
+import threading
+def application(environ, start_response):
+    def work(name):
+        for i in range(200): print(f'{name}-{i}-' + name * 50)
+    threads = [threading.Thread(target=work, args=(c,)) for c in 'abcd']
+    for t in threads: t.start()
+    for t in threads: t.join()
+    start_response('200 OK', [])
+    return [b'']
+)");
+  node->Ask({});
+  std::map<char, int> next;
+  std::string text = node->LogText();
+  std::size_t lines = 0;
+  for (std::size_t at = 0; at < text.size(); ++lines) {
+    const std::size_t newline = text.find('\n', at);
+    const std::string line = text.substr(at, newline - at);
+    const char name = line.at(0);
+    EXPECT_EQ(line, std::string(1, name) + "-" + std::to_string(next[name]++) + "-" +
+                        std::string(50, name));
+    at = newline + 1;
+  }
+  EXPECT_EQ(lines, 800U);
+}
+
+}  // namespace
+}  // namespace cloister::testing

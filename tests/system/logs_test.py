@@ -1,0 +1,197 @@
+"""What an app says arrives in its log: all of it, in order, byte for byte, and nobody else's."""
+
+import base64
+import subprocess
+import threading
+
+import apps
+import pytest
+from waiting import wait_until
+
+APP = "demo/logs"
+SOURCE = r"""
+import logging, sys
+
+log = logging.getLogger("shop.orders")
+print("imported")
+
+def application(environ, start_response):
+    path = environ["PATH_INFO"]
+    if path == "/order":
+        for number in range(100):
+            print("out", number)
+            log.warning("log %d", number)
+            environ["wsgi.errors"].write(f"err {number}\n")
+            sys.stderr.write(f"stderr {number}\n")
+    if path == "/bytes":
+        sys.stdout.buffer.write(bytes(range(256)))
+        sys.stdout.flush()
+    if path == "/text":
+        print("gr\u00fc\u00dfe \U0001f600\ttab")
+    if path == "/partial":
+        print("no newline at the end", end="", flush=True)
+    if path == "/levels":
+        for level in ("debug", "info", "warning", "error", "critical"):
+            log.setLevel(logging.DEBUG)
+            getattr(log, level)("at %s", level)
+    if path == "/raise":
+        raise ValueError("the reason")
+    if path == "/forge":
+        print("fine\n2026-01-01T00:00:00Z demo/other forged line")
+    if path == "/long":
+        print("x" * 100_000)
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [b"fine"]
+"""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def app(node, tmp_path_factory):
+    node.deploy(apps.write_app(tmp_path_factory.mktemp("app"), SOURCE), APP)
+
+
+def events_of(node, request_id, app=APP):
+    return [event for event in node.events(app) if event["request_id"] == request_id]
+
+
+def ask(node, path, count=1, app=APP):
+    """Requests a path; its events once there are so many, and the request's id."""
+    answer = node.http(app, path)
+    request_id = answer.header("X-Request-Id")
+    found = wait_until(
+        lambda: len(events_of(node, request_id, app)) >= count and events_of(node, request_id, app),
+        lambda: f"{count} events of {path}: {events_of(node, request_id, app)}",
+    )
+    return found, request_id
+
+
+def content(event):
+    return base64.b64decode(event["base64"]) if "base64" in event else event["text"].encode()
+
+
+def test_everything_in_its_order(node):
+    events, _ = ask(node, "/order", 400)
+    said = [content(event).decode().strip() for event in events]
+    expected = []
+    for number in range(100):
+        expected += [f"out {number}", f"log {number}", f"err {number}", f"stderr {number}"]
+    assert said == expected
+    sequences = [event["sequence"] for event in events]
+    assert sequences == list(range(sequences[0], sequences[0] + 400))
+
+
+def test_an_event_knows_where_it_came_from(node):
+    events, request_id = ask(node, "/order", 400)
+    (worker,) = node.json("ps", APP)["workers"]
+    for event in events:
+        assert event["request_id"] == request_id
+        assert event["release"] == "1.0.0"
+        assert event["worker"] == worker["id"]
+        assert event["time"].endswith("Z")
+    assert [event["source"] for event in events[:4]] == ["stdout", "logging", "stderr", "stderr"]
+    assert (events[1]["level"], events[1]["logger"]) in (
+        (30, "shop.orders"),
+        ("warning", "shop.orders"),
+    )
+
+
+def test_bytes_that_are_no_text_arrive_as_they_are(node):
+    events, _ = ask(node, "/bytes")
+    assert b"".join(content(event) for event in events) == bytes(range(256))
+
+
+def test_text_arrives_as_it_is(node):
+    events, _ = ask(node, "/text")
+    assert (
+        b"".join(content(event) for event in events) == "gr\u00fc\u00dfe \U0001f600\ttab\n".encode()
+    )
+
+
+def test_what_has_no_newline_is_not_held_back(node):
+    events, _ = ask(node, "/partial")
+    assert b"".join(content(event) for event in events) == b"no newline at the end"
+
+
+def test_a_long_event_is_whole(node):
+    events, _ = ask(node, "/long")
+    assert b"".join(content(event) for event in events) == b"x" * 100_000 + b"\n"
+
+
+def test_levels(node):
+    events, _ = ask(node, "/levels", 5)
+    assert [content(event).strip() for event in events] == [
+        b"at debug",
+        b"at info",
+        b"at warning",
+        b"at error",
+        b"at critical",
+    ]
+
+
+def test_an_exception_comes_with_its_traceback(node):
+    events, _ = ask(node, "/raise")
+    text = b"".join(content(event) for event in events).decode()
+    assert "ValueError: the reason" in text
+    assert 'main.py", line' in text and "raise ValueError" in text
+
+
+def test_what_is_said_at_import_is_there(node):
+    assert any(content(event).strip() == b"imported" for event in node.events(APP))
+
+
+def test_an_app_cannot_forge_a_line_of_another(node):
+    ask(node, "/forge")
+    shown = node.cli("logs", APP).stdout.splitlines()
+    (line,) = [line for line in shown if "forged line" in line]
+    assert not line.startswith("2026-01-01T00:00:00Z demo/other")
+
+
+def test_a_neighbour_sees_nothing(node, tmp_path):
+    node.deploy(apps.write_app(tmp_path), "neighbour/logs")
+    ask(node, "/text")
+    assert not any("gr\u00fc" in event.get("text", "") for event in node.events("neighbour/logs"))
+
+
+def test_the_log_can_be_read_from_where_one_was(node):
+    ask(node, "/text")
+    url = "/v1/tenants/demo/apps/logs/logs"
+    everything = node.admin("GET", url).json()
+    page = node.admin("GET", f"{url}?limit=2").json()
+    rest = node.admin("GET", f"{url}?after={page['next']}").json()
+    assert [*page["events"], *rest["events"]] == everything["events"]
+    tail = node.admin("GET", f"{url}?tail=1").json()
+    assert tail["events"] == everything["events"][-1:]
+    assert everything["lost"] == 0
+
+
+def test_following_shows_what_comes(node):
+    following = subprocess.Popen(
+        [*node.as_user(), node.bin / "cloister", "--socket", node.socket, "logs", APP, "-f"],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        seen = []
+        reader = threading.Thread(target=lambda: seen.extend(iter(following.stdout.readline, "")))
+        reader.start()
+        wait_until(lambda: any("imported" in line for line in seen), "what was there is shown")
+        count = sum("gr\u00fc" in line for line in seen)
+        node.http(APP, "/text")
+        wait_until(lambda: sum("gr\u00fc" in line for line in seen) > count, "what is new is shown")
+    finally:
+        following.terminate()
+        following.wait()
+        reader.join()
+        following.stdout.close()
+
+
+def test_the_log_survives_kill_9_of_everything(own_node, tmp_path):
+    own_node.deploy(apps.write_app(tmp_path, SOURCE), APP)
+    own_node.http(APP, "/text")
+    wait_until(
+        lambda: any("gr\u00fc" in event.get("text", "") for event in own_node.events(APP)),
+        "the event",
+    )
+    own_node.restart()
+    assert any("gr\u00fc" in event.get("text", "") for event in own_node.events(APP))
