@@ -27,6 +27,10 @@ namespace {
 
 constexpr const char* kLoaderPath = "usr/lib/cloister/python/_cloister_runtime/loader.py";
 constexpr const char* kLoaderName = "_cloister_runtime.loader";
+constexpr const char* kRehearsedPath = "usr/lib/cloister/python/_cloister_runtime/rehearsed.py";
+constexpr const char* kRehearsedName = "cloister_rehearsal.py";
+// Python adapts code to its use within the first calls: done here, the result is shared.
+constexpr int kRehearsals = 16;
 constexpr const wchar_t* kStandardLibrary = L"/usr/lib/python3.11";
 constexpr std::size_t kCopySize = std::size_t{1} << 20;
 
@@ -150,6 +154,7 @@ bool KeepAttributes(Runtime& runtime) {
                        {&runtime.format_exception, "_cloister_runtime.report", "format_exception"},
                        {&runtime.begin, "_cloister_runtime.boot", "begin"},
                        {&runtime.load_entry, "_cloister_runtime.boot", "load_entry"},
+                       {&runtime.rehearse, "_cloister_runtime.rehearsal", "rehearse"},
                        {&runtime.functions, "_cloister_runtime.functions", "application"},
                        {&runtime.random_instance, "random", "_inst"},
                        {&runtime.stderr_stream, "sys", "stderr"}};
@@ -167,12 +172,28 @@ bool KeepAttributes(Runtime& runtime) {
          SetEnvironStreams(runtime.stderr_stream.get(), file_wrapper.get());
 }
 
+// The image of the app that is booted for practice.
+Result<Image> MakeRehearsalImage(const Image& platform) {
+  const std::optional<ImageEntry> module = platform.Find(kRehearsedPath);
+  if (!module)
+    return Error{ErrorCode::kInvalidArgument,
+                 "the platform image has no rehearsal: build it again"};
+  ImageBuilder builder;
+  builder.Add(kRehearsedName, std::string(module->contents), std::string(module->code));
+  const UniqueFd memory = TRY(builder.BuildMemfd("cloister-rehearsal"));
+  return Image::Open(memory.get(), Image::NeedSeals::kYes);
+}
+
 bool Warm(Runtime& runtime, const Image& platform) {
   if (!InstallLoader(platform) || !PrepareWsgi())
     return false;
   const PyRef warm = RuntimeAttribute("_cloister_runtime.warm", "warm");
   if (!warm || !PyRef::Steal(PyObject_CallNoArgs(warm.get())) || !KeepAttributes(runtime))
     return false;
+  for (int i = 0; i < kRehearsals; ++i) {
+    if (!PyRef::Steal(PyObject_CallNoArgs(runtime.rehearse.get())))
+      return false;
+  }
   // Last: what is alive now is never looked at again by the collector, so its pages stay shared.
   const PyRef gc = PyRef::Steal(PyImport_ImportModule("gc"));
   return gc && PyRef::Steal(PyObject_CallMethod(gc.get(), "collect", nullptr)) &&
@@ -185,6 +206,7 @@ Result<void> WarmInterpreter(const std::string& platform_image_path) {
   Runtime& runtime = TheRuntime();
   const Image& platform = runtime.platform.emplace(TRY(CopyPlatformImage(platform_image_path)));
   TRY(CheckVersion(platform));
+  runtime.app.emplace(TRY(MakeRehearsalImage(platform)));
   PrepareProcess();
   TRY(StartInterpreter());
   if (!Warm(runtime, platform))

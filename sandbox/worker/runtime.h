@@ -24,7 +24,7 @@ class Runtime {
   explicit Runtime(int channel_fd) : channel(channel_fd) {}
 
   std::optional<Image> platform;  // the standard library, from WarmInterpreter on
-  std::optional<Image> app;       // from RunWorker on
+  std::optional<Image> app;       // the rehearsal's, until RunWorker
   InboxPage* inbox = nullptr;
   bool booting = false;  // the entry point is being imported
 
@@ -35,6 +35,7 @@ class Runtime {
   // Looked up once, in the zygote: a look-up in a worker would touch pages that are shared.
   PyRef wall_time_exceeded;  // the class cloister.WallTimeExceeded
   PyRef format_exception;    // _cloister_runtime.report.format_exception
+  PyRef rehearse;            // of _cloister_runtime.rehearsal
   PyRef begin;               // of _cloister_runtime.boot
   PyRef load_entry;          // of _cloister_runtime.boot
   PyRef functions;           // _cloister_runtime.functions.application

@@ -83,6 +83,12 @@ int Serve(Runtime& runtime, const WorkerContext& context) {
 
 }  // namespace
 
+void RehearseBoot() {
+  // What fails here fails in the boot as well, which can say so.
+  if (!PyRef::Steal(PyObject_CallNoArgs(TheRuntime().rehearse.get())))
+    PyErr_Clear();
+}
+
 void RunWorker(WorkerContext context) {
   Runtime& runtime = TheRuntime();
   runtime.app.emplace(std::move(context.image));

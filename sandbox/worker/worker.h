@@ -6,6 +6,7 @@
 // Order of calls, all on the zygote's only thread:
 //   WarmInterpreter()                     once, before the zygote serves (it may open files)
 //   BeforeFork(); clone; AfterForkParent() in the zygote, AfterForkChild() in the child
+//   RehearseBoot()                        in the child, if there is time
 //   RunWorker()                           in the child, behind the walls: opens nothing any more
 //
 // The channel is descriptor 3 (kChannelFd), blocking, and the only descriptor that is used.
@@ -48,6 +49,10 @@ std::string InterpreterVersion();
 void BeforeFork();
 void AfterForkParent();
 void AfterForkChild();
+
+// Boots an app of ours and forgets it. What a boot touches first is copied for this process then,
+// and mapped: the pages that a boot waits for are most of its time.
+void RehearseBoot();
 
 // Boots and serves, or compiles, until the node closes the channel or sends kShutdown, then ends
 // the process. Exit status 0: an orderly end; 1: it could not boot (a kBootFailed was sent).

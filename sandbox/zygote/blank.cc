@@ -1,5 +1,6 @@
 #include "sandbox/zygote/blank.h"
 
+#include <poll.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -70,6 +71,11 @@ void AwaitGo(UniqueFd go) {
     ::_exit(kOrderly);
 }
 
+bool HasPacket(int control_fd) {
+  pollfd polled = {.fd = control_fd, .events = POLLIN, .revents = 0};
+  return ::poll(&polled, 1, 0) > 0;
+}
+
 Packet AwaitHandOver(int control_fd) {
   Result<Received> received = ReceivePacket(control_fd);
   if (!received.ok())
@@ -90,6 +96,9 @@ void RunBlank(BlankPlan plan) {
   if (!entered.ok())
     Refuse(control, "enter_blank", entered.error());
   SetTitle("cloister-worker: blank");
+  // An order that is here already is not kept waiting.
+  if (!HasPacket(control))
+    RehearseBoot();
   Result<TakenOver> taken = TakeOver(AwaitHandOver(control), plan.worker_id);
   if (!taken.ok())
     Refuse(control, "hand_over", taken.error());

@@ -54,6 +54,7 @@ std::string InterpreterVersion() {
 void BeforeFork() {}
 void AfterForkParent() {}
 void AfterForkChild() {}
+void RehearseBoot() {}
 
 void RunWorker(WorkerContext context) {
   std::string bytes;

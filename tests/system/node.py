@@ -228,7 +228,11 @@ class Node:
     def deploy(self, directory, app, check=True, arguments=(), **options):
         """Deploys a directory as app (TENANT/NAME), whose tenant is made when it is new."""
         self.tenant(app.split("/")[0])
-        return self.cli("deploy", directory, "--app", app, *arguments, check=check, **options)
+        done = self.cli("deploy", directory, "--app", app, *arguments, check=False, **options)
+        assert (
+            not check or done.returncode == 0
+        ), f"{done.stdout}{done.stderr}\n{self.cli('logs', app, check=False).stdout}\n{self.log()}"
+        return done
 
     def connect_admin(self):
         return raw_http.Connection(self.socket)

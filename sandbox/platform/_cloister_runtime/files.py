@@ -153,6 +153,13 @@ def begin(label, scratch_max):
     scratch.quota.limit = scratch_max
 
 
+def end():
+    """It is gone again (rehearsal.py)."""
+    global _alias
+    _alias = None
+    scratch.quota.limit = 0
+
+
 # --- what stands in for the functions of os
 
 

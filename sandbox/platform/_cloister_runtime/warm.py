@@ -74,7 +74,7 @@ def warm():
         importlib.import_module(name)
     sys.meta_path.remove(_ExtensionFinder)
     os.register_at_fork = plain_register_at_fork
-    for name in ('boot', 'compile', 'functions', 'report'):
+    for name in ('boot', 'compile', 'functions', 'rehearsal', 'report'):
         importlib.import_module('_cloister_runtime.' + name)
     importlib.import_module('_cloister_runtime.output').install()
     # Stacks count whole against the memory of a worker.

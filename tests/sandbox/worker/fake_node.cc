@@ -55,6 +55,8 @@ InboxPage* MapInbox() {
 [[noreturn]] void RunChild(int channel, const UniqueFd& image, InboxPage* inbox,
                            const StartOptions& options) {
   AfterForkChild();
+  if (options.rehearses)
+    RehearseBoot();
   Result<Image> opened = Image::Open(image.get(), Image::NeedSeals::kYes);
   CHECK(opened.ok());
   // Descriptor 3 may be the image's until here.

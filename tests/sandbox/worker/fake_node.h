@@ -80,6 +80,7 @@ struct StartOptions {
   std::string module_rules = {};
   Bytes memory_max = MiB(64);
   std::map<std::string, std::string> code = {};  // bytecode by path
+  bool rehearses = true;                         // as blanks do, unless they are in a hurry
 };
 
 class FakeNode {
