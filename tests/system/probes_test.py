@@ -8,7 +8,9 @@ import apps
 PROBES = pathlib.Path(__file__).resolve().parents[1] / "sandbox/worker/probes"
 FILES = {
     "cloister.toml": '[app]\nname = "hello"\nversion = "1.2.0"\n\n'
-    '[entry]\nweb = "hello:application"\n',
+    '[entry]\nweb = "hello:application"\n\n'
+    # Fills all temporary files, which a machine that is slow at new memory takes seconds for.
+    '[[check]]\npath = "/"\ntime = "60s"\n',
     "data/probe_data.txt": "some data\n",
     "package/__init__.py": "",
     "package/inner.py": "VALUE = 'inner value'\ndef function(x):\n    return x + 1\n",

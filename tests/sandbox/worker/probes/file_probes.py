@@ -92,7 +92,7 @@ def tempfile_quota():
 @yields(True)
 def tempfile_quota_is_given_back():
     import tempfile
-    for _ in range(30):
+    for _ in range(8):
         with tempfile.TemporaryFile() as f: f.write(b'x' * 10_000_000)
     return True
 
