@@ -14,6 +14,13 @@ struct WorkerLimits {
   std::uint32_t threads_max = 64;       // RLIMIT_NPROC and pids.max
   std::uint32_t cpu_millis = 1000;      // thousandths of a core
   Millis wall_max{30000};               // of one request
+
+  // Whether a worker that was made within the others is within these as it is: all but wall_max
+  // belongs to the process.
+  bool FitsProcessOf(const WorkerLimits& other) const {
+    return memory_max == other.memory_max && address_space_max == other.address_space_max &&
+           threads_max == other.threads_max && cpu_millis == other.cpu_millis;
+  }
 };
 
 }  // namespace cloister

@@ -185,6 +185,22 @@ Outcome<std::string> ParseName(std::string_view text) {
   return fields.Text("name");
 }
 
+Outcome<std::vector<QuotaChange>> ParseQuotaChanges(std::string_view text) {
+  const Json body = TRY(ParseObject(text, {}));
+  const Fields fields = TRY(Fields::Of(body, {"changes"}));
+  const Json* rows = TRY(fields.List("changes"));
+  std::vector<QuotaChange> changes;
+  for (const Json& row : *rows) {
+    const std::string where = "changes[" + std::to_string(changes.size()) + "].";
+    const Fields change = TRY(Fields::Of(row, {"name", "value"}, where));
+    QuotaChange& one = changes.emplace_back();
+    one.name = TRY(change.Text("name"));
+    if (row.contains("value"))
+      one.value = TRY(change.Text("value"));
+  }
+  return changes;
+}
+
 Outcome<std::vector<ContentName>> ParseContentNames(std::string_view text) {
   const Json body = TRY(ParseObject(text, kFileListBounds));
   const Fields fields = TRY(Fields::Of(body, {"files"}));

@@ -22,6 +22,7 @@
 #include "daemon/admin/bounded_json.h"
 #include "daemon/http/message.h"
 #include "daemon/releases/problem.h"
+#include "daemon/store/quota_rows.h"
 #include "daemon/store/rows.h"
 
 namespace cloister {
@@ -75,6 +76,8 @@ class Fields {
 
 // {"version": ...}; empty when it is missing.
 Outcome<std::string> ParseVersionBody(std::string_view text);
+// {"changes": [{"name": ..., "value": ...}]}; without a value it is as if it had never been set.
+Outcome<std::vector<QuotaChange>> ParseQuotaChanges(std::string_view text);
 // {"name": ...}.
 Outcome<std::string> ParseName(std::string_view text);
 // {"files": [{"sha256", "size"}]}.

@@ -30,6 +30,8 @@ constexpr CodeRow kCodes[] = {
     {"release_not_found", ExitCode::kFailed, "`cloister releases APP` shows them"},
     {"tenant_not_empty", ExitCode::kRefused, ""},
     {"name_invalid", ExitCode::kUsage, ""},
+    {"quota_unknown", ExitCode::kUsage, "`cloister quota show` lists them"},
+    {"quota_invalid", ExitCode::kUsage, ""},
     {"field_invalid", ExitCode::kUsage, ""},
     {"field_unknown", ExitCode::kUsage, "is the node older than this command?"},
     {"query_invalid", ExitCode::kUsage, ""},

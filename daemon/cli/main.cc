@@ -15,8 +15,10 @@
 #include "config/values.h"
 #include "daemon/cli/commands.h"
 #include "daemon/cli/deploy.h"
+#include "daemon/cli/help.h"
 #include "daemon/cli/logs.h"
 #include "daemon/cli/modules.h"
+#include "daemon/cli/quota.h"
 #include "daemon/cli/release_commands.h"
 #include "daemon/cli/turn.h"
 
@@ -43,6 +45,7 @@ struct Arguments {
   VersionPair versions;
   PinWish pin;
   bool all = false;
+  std::vector<std::string> quotas;
   std::function<Attempt<void>(AdminApi&, Console&)> verb;
 };
 
@@ -58,14 +61,7 @@ std::string SocketPath(const Arguments& arguments) {
 void AddTenants(CLI::App& root, Arguments& arguments) {
   CLI::App* tenants = root.add_subcommand("tenants", "Make, list and delete tenants.");
   tenants->require_subcommand(1);
-  tenants->footer(
-      "A tenant is an account that owns apps. Its name is part of their addresses:\n"
-      "APP.TENANT.BASE. Names: a-z first, then a-z, 0-9 and '-', at most 30 characters.\n\n"
-      "Examples:\n"
-      "  cloister tenants create demo\n"
-      "  cloister tenants list --json\n"
-      "  cloister tenants delete demo --force\n\n" +
-      std::string(kExitCodes));
+  tenants->footer(kTenantsHelp + std::string(kExitCodes));
   CLI::App* create = tenants->add_subcommand("create", "Make a tenant.");
   create->add_option("NAME", arguments.name, "Its name")->required();
   create->callback([&arguments] {
@@ -106,16 +102,7 @@ constexpr const char* kAppHelp = "TENANT/NAME, or NAME where the node has one te
 void AddApps(CLI::App& root, Arguments& arguments) {
   CLI::App* apps = root.add_subcommand("apps", "Make, list, show and delete apps.");
   apps->require_subcommand(1);
-  apps->footer(
-      "An app is an address and the releases behind it, of which one is live. `cloister deploy`\n"
-      "makes the app when it is not there yet. Deleting one ends its workers and removes its\n"
-      "releases and its log for good; its name can be used again, by an app that knows nothing\n"
-      "of the old one.\n\n"
-      "Examples:\n"
-      "  cloister apps list\n"
-      "  cloister apps info demo/hello\n"
-      "  cloister apps delete demo/hello\n\n" +
-      std::string(kExitCodes));
+  apps->footer(kAppsHelp + std::string(kExitCodes));
   AddNamed(*apps, arguments, "create", "Make an app.", CreateApp)
       ->add_option("APP", arguments.name, kAppHelp)
       ->required();
@@ -199,26 +186,7 @@ void AddDeploy(CLI::App& root, Arguments& arguments) {
         return ReadPercent(text, arguments.deploy.canary_percent);
       })
       ->excludes(dry_run);
-  deploy->footer(
-      "Reads cloister.toml, takes the files of DIR but for those that .cloisterignore names (and\n"
-      ".git, .venv, __pycache__, *.pyc), adds the packages that the manifest asks for, and sends\n"
-      "what the node has not got. An upload that broke off goes on where it stopped. Then the\n"
-      "release is verified, compiled, booted in a confined worker and checked with the requests "
-      "of\n"
-      "[[check]]; each step is shown as it ends. Only when all went well do requests go to it, "
-      "and\n"
-      "what the former release had begun it finishes: until then, and after a failure, the "
-      "release\n"
-      "that was live serves on. Back again: `cloister rollback`.\n\n"
-      "With --json, one object at the end: app, url, elapsed_ms, release (with its steps), or\n"
-      "error.\n\n"
-      "Examples:\n"
-      "  cloister deploy\n"
-      "  cloister deploy docs/examples/hello --app demo/hello\n"
-      "  cloister deploy --python .venv/bin/python\n"
-      "  cloister deploy --canary 10%\n"
-      "  cloister deploy --json | jq -r .url\n\n" +
-      std::string(kExitCodes));
+  deploy->footer(kDeployHelp + std::string(kExitCodes));
   SetDeployVerb(deploy, arguments);
 }
 
@@ -275,19 +243,7 @@ void AddLogs(CLI::App& root, Arguments& arguments) {
   logs->add_option("--request", arguments.logs.request_id,
                    "Only events of the request with this X-Request-Id")
       ->option_text("ID");
-  logs->footer(
-      "What the app printed, logged with `logging` or wrote to wsgi.errors, and what the node "
-      "says\n"
-      "of it. Each event: time, version, source, request id, text; what is no text is shown as\n"
-      "\\xNN. With --json the exact events, as one object (events, next, lost), with -f one a "
-      "line;\n"
-      "bytes that are not UTF-8 are in `base64` instead of `text`.\n\n"
-      "Examples:\n"
-      "  cloister logs demo/hello\n"
-      "  cloister logs demo/hello -f -n 0\n"
-      "  cloister logs demo/hello --request 01JD3Q8ZC0V8J9T0F5K2W7X4YB\n"
-      "  cloister logs demo/hello -f --json | jq -r .text\n\n" +
-      std::string(kExitCodes));
+  logs->footer(kLogsHelp + std::string(kExitCodes));
   logs->callback([&arguments] {
     arguments.verb = [&arguments](AdminApi& api, Console& console) {
       arguments.logs.follow = arguments.follow ? LogOptions::Follow::kYes : LogOptions::Follow::kNo;
@@ -350,17 +306,7 @@ void AddReleases(CLI::App& root, Arguments& arguments) {
   releases->add_option("APP", arguments.name, kAppHelp);
   releases->add_flag("--all", arguments.all,
                      "Also those that are gone, of which version and digest are remembered");
-  releases->footer(
-      "Each deploy makes a release. One is live; the ones before it are draining (finishing what\n"
-      "they began) or kept; what did not come through the checks is rejected, with its report:\n"
-      "see it with --json. The oldest kept and rejected ones go by the node's policy; what was "
-      "live\n"
-      "is remembered, for its version is never taken twice.\n\n"
-      "Examples:\n"
-      "  cloister releases demo/hello\n"
-      "  cloister releases demo/hello --all\n"
-      "  cloister releases demo/hello --json | jq '.releases[0]'\n\n" +
-      std::string(kExitCodes));
+  releases->footer(kReleasesHelp + std::string(kExitCodes));
   AddCompare(*releases, arguments);
   AddPins(*releases, arguments);
   // Called for the verbs below as well, after theirs. They leave no word for APP.
@@ -383,16 +329,7 @@ void AddVerify(CLI::App& root, Arguments& arguments) {
   CLI::App* verify =
       AddNamed(root, arguments, "verify", "Check what the node stores of apps.", VerifyStore);
   verify->add_option("APP", arguments.name, "Only this app's: " + std::string(kAppHelp));
-  verify->footer(
-      "Reads every release with its files and bytecode and compares it with its hashes: what the\n"
-      "node does anyway before a release runs, here for all of them, kept ones too. Apps go on\n"
-      "serving, and deploys go on. Lists what is damaged (app, version, file, what) and then "
-      "exits\n"
-      "with 1.\n\n"
-      "Examples:\n"
-      "  cloister verify\n"
-      "  cloister verify demo/hello --json | jq '.found[]'\n\n" +
-      std::string(kExitCodes));
+  verify->footer(kVerifyHelp + std::string(kExitCodes));
 }
 
 void AddModules(CLI::App& root, Arguments& arguments) {
@@ -401,20 +338,39 @@ void AddModules(CLI::App& root, Arguments& arguments) {
   modules->get_option("APP")->required(false);
   modules->add_option("VERSION", arguments.version, "Of which release")
       ->option_text("(the live one)");
-  modules->footer(
-      "What is loaded once the entry point is imported: names, where each is from, and the\n"
-      "SHA-256 of its file ('-': it is built in, compiled, or made by a program). Modules of the\n"
-      "app belong to its release; those of the platform are Python's own, and change when\n"
-      "cloisterd is restarted after an upgrade. All apps share those that every worker begins\n"
-      "with, so they are listed whether the app imports them or not.\n"
-      "What the app imports later, inside a function, is not listed.\n\n"
-      "Without APP: the modules that this node's operator denies to apps ([modules] in its\n"
-      "settings), and what changing them needs.\n\n"
-      "Examples:\n"
-      "  cloister modules demo/hello\n"
-      "  cloister modules demo/hello 1.4.0 --json | jq '.modules[] | select(.origin == \"app\")'\n"
-      "  cloister modules\n\n" +
-      std::string(kExitCodes));
+  modules->footer(kModulesHelp + std::string(kExitCodes));
+}
+
+constexpr const char* kOwnerHelp = "TENANT, or TENANT/NAME for an app";
+
+using QuotaVerb = Attempt<void> (*)(AdminApi&, Console&, const std::string&,
+                                    const std::vector<std::string>&);
+
+// A verb that changes quotas; returns its option for what is to change.
+CLI::Option* AddQuotaChange(CLI::App& quota, Arguments& arguments, const std::string& name,
+                            const std::string& what, QuotaVerb verb) {
+  CLI::App* command = quota.add_subcommand(name, what);
+  command->add_option("OWNER", arguments.name, kOwnerHelp)->required();
+  command->callback([&arguments, verb] {
+    arguments.verb = [&arguments, verb](AdminApi& api, Console& console) {
+      return verb(api, console, arguments.name, arguments.quotas);
+    };
+  });
+  return command->add_option("CHANGES", arguments.quotas)->required();
+}
+
+void AddQuota(CLI::App& root, Arguments& arguments) {
+  CLI::App* quota = root.add_subcommand("quota", "Show and set what tenants and apps may use.");
+  quota->require_subcommand(1);
+  quota->footer(kQuotaHelp + std::string(kExitCodes));
+  AddNamed(*quota, arguments, "show", "List the quotas of an app, a tenant or the node.", ShowQuota)
+      ->add_option("OWNER", arguments.name, std::string(kOwnerHelp) + " (the node's)");
+  AddQuotaChange(*quota, arguments, "set", "Set quotas of a tenant or an app.", SetQuotas)
+      ->description("Each as in the settings file: limits.memory=128MiB")
+      ->option_text("NAME=VALUE...");
+  AddQuotaChange(*quota, arguments, "unset", "Leave quotas to what holds for all.", UnsetQuotas)
+      ->description("The names of quotas")
+      ->option_text("NAME...");
 }
 
 void AddLists(CLI::App& root, Arguments& arguments) {
@@ -521,6 +477,7 @@ int Main(int argc, char** argv) {
   AddReleases(root, arguments);
   AddVerify(root, arguments);
   AddModules(root, arguments);
+  AddQuota(root, arguments);
   AddLists(root, arguments);
   AddLogs(root, arguments);
   NameGroups(root);

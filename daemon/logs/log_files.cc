@@ -10,12 +10,30 @@ std::string LogFiles::DirectoryOf(AppId app) const {
   return state_directory_ + "/apps/" + std::to_string(app.number) + "/log";
 }
 
+const LogRetention& LogFiles::RetentionOf(AppId app) const {
+  const auto found = own_retention_.find(app);
+  return found == own_retention_.end() ? retention_ : found->second;
+}
+
+void LogFiles::Close(AppId app) {
+  if (const auto found = by_app_.find(app); found != by_app_.end()) {
+    order_.erase(found->second);
+    by_app_.erase(found);
+  }
+}
+
+void LogFiles::SetRetention(AppId app, const LogRetention& retention) {
+  own_retention_.insert_or_assign(app, retention);
+  // It learns of it when it is opened again.
+  Close(app);
+}
+
 Result<AppLog*> LogFiles::Open(AppId app) {
   if (const auto found = by_app_.find(app); found != by_app_.end()) {
     order_.splice(order_.begin(), order_, found->second);
     return &found->second->second;
   }
-  AppLog log = TRY(AppLog::Open(DirectoryOf(app), retention_));
+  AppLog log = TRY(AppLog::Open(DirectoryOf(app), RetentionOf(app)));
   if (by_app_.size() >= open_max_) {
     by_app_.erase(order_.back().first);
     order_.pop_back();
@@ -32,10 +50,8 @@ Result<AppLog*> LogFiles::Find(AppId app) {
 }
 
 Result<void> LogFiles::Remove(AppId app) {
-  if (const auto found = by_app_.find(app); found != by_app_.end()) {
-    order_.erase(found->second);
-    by_app_.erase(found);
-  }
+  Close(app);
+  own_retention_.erase(app);
   std::error_code error;
   std::filesystem::remove_all(DirectoryOf(app), error);
   if (error)
@@ -58,7 +74,7 @@ std::vector<AppId> LogFiles::Apps() const {
 }
 
 Result<void> LogFiles::Expire(AppId app, WallTime now) {
-  if (!by_app_.contains(app) && !AppLog::HoldsOld(DirectoryOf(app), retention_, now))
+  if (!by_app_.contains(app) && !AppLog::HoldsOld(DirectoryOf(app), RetentionOf(app), now))
     return {};
   AppLog* log = TRY(Open(app));
   return log->Expire(now);

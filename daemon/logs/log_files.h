@@ -23,6 +23,8 @@ class LogFiles {
   Result<AppLog*> Open(AppId app);
   // The same, but null for an app that has none.
   Result<AppLog*> Find(AppId app);
+  // What is kept of the app's log, when it is not what is kept of all.
+  void SetRetention(AppId app, const LogRetention& retention);
   // Closes the app's log and removes its files.
   Result<void> Remove(AppId app);
   // The apps that have a directory, with a log or not.
@@ -36,9 +38,12 @@ class LogFiles {
   using Order = std::list<std::pair<AppId, AppLog>>;
 
   std::string DirectoryOf(AppId app) const;
+  const LogRetention& RetentionOf(AppId app) const;
+  void Close(AppId app);
 
   std::string state_directory_;
   LogRetention retention_;
+  std::unordered_map<AppId, LogRetention> own_retention_;
   std::size_t open_max_;
   Order order_;  // the most recently used first
   std::unordered_map<AppId, Order::iterator> by_app_;

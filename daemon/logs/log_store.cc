@@ -99,11 +99,27 @@ bool LogStore::Take(Bucket& bucket, std::size_t cost, Bytes rate, Bytes burst) c
   return true;
 }
 
+const LogLimits& LogStore::LimitsOf(AppId app) const {
+  const auto found = own_limits_.find(app);
+  return found == own_limits_.end() ? limits_ : found->second;
+}
+
+void LogStore::SetLimits(AppId app, const LogLimits& limits) {
+  own_limits_.insert_or_assign(app, limits);
+  pool_.Run(
+      app.number,
+      [files = files_.get(), app, retention = limits.retention] {
+        files->SetRetention(app, retention);
+        return Result<void>();
+      },
+      [](const Result<void>&) {});
+}
+
 LogStore::Source& LogStore::SourceOf(AppId app) {
   const auto [found, added] = sources_.try_emplace(app);
   Source& source = found->second;
   if (added) {
-    source.own = {.bytes = static_cast<double>(limits_.burst.count), .filled = clock_.Now()};
+    source.own = {.bytes = static_cast<double>(LimitsOf(app).burst.count), .filled = clock_.Now()};
     source.runtime = {.bytes = static_cast<double>(kRuntimeBurst.count), .filled = clock_.Now()};
   }
   return source;
@@ -111,18 +127,19 @@ LogStore::Source& LogStore::SourceOf(AppId app) {
 
 void LogStore::Append(LogEvent event) {
   loop_.CheckThread();
-  if (event.bytes.size() > limits_.event_max.count) {
-    event.bytes.resize(limits_.event_max.count);
-    event.cut = true;
-  }
   const AppId app = event.app;
   if (removed_.contains(app))
     return;
+  const LogLimits& limits = LimitsOf(app);
+  if (event.bytes.size() > limits.event_max.count) {
+    event.bytes.resize(limits.event_max.count);
+    event.cut = true;
+  }
   Source& source = SourceOf(app);
   const std::size_t size = SizeOf(event);
   const bool runtime = event.source == LogSource::kRuntime;
   const bool taken = runtime ? Take(source.runtime, size, kRuntimeRate, kRuntimeBurst)
-                             : Take(source.own, size, limits_.rate, limits_.burst);
+                             : Take(source.own, size, limits.rate, limits.burst);
   if (!taken || unwritten_ + size > limits_.unwritten_max.count)
     return Lose(app, source, 1);
   if (source.lost > 0)

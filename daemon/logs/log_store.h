@@ -64,6 +64,9 @@ class LogStore : public LogSink {
 
   void Append(LogEvent event) override;
 
+  // The app has limits of its own from now on: its rate, burst, event_max and retention.
+  void SetLimits(AppId app, const LogLimits& limits);
+
   // `done` is called once, later, unless the reading is cancelled.
   LogReadId Read(const LogQuery& query, std::function<void(Result<LogPage>)> done);
   void Cancel(LogReadId id);
@@ -112,6 +115,7 @@ class LogStore : public LogSink {
   };
 
   bool Take(Bucket& bucket, std::size_t cost, Bytes rate, Bytes burst) const;
+  const LogLimits& LimitsOf(AppId app) const;
   Source& SourceOf(AppId app);
   void Queue(AppId app, Source& source, LogEvent event);
   void AddLossMark(AppId app, Source& source);
@@ -134,6 +138,7 @@ class LogStore : public LogSink {
   Loop& loop_;
   const Clock& clock_;
   LogLimits limits_;
+  std::unordered_map<AppId, LogLimits> own_limits_;  // of apps that have others
   std::unordered_map<AppId, Source> sources_;
   std::unordered_set<AppId> removed_;
   std::unordered_map<LogReadId, Reader> readers_;

@@ -104,7 +104,7 @@ Node::Node(const NodeStart& start, Settings settings, Sockets sockets, UniqueFd 
       writer_(start.writer != 0),
       keeper_(loop_, std::move(control), *this),
       state_(loop_, settings_.node.state_dir),
-      logs_(loop_, clock_, settings_.node.state_dir, LogsLimits(settings_)),
+      logs_(loop_, clock_, settings_.node.state_dir, LogLimitsOf(settings_.log)),
       relay_(loop_, logs_),
       images_(loop_, state_, {}),
       workers_(
@@ -118,7 +118,7 @@ Node::Node(const NodeStart& start, Settings settings, Sockets sockets, UniqueFd 
                  .logs = logs_,
                  .workers = workers_,
                  .router = router_},
-                settings_.limits, settings_.releases),
+                QuotaOf(settings_), settings_.releases),
       front_handler_(router_, settings_.http.body_max),
       access_log_(loop_, UniqueFd(::fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1))),
       passed_on_(loop_, std::move(sockets_.pass_on)),

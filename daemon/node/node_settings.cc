@@ -45,14 +45,4 @@ SupervisorOptions WorkersOptions(const Settings& settings) {
   return options;
 }
 
-LogLimits LogsLimits(const Settings& settings) {
-  LogLimits limits;
-  limits.retention.kept_bytes = settings.log.kept_bytes;
-  limits.retention.kept_age = settings.log.kept_age;
-  limits.rate = settings.log.rate;
-  limits.burst = settings.log.burst;
-  limits.event_max = settings.log.event_max;
-  return limits;
-}
-
 }  // namespace cloister

@@ -6,7 +6,6 @@
 
 #include "config/settings.h"
 #include "daemon/http/settings.h"
-#include "daemon/logs/log_store.h"
 #include "daemon/workers/node_supervisor.h"
 
 namespace cloister {
@@ -15,6 +14,5 @@ ServerSettings FrontSettings(const Settings& settings);
 // The admin socket serves few clients, whom the operator chose, with large bodies.
 ServerSettings AdminServerSettings(const Settings& settings);
 SupervisorOptions WorkersOptions(const Settings& settings);
-LogLimits LogsLimits(const Settings& settings);
 
 }  // namespace cloister

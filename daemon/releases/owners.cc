@@ -82,6 +82,7 @@ void Owners::CreateApp(const std::string& tenant, const std::string& name, std::
       [this, done = std::move(done)](Outcome<AppRow> app) {
         if (app.ok()) {
           parts_.catalog.AddApp(app.value());
+          parts_.quotas.OnCreated(app.value());
           parts_.router.Publish(std::make_shared<const RoutingSnapshot>(RoutingSnapshot{
               .app_id = app.value().id, .app = app.value().name, .live = {}, .version = {}}));
         }
@@ -138,10 +139,12 @@ void Owners::DeleteTenant(const std::string& name, DeleteMode mode, std::string 
         TRY(cloister::DeleteTenant(db, row, change));
         return Done();
       },
-      [this, name, apps, done = std::move(done)](Outcome<Done> deleted) {
+      [this, name, tenant = tenant->id, apps, done = std::move(done)](Outcome<Done> deleted) {
         OnDeleted(deleted.ok() ? parts_.catalog.AppsOf(name) : apps, deleted.ok());
-        if (deleted.ok())
+        if (deleted.ok()) {
+          parts_.quotas.OnDeleted(tenant);
           parts_.catalog.RemoveTenant(name);
+        }
         done(std::move(deleted));
       });
 }
@@ -160,6 +163,7 @@ void Owners::OnDeleted(const std::vector<AppName>& apps, bool deleted) {
 
 void Owners::TakeOff(const AppEntry& app) {
   parts_.catalog.RemoveApp(app.row.name);
+  parts_.quotas.OnDeleted(app.row.id);
   parts_.router.Remove(app.row.id);
   if (app.canary)
     parts_.workers.Retire(app.canary->id, [] {});

@@ -15,6 +15,7 @@
 #include "daemon/releases/catalog.h"
 #include "daemon/releases/images.h"
 #include "daemon/releases/problem.h"
+#include "daemon/releases/quotas.h"
 #include "daemon/router/router.h"
 #include "daemon/store/state.h"
 #include "daemon/workers/supervisor.h"
@@ -33,6 +34,7 @@ class Owners {
     WorkerSupervisor& workers;
     Router& router;
     Catalog& catalog;
+    Quotas& quotas;
   };
 
   explicit Owners(const Parts& parts) : parts_(parts) {}

@@ -37,8 +37,7 @@ bool HasEnded(std::uint32_t begun, std::uint32_t after) {
 
 }  // namespace
 
-Pipeline::Pipeline(const Parts& parts, const LimitSettings& quota)
-    : parts_(parts), quota_(quota), self_(std::make_shared<Pipeline*>(this)) {}
+Pipeline::Pipeline(const Parts& parts) : parts_(parts), self_(std::make_shared<Pipeline*>(this)) {}
 
 Pipeline::~Pipeline() {
   *self_ = nullptr;
@@ -52,7 +51,7 @@ cloister::Deploy* Pipeline::FindDeploy(AppId app) {
 }
 
 std::optional<Problem> Pipeline::CheckDraining(const AppEntry& app) const {
-  if (app.draining.size() < quota_.draining_max)
+  if (app.draining.size() < parts_.quotas.Of(app.row).limits.draining_max)
     return std::nullopt;
   return Refused(
       ProblemCode::kDrainingFull,
@@ -97,7 +96,7 @@ void Pipeline::Deploy(DeployRequest request, std::function<void(Outcome<DeployAn
                          .allow_downgrade = request.allow_downgrade,
                          .goal = request.goal,
                          .canary_percent = request.canary_percent,
-                         .quota = quota_};
+                         .quota = parts_.quotas.Of(app->row).limits};
   parts_.state.Write(
       app->row.id.number,
       [receive = std::move(receive),
@@ -185,7 +184,7 @@ void Pipeline::Turn(const AppName& app, TurnRequest request, const std::string& 
   ++receiving_;
   parts_.state.Write(
       entry->row.id.number,
-      [row = entry->row, request = std::move(request), quota = quota_,
+      [row = entry->row, request = std::move(request), quota = parts_.quotas.Of(entry->row).limits,
        change = Change{.who = who, .when = parts_.clock.Wall()}](Database& db) {
         return ChooseTurn(db, row, request, quota, change);
       },
@@ -345,6 +344,8 @@ void Pipeline::OnDrained(const AppRow& app, ReleaseId release) {
 
 void Pipeline::Settle(const AppName& app) {
   parts_.catalog.SetActivity(app, AppActivity::kNone);
+  if (on_settled_)
+    on_settled_(app);
   if (when_received_ && receiving_ == 0)
     std::exchange(when_received_, nullptr)();
 }

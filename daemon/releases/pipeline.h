@@ -24,6 +24,7 @@
 #include "daemon/releases/deploy.h"
 #include "daemon/releases/images.h"
 #include "daemon/releases/problem.h"
+#include "daemon/releases/quotas.h"
 #include "daemon/releases/receive.h"
 #include "daemon/releases/turn.h"
 #include "daemon/router/router.h"
@@ -68,10 +69,11 @@ class Pipeline : private DeployObserver {
     WorkerSupervisor& workers;
     Router& router;
     Catalog& catalog;
+    const Quotas& quotas;
   };
   using WaitId = std::uint64_t;
 
-  Pipeline(const Parts& parts, const LimitSettings& quota);
+  explicit Pipeline(const Parts& parts);
   ~Pipeline() override;
   Pipeline(const Pipeline&) = delete;
   Pipeline& operator=(const Pipeline&) = delete;
@@ -104,6 +106,9 @@ class Pipeline : private DeployObserver {
 
   // `kept` is called when a release of the app has become kept.
   void OnKept(std::function<void(const AppName&)> kept) { on_kept_ = std::move(kept); }
+
+  // `settled` is called when nothing is being done to the app any more.
+  void OnSettled(std::function<void(const AppName&)> settled) { on_settled_ = std::move(settled); }
 
   // Routes the app as its entry of the catalog says; the pools exist.
   void Publish(const AppEntry& app);
@@ -159,7 +164,6 @@ class Pipeline : private DeployObserver {
   void WakeWaits(ReleaseId release, std::optional<std::uint32_t> begun);
 
   Parts parts_;
-  LimitSettings quota_;
   std::unordered_map<ReleaseId, std::unique_ptr<cloister::Deploy>> deploys_;
   std::size_t receiving_ = 0;
   std::unordered_map<AppId, Receiving> receives_;
@@ -171,6 +175,7 @@ class Pipeline : private DeployObserver {
   WaitId last_wait_ = 0;
   std::function<void()> when_received_;  // Pause() waits for the releases being received
   std::function<void(const AppName&)> on_kept_;
+  std::function<void(const AppName&)> on_settled_;
   std::shared_ptr<Pipeline*> self_;  // null inside once this is gone
 };
 

@@ -158,6 +158,16 @@ ReleaseRun RunOf(const Manifest& manifest, const LimitSettings& quota) {
   return Within(std::move(run), quota);
 }
 
+Outcome<Done> CutToQuota(Database& db, ReleaseRow& release, const LimitSettings& quota) {
+  const std::string text = TRY(FindManifest(db, release.id));
+  const Result<Manifest> manifest = ParseManifest(text, kManifestPath);
+  if (!manifest.ok())
+    return Refused(ProblemCode::kIntegrity, manifest.error().message);
+  release.run = RunOf(manifest.value(), quota);
+  TRY(SetRun(db, release.id, release.run));
+  return Done();
+}
+
 ReleaseSpec SpecOf(const AppRow& app, const ReleaseRow& release) {
   return ReleaseSpec{.app_id = app.id,
                      .app = app.name,

@@ -55,6 +55,8 @@ Outcome<Done> CheckNotTaken(Database& db, AppId app, const std::string& version,
 ReleaseRun Within(ReleaseRun run, const LimitSettings& quota);
 // How a release runs: what its manifest asks for within the app's quota.
 ReleaseRun RunOf(const Manifest& manifest, const LimitSettings& quota);
+// The same of a release that is there, kept in its row. kIntegrity: its manifest is none any more.
+Outcome<Done> CutToQuota(Database& db, ReleaseRow& release, const LimitSettings& quota);
 
 // The release as its workers need it.
 ReleaseSpec SpecOf(const AppRow& app, const ReleaseRow& release);

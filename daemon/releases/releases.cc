@@ -59,19 +59,26 @@ struct Releases::Loaded {
   std::vector<TenantRow> tenants;
   std::vector<AppRow> apps;
   std::vector<ReleaseRow> serving;
+  std::vector<QuotaRow> quotas;
   Unfinished unfinished;
 };
 
-Releases::Releases(const Parts& parts, const LimitSettings& quota, const ReleaseSettings& policy)
+Releases::Releases(const Parts& parts, const Quota& quota, const ReleaseSettings& policy)
     : parts_(parts),
-      quota_(quota),
+      quotas_({.clock = parts.clock,
+               .state = parts.state,
+               .logs = parts.logs,
+               .workers = parts.workers,
+               .catalog = catalog_},
+              quota),
       owners_({.clock = parts.clock,
                .state = parts.state,
                .images = parts.images,
                .logs = parts.logs,
                .workers = parts.workers,
                .router = parts.router,
-               .catalog = catalog_}),
+               .catalog = catalog_,
+               .quotas = quotas_}),
       uploads_(parts.clock, parts.state, catalog_),
       pipeline_({.loop = parts.loop,
                  .clock = parts.clock,
@@ -79,8 +86,8 @@ Releases::Releases(const Parts& parts, const LimitSettings& quota, const Release
                  .images = parts.images,
                  .workers = parts.workers,
                  .router = parts.router,
-                 .catalog = catalog_},
-                quota),
+                 .catalog = catalog_,
+                 .quotas = quotas_}),
       verifier_(parts.state),
       collector_(
           {.loop = parts.loop, .clock = parts.clock, .state = parts.state, .catalog = catalog_},
@@ -88,6 +95,7 @@ Releases::Releases(const Parts& parts, const LimitSettings& quota, const Release
       modules_(parts.state, catalog_, PlatformImage()),
       sweep_timer_(parts.loop),
       self_(std::make_shared<Releases*>(this)) {
+  pipeline_.OnSettled([this](const AppName& app) { quotas_.OnSettled(app); });
   pipeline_.OnKept([this](const AppName& app) { collector_.Collect(app); });
 }
 
@@ -126,6 +134,7 @@ void Releases::Load(std::function<void(Result<void>)> done) {
         loaded.tenants = TRY(ListTenants(db));
         loaded.apps = TRY(ListApps(db));
         loaded.serving = TRY(ListServing(db));
+        loaded.quotas = TRY(ListQuotas(db));
         RemoveOrphans(apps_directory, loaded.apps);
         return loaded;
       },
@@ -147,9 +156,8 @@ void Releases::Adopt(Loaded loaded) {
     catalog_.AddApp(app);
     entries[app.id] = catalog_.FindApp(app.name);
   }
+  quotas_.Load(loaded.quotas);
   for (ReleaseRow& release : loaded.serving) {
-    // Quotas may be lower than when it went live.
-    release.run = Within(std::move(release.run), quota_);
     const auto found = entries.find(release.app);
     if (found == entries.end()) {
       Log(LogLevel::kError, "release_without_app",
@@ -157,6 +165,8 @@ void Releases::Adopt(Loaded loaded) {
       continue;
     }
     AppEntry& app = *found->second;
+    // Quotas may be lower than when it went live.
+    release.run = Within(std::move(release.run), quotas_.Of(app.row).limits);
     parts_.workers.Adopt(SpecOf(app.row, release));
     if (release.live)
       app.live = {.id = release.id, .version = release.version};

@@ -9,7 +9,7 @@
 //
 //   State state(loop, dir);  LogStore logs(loop, clock, dir, {});  Images images(loop, state, {});
 //   ... workers (they ask `images`), router (it asks workers) ...
-//   Releases releases({loop, clock, state, images, logs, workers, router}, settings.limits,
+//   Releases releases({loop, clock, state, images, logs, workers, router}, QuotaOf(settings),
 //                     settings.releases);
 //   releases.Start([](Result<void> started) { ... });
 
@@ -24,6 +24,7 @@
 #include "daemon/releases/modules.h"
 #include "daemon/releases/owners.h"
 #include "daemon/releases/pipeline.h"
+#include "daemon/releases/quotas.h"
 #include "daemon/releases/uploads.h"
 #include "daemon/releases/verifier.h"
 
@@ -41,8 +42,8 @@ class Releases {
     Router& router;
   };
 
-  // `quota`: the limits that manifests are cut to. `policy`: which former releases stay.
-  Releases(const Parts& parts, const LimitSettings& quota, const ReleaseSettings& policy);
+  // `quota`: the node's. `policy`: which former releases stay.
+  Releases(const Parts& parts, const Quota& quota, const ReleaseSettings& policy);
   Releases(const Releases&) = delete;
   Releases& operator=(const Releases&) = delete;
   ~Releases();
@@ -61,6 +62,7 @@ class Releases {
   Pipeline& pipeline() { return pipeline_; }
   Verifier& verifier() { return verifier_; }
   Collector& collector() { return collector_; }
+  Quotas& quotas() { return quotas_; }
   const Modules& modules() const { return modules_; }
 
  private:
@@ -72,10 +74,10 @@ class Releases {
   void Sweep();
 
   Parts parts_;
-  LimitSettings quota_;
   bool loading_ = false;
   std::function<void()> close_;  // was asked for while it was loading
   Catalog catalog_;
+  Quotas quotas_;
   Owners owners_;
   Uploads uploads_;
   Pipeline pipeline_;

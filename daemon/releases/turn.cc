@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include "config/manifest.h"
 #include "daemon/releases/receive.h"
 #include "daemon/store/release_rows.h"
 
@@ -57,17 +56,6 @@ Outcome<ReleaseRow> FindTarget(Database& db, const AppRow& app, const TurnReques
     return std::move(*previous);
   return Refused(ProblemCode::kNoPrevious,
                  "no other release of " + app.name.ToString() + " was live before and is kept");
-}
-
-// Its manifest within today's quotas.
-Outcome<Done> CutToQuota(Database& db, ReleaseRow& release, const LimitSettings& quota) {
-  const std::string text = TRY(FindManifest(db, release.id));
-  const Result<Manifest> manifest = ParseManifest(text, kManifestPath);
-  if (!manifest.ok())
-    return Refused(ProblemCode::kIntegrity, manifest.error().message);
-  release.run = RunOf(manifest.value(), quota);
-  TRY(SetRun(db, release.id, release.run));
-  return Done();
 }
 
 }  // namespace

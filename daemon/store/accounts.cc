@@ -15,6 +15,7 @@ constexpr const char* kAppRows[] = {
     "DELETE FROM releases WHERE app_id = ?",
     "DELETE FROM collected_releases WHERE app_id = ?",
     "DELETE FROM bytecode WHERE app_id = ?",
+    "DELETE FROM quotas WHERE app_id = ?",
     "DELETE FROM apps WHERE id = ?",
 };
 
@@ -97,6 +98,7 @@ Result<void> DeleteTenant(Database& db, const TenantRow& tenant, const Change& c
   for (const AppId app : apps)
     TRY(DeleteAppRows(db, app));
   TRY(db.Run("DELETE FROM contents WHERE tenant_id = ?", tenant.id.number));
+  TRY(db.Run("DELETE FROM quotas WHERE tenant_id = ?", tenant.id.number));
   TRY(db.Run("DELETE FROM tenants WHERE id = ?", tenant.id.number));
   if (db.changes() == 0)
     return Error{ErrorCode::kNotFound, "no tenant named " + tenant.name};

@@ -160,8 +160,21 @@ CREATE TABLE release_modules (
 CREATE INDEX audit_of_serving ON audit (subject) WHERE action IN ('release_live', 'release_canary');
 )sql";
 
-constexpr Migration kMigrations[] = {
-    kVersion1, kGoals, {kSeals, SealOlderRows}, kRetention, kModules};
+// What was set for a tenant (app_id 0) or an app, as text: names and values of config/quota.h.
+constexpr const char* kQuotas = R"sql(
+CREATE TABLE quotas (
+  tenant_id INTEGER NOT NULL REFERENCES tenants (id),
+  app_id INTEGER NOT NULL,
+  name TEXT NOT NULL,
+  value TEXT NOT NULL,
+  set_at INTEGER NOT NULL,
+  set_by TEXT NOT NULL,
+  PRIMARY KEY (tenant_id, app_id, name)
+) STRICT, WITHOUT ROWID;
+)sql";
+
+constexpr Migration kMigrations[] = {kVersion1,  kGoals,   {kSeals, SealOlderRows},
+                                     kRetention, kModules, kQuotas};
 
 }  // namespace
 

@@ -98,6 +98,17 @@ void Supervisor::Adopt(const ReleaseSpec& spec) {
     entry.asleep = std::make_unique<ReleaseSpec>(spec);
 }
 
+void Supervisor::Update(const ReleaseSpec& spec) {
+  const auto found = pools_.find(spec.release);
+  if (found == pools_.end())
+    return;
+  Entry& entry = found->second;
+  if (entry.pool != nullptr)
+    entry.pool->Update(spec);
+  else
+    entry.asleep = std::make_unique<ReleaseSpec>(spec);
+}
+
 void Supervisor::Retire(ReleaseId release, std::function<void()> drained) {
   const auto found = pools_.find(release);
   if (found == pools_.end() || found->second.pool == nullptr) {

@@ -61,6 +61,7 @@ class Supervisor : public WorkerSupervisor,
   void Boot(const ReleaseSpec& spec, std::shared_ptr<const UniqueFd> image, std::uint32_t count,
             std::function<void(BootOutcome)> done) override;
   void Adopt(const ReleaseSpec& spec) override;
+  void Update(const ReleaseSpec& spec) override;
   void Retire(ReleaseId release, std::function<void()> drained) override;
   void Dispatch(ReleaseId release, Exchange& exchange) override;
   std::vector<WorkerInfo> List() const override;

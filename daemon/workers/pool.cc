@@ -243,18 +243,23 @@ void Pool::Shrink() {
   }
 }
 
-// Workers that have answered their share end as others take their places.
+bool Pool::IsSpent(const Worker& worker) const {
+  return worker.outdated() ||
+         (options_.requests_max > 0 && worker.requests() >= options_.requests_max);
+}
+
+// Workers that have answered their share, or have former limits, end as others take their places.
 void Pool::Recycle() {
   const auto serves = [](const Worker& worker) {
     return worker.state() == WorkerState::kIdle || worker.state() == WorkerState::kBusy;
   };
   std::size_t fresh = 0;
   for (const std::unique_ptr<Worker>& worker : workers_)
-    if (serves(*worker) && worker->requests() < options_.requests_max)
+    if (serves(*worker) && !IsSpent(*worker))
       ++fresh;
   bool replacement_wanted = false;
   for (const std::unique_ptr<Worker>& worker : workers_) {
-    if (!serves(*worker) || worker->requests() < options_.requests_max)
+    if (!serves(*worker) || !IsSpent(*worker))
       continue;
     replacement_wanted = replacement_wanted || fresh == 0;
     if (fresh > 0) {
@@ -265,6 +270,32 @@ void Pool::Recycle() {
   if (replacement_wanted && CountState(WorkerState::kStarting) == 0 &&
       env_.loop.Now() >= backoff_until_)
     StartWorker();
+}
+
+void Pool::EndSurplus() {
+  std::size_t have = usable();
+  for (const WorkerState state : {WorkerState::kIdle, WorkerState::kBusy})
+    for (const std::unique_ptr<Worker>& worker : workers_) {
+      if (have <= spec_.workers_max)
+        return;
+      if (worker->state() != state)
+        continue;
+      worker->Retire();
+      --have;
+    }
+}
+
+void Pool::Update(const ReleaseSpec& spec) {
+  if (retired_)
+    return;
+  spec_ = spec;
+  for (const std::unique_ptr<Worker>& worker : workers_)
+    worker->NoteLimits();
+  EndSurplus();
+  Recycle();
+  if (keep_minimum_)
+    KeepMinimum();
+  Assign();
 }
 
 // --- Workers
@@ -313,7 +344,7 @@ void Pool::OnWorkerReady(Worker& worker) {
   // Only some start at a time: each that is ready makes room for the next.
   if (keep_minimum_ && !retired_)
     KeepMinimum();
-  if (options_.requests_max > 0 && !retired_)
+  if (!retired_)
     Recycle();
   Assign();
 }
@@ -336,7 +367,7 @@ void Pool::OnWorkerBootFailed(Worker& worker, BootFailure failure) {
 }
 
 void Pool::OnWorkerRoom(Worker& worker) {
-  if (options_.requests_max > 0 && worker.requests() >= options_.requests_max && !retired_)
+  if (IsSpent(worker) && !retired_)
     Recycle();
   Assign();
 }

@@ -59,6 +59,8 @@ class Pool : private Worker::Host, private WorkerRequest::Holder {
   // when one failed. `done` may be called from within.
   void Boot(std::shared_ptr<const UniqueFd> image, std::uint32_t count,
             std::function<void(BootOutcome)> done);
+  // The same release within other limits: WorkerSupervisor::Update.
+  void Update(const ReleaseSpec& spec);
   // Keeps at least workers_min alive from now on.
   void KeepMinimum();
   void Submit(Exchange& exchange);
@@ -113,8 +115,12 @@ class Pool : private Worker::Host, private WorkerRequest::Holder {
   // The Boot() that waits for the worker; end(): nobody does.
   std::vector<Booting>::iterator FindBooting(const Worker& worker);
   void OnBootedOne(std::vector<Booting>::iterator booting, const Worker& worker);
+  // Whether another worker is to take its place.
+  bool IsSpent(const Worker& worker) const;
   void Recycle();
   void Shrink();
+  // Ends workers beyond workers_max, idle ones first.
+  void EndSurplus();
   bool IsHealthy(const Worker& worker) const;
   // Ends the row of crashes when a worker has proven healthy since the last look.
   void NoteHealth();

@@ -107,6 +107,9 @@ class WorkerSupervisor {
                     std::uint32_t count, std::function<void(BootOutcome)> done) = 0;
   // Makes a pool without a worker: what a restarted node does for each live release. Cheap.
   virtual void Adopt(const ReleaseSpec& spec) = 0;
+  // The release, booted or adopted, runs within other limits from now on. Workers that have the
+  // former ones are replaced, one after another; what they run they finish.
+  virtual void Update(const ReleaseSpec& spec) = 0;
   // No new requests come for the release; what it has is finished, then its workers and image go.
   virtual void Retire(ReleaseId release, std::function<void()> drained) = 0;
   // Queues the request in the release's pool; every exchange is answered in the end. The release

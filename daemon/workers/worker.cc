@@ -46,6 +46,7 @@ Worker::~Worker() {
 }
 
 void Worker::Start(std::shared_ptr<const UniqueFd> image) {
+  made_with_ = spec_.limits;
   process_.Start({.job = WorkerJob::kServe,
                   .app = spec_.app.ToString(),
                   .version = spec_.version,
@@ -496,9 +497,9 @@ void Worker::OnProcessEnded(const ProcessEnd& end) {
     state_timer_.Stop();
     Enter(WorkerState::kDead);
     host_.OnWorkerBootFailed(*this, boot_failure_.has_value() ? std::move(*boot_failure_)
-                                                              : BootFailureOf(end, spec_.limits));
+                                                              : BootFailureOf(end, made_with_));
   } else if (!retiring_ && !violated_) {
-    log_.Say(kLogError, "The worker " + DescribeEnd(end, spec_.limits) + ".", lost_request_);
+    log_.Say(kLogError, "The worker " + DescribeEnd(end, made_with_) + ".", lost_request_);
   }
   host_.OnWorkerGone(*this);
 }

@@ -66,6 +66,9 @@ class Worker : private WorkerProcess::Listener, private WorkerRequest::Holder {
   WorkerState state() const { return state_; }
   std::size_t in_flight() const { return in_flight_.size(); }
   std::uint64_t requests() const { return requests_; }
+  // The spec has changed. A worker that was made with other limits is outdated.
+  void NoteLimits() { outdated_ = !spec_.limits.FitsProcessOf(made_with_); }
+  bool outdated() const { return outdated_; }
   // When it last became idle.
   MonotonicTime idle_since() const { return idle_since_; }
   MonotonicTime started_at() const { return started_at_; }
@@ -143,6 +146,8 @@ class Worker : private WorkerProcess::Listener, private WorkerRequest::Holder {
   Micros recent_service_;               // average, for the depth of the inbox
   std::uint64_t requests_ = 0;
 
+  WorkerLimits made_with_;
+  bool outdated_ = false;
   bool retiring_ = false;  // its end is wanted, so no crash
   bool violated_ = false;
   bool shutdown_sent_ = false;

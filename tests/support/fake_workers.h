@@ -47,6 +47,7 @@ class FakeWorkers : public WorkerSupervisor {
   std::set<std::uint64_t> pools;                       // releases booted or adopted, not retired
   std::vector<std::uint64_t> adopted;
   std::vector<ReleaseSpec> adopted_specs;
+  std::vector<ReleaseSpec> updated;
   std::vector<std::uint64_t> retired;
   std::vector<WorkerInfo> workers;
 
@@ -111,6 +112,8 @@ class FakeWorkers : public WorkerSupervisor {
     adopted.push_back(spec.release.number);
     adopted_specs.push_back(spec);
   }
+
+  void Update(const ReleaseSpec& spec) override { updated.push_back(spec); }
 
   void Retire(ReleaseId release, std::function<void()> drained) override {
     pools.erase(release.number);

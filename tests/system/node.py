@@ -229,9 +229,9 @@ class Node:
         """Deploys a directory as app (TENANT/NAME), whose tenant is made when it is new."""
         self.tenant(app.split("/")[0])
         done = self.cli("deploy", directory, "--app", app, *arguments, check=False, **options)
-        assert (
-            not check or done.returncode == 0
-        ), f"{done.stdout}{done.stderr}\n{self.cli('logs', app, check=False).stdout}\n{self.log()}"
+        if check and done.returncode != 0:
+            log = self.cli("logs", app, check=False).stdout
+            raise AssertionError(f"{done.stdout}{done.stderr}\n{log}\n{self.log()[-4000:]}")
         return done
 
     def connect_admin(self):

@@ -19,6 +19,7 @@ EXPECTED = [
     "docs/image.md",
     "docs/threats.md",
     "docs/errors.md",
+    "docs/quotas.md",
     "docs/adr/0001-processes.md",
     "docs/adr/0002-wire.md",
     "docs/adr/0003-no-coroutines.md",

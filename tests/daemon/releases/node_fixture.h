@@ -82,7 +82,7 @@ class NodeTest : public testing::Test {
                                                           .logs = *logs,
                                                           .workers = *workers,
                                                           .router = *router},
-                                          quota, policy);
+                                          Quota{.limits = quota, .log = {}}, policy);
   }
   void Start() {
     bool is_over = false;

@@ -20,6 +20,7 @@ class FakeWorkers : public WorkerSupervisor {
   void Boot(const ReleaseSpec& /*spec*/, std::shared_ptr<const UniqueFd> /*image*/,
             std::uint32_t /*count*/, std::function<void(BootOutcome)> /*done*/) override {}
   void Adopt(const ReleaseSpec& /*spec*/) override {}
+  void Update(const ReleaseSpec& /*spec*/) override {}
   void Retire(ReleaseId /*release*/, std::function<void()> /*drained*/) override {}
   void Dispatch(ReleaseId release, Exchange& exchange) override {
     dispatched.push_back(release);

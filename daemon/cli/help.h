@@ -1,0 +1,105 @@
+#pragma once
+
+// What `cloister VERB --help` says below the options of the larger verbs: concepts and examples.
+
+namespace cloister {
+
+inline constexpr const char* kTenantsHelp =
+    "A tenant is an account that owns apps. Its name is part of their addresses:\n"
+    "APP.TENANT.BASE. Names: a-z first, then a-z, 0-9 and '-', at most 30 characters.\n\n"
+    "Examples:\n"
+    "  cloister tenants create demo\n"
+    "  cloister tenants list --json\n"
+    "  cloister tenants delete demo --force\n\n";
+
+inline constexpr const char* kAppsHelp =
+    "An app is an address and the releases behind it, of which one is live. `cloister deploy`\n"
+    "makes the app when it is not there yet. Deleting one ends its workers and removes its\n"
+    "releases and its log for good; its name can be used again, by an app that knows nothing\n"
+    "of the old one.\n\n"
+    "Examples:\n"
+    "  cloister apps list\n"
+    "  cloister apps info demo/hello\n"
+    "  cloister apps delete demo/hello\n\n";
+
+inline constexpr const char* kDeployHelp =
+    "Reads cloister.toml, takes the files of DIR but for those that .cloisterignore names (and\n"
+    ".git, .venv, __pycache__, *.pyc), adds the packages that the manifest asks for, and sends\n"
+    "what the node has not got. An upload that broke off goes on where it stopped. Then the\n"
+    "release is verified, compiled, booted in a confined worker and checked with the requests "
+    "of\n"
+    "[[check]]; each step is shown as it ends. Only when all went well do requests go to it, "
+    "and\n"
+    "what the former release had begun it finishes: until then, and after a failure, the "
+    "release\n"
+    "that was live serves on. Back again: `cloister rollback`.\n\n"
+    "With --json, one object at the end: app, url, elapsed_ms, release (with its steps), or\n"
+    "error.\n\n"
+    "Examples:\n"
+    "  cloister deploy\n"
+    "  cloister deploy docs/examples/hello --app demo/hello\n"
+    "  cloister deploy --python .venv/bin/python\n"
+    "  cloister deploy --canary 10%\n"
+    "  cloister deploy --json | jq -r .url\n\n";
+
+inline constexpr const char* kLogsHelp =
+    "What the app printed, logged with `logging` or wrote to wsgi.errors, and what the node "
+    "says\n"
+    "of it. Each event: time, version, source, request id, text; what is no text is shown as\n"
+    "\\xNN. With --json the exact events, as one object (events, next, lost), with -f one a "
+    "line;\n"
+    "bytes that are not UTF-8 are in `base64` instead of `text`.\n\n"
+    "Examples:\n"
+    "  cloister logs demo/hello\n"
+    "  cloister logs demo/hello -f -n 0\n"
+    "  cloister logs demo/hello --request 01JD3Q8ZC0V8J9T0F5K2W7X4YB\n"
+    "  cloister logs demo/hello -f --json | jq -r .text\n\n";
+
+inline constexpr const char* kReleasesHelp =
+    "Each deploy makes a release. One is live; the ones before it are draining (finishing what\n"
+    "they began) or kept; what did not come through the checks is rejected, with its report:\n"
+    "see it with --json. The oldest kept and rejected ones go by the node's policy; what was "
+    "live\n"
+    "is remembered, for its version is never taken twice.\n\n"
+    "Examples:\n"
+    "  cloister releases demo/hello\n"
+    "  cloister releases demo/hello --all\n"
+    "  cloister releases demo/hello --json | jq '.releases[0]'\n\n";
+
+inline constexpr const char* kModulesHelp =
+    "What is loaded once the entry point is imported: names, where each is from, and the\n"
+    "SHA-256 of its file ('-': it is built in, compiled, or made by a program). Modules of the\n"
+    "app belong to its release; those of the platform are Python's own, and change when\n"
+    "cloisterd is restarted after an upgrade. All apps share those that every worker begins\n"
+    "with, so they are listed whether the app imports them or not.\n"
+    "What the app imports later, inside a function, is not listed.\n\n"
+    "Without APP: the modules that this node's operator denies to apps ([modules] in its\n"
+    "settings), and what changing them needs.\n\n"
+    "Examples:\n"
+    "  cloister modules demo/hello\n"
+    "  cloister modules demo/hello 1.4.0 --json | jq '.modules[] | select(.origin == \"app\")'\n"
+    "  cloister modules\n\n";
+
+inline constexpr const char* kQuotaHelp =
+    "A quota has the name and the values that it has in the node's settings file. What is set\n"
+    "for an app goes before what is set for its tenant, and that before the node's settings; a\n"
+    "manifest can ask for less. A change is in force at once: workers that need a new process\n"
+    "for it are replaced one after another, and no request is lost. While the app is being\n"
+    "deployed, it is in force when that has ended.\n\n"
+    "Examples:\n"
+    "  cloister quota show demo/hello\n"
+    "  cloister quota set demo/hello limits.memory=128MiB limits.workers=4\n"
+    "  cloister quota set demo log.rate=1MiB\n"
+    "  cloister quota unset demo/hello limits.memory\n\n";
+
+inline constexpr const char* kVerifyHelp =
+    "Reads every release with its files and bytecode and compares it with its hashes: what the\n"
+    "node does anyway before a release runs, here for all of them, kept ones too. Apps go on\n"
+    "serving, and deploys go on. Lists what is damaged (app, version, file, what) and then "
+    "exits\n"
+    "with 1.\n\n"
+    "Examples:\n"
+    "  cloister verify\n"
+    "  cloister verify demo/hello --json | jq '.found[]'\n\n";
+
+}  // namespace cloister

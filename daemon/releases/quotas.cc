@@ -1,0 +1,185 @@
+#include "daemon/releases/quotas.h"
+
+#include <optional>
+#include <utility>
+
+#include "apis/base/log.h"
+#include "daemon/releases/receive.h"
+#include "daemon/store/release_rows.h"
+
+namespace cloister {
+namespace {
+
+// Whether all of it is known and well-formed, on top of what holds now.
+Outcome<Done> CheckChanges(Quota quota, const std::vector<QuotaChange>& changes) {
+  for (const QuotaChange& change : changes) {
+    const std::string value = change.value.value_or(std::string());
+    const Result<void> set = SetQuota(quota, change.name, value);
+    if (set.ok())
+      continue;
+    if (set.error().code == ErrorCode::kNotFound)
+      return Refused(ProblemCode::kQuotaUnknown, set.error().message);
+    if (change.value)
+      return Refused(ProblemCode::kQuotaInvalid, set.error().message);
+  }
+  return Done();
+}
+
+// The releases of the app that serve, within `quota`.
+Outcome<std::vector<ReleaseRow>> CutServing(Database& db, AppId app, const LimitSettings& quota) {
+  std::vector<ReleaseRow> serving;
+  for (std::optional<ReleaseRow> release : {TRY(FindLive(db, app)), TRY(FindCanary(db, app))}) {
+    if (!release)
+      continue;
+    TRY(CutToQuota(db, *release, quota));
+    serving.push_back(std::move(*release));
+  }
+  return serving;
+}
+
+}  // namespace
+
+LogLimits LogLimitsOf(const LogSettings& log) {
+  LogLimits limits;
+  limits.retention.kept_bytes = log.kept_bytes;
+  limits.retention.kept_age = log.kept_age;
+  limits.rate = log.rate;
+  limits.burst = log.burst;
+  limits.event_max = log.event_max;
+  return limits;
+}
+
+Quotas::Quotas(const Parts& parts, const Quota& node)
+    : parts_(parts), node_(node), self_(std::make_shared<Quotas*>(this)) {}
+
+Quotas::~Quotas() {
+  *self_ = nullptr;
+}
+
+const QuotaValues& Quotas::SetFor(const QuotaOwner& owner) const {
+  static const QuotaValues kNone;
+  const ByOwner& values = owner.app.valid() ? apps_ : tenants_;
+  const auto found = values.find(owner.app.valid() ? owner.app.number : owner.tenant.number);
+  return found == values.end() ? kNone : found->second;
+}
+
+QuotaValues& Quotas::ValuesOf(const QuotaOwner& owner) {
+  return owner.app.valid() ? apps_[owner.app.number] : tenants_[owner.tenant.number];
+}
+
+Quota Quotas::OfTenant(TenantId tenant) const {
+  return WithValues(node_, SetFor({.tenant = tenant}));
+}
+
+Quota Quotas::Of(const AppRow& app) const {
+  return WithValues(OfTenant(app.tenant), SetFor({.tenant = app.tenant, .app = app.id}));
+}
+
+void Quotas::Load(const std::vector<QuotaRow>& rows) {
+  for (const QuotaRow& row : rows)
+    ValuesOf(row.owner)[row.name] = row.value;
+  for (const auto& [name, app] : parts_.catalog.apps())
+    OnCreated(app.row);
+}
+
+bool Quotas::IsNodes(const AppRow& app) const {
+  return SetFor({.tenant = app.tenant}).empty() &&
+         SetFor({.tenant = app.tenant, .app = app.id}).empty();
+}
+
+void Quotas::OnCreated(const AppRow& app) {
+  if (!IsNodes(app))
+    parts_.logs.SetLimits(app.id, LogLimitsOf(Of(app).log));
+}
+
+void Quotas::ChangeTenant(const std::string& tenant, std::vector<QuotaChange> changes,
+                          std::string who, std::function<void(Outcome<Done>)> done) {
+  const TenantRow* row = parts_.catalog.FindTenant(tenant);
+  if (row == nullptr)
+    return done(NoTenant(tenant));
+  Write({.owner = {.tenant = row->id},
+         .subject = tenant,
+         .changes = std::move(changes),
+         .who = std::move(who),
+         .done = std::move(done)});
+}
+
+void Quotas::ChangeApp(const AppName& app, std::vector<QuotaChange> changes, std::string who,
+                       std::function<void(Outcome<Done>)> done) {
+  const AppEntry* entry = parts_.catalog.FindApp(app);
+  if (entry == nullptr)
+    return done(NoApp(app));
+  Write({.owner = {.tenant = entry->row.tenant, .app = entry->row.id},
+         .subject = app.ToString(),
+         .changes = std::move(changes),
+         .who = std::move(who),
+         .done = std::move(done)});
+}
+
+void Quotas::Write(Request request) {
+  if (!parts_.catalog.open())
+    return request.done(NotOpen());
+  if (Outcome<Done> checked = CheckChanges(node_, request.changes); !checked.ok())
+    return request.done(std::move(checked));
+  parts_.state.Write(
+      // One key: whoever set it last in the state set it last here.
+      0,
+      [owner = request.owner, subject = request.subject, changes = request.changes,
+       change = Change{.who = request.who, .when = parts_.clock.Wall()}](Database& db) {
+        return ChangeQuotas(db, owner, subject, changes, change);
+      },
+      [self = self_, request](const Result<void>& written) {
+        if (*self == nullptr)
+          return;
+        if (!written.ok())
+          return request.done(ProblemOf(Error(written.error())));
+        (*self)->TakeOver(request.owner, request.changes);
+        request.done(Done());
+      });
+}
+
+void Quotas::TakeOver(const QuotaOwner& owner, const std::vector<QuotaChange>& changes) {
+  QuotaValues& values = ValuesOf(owner);
+  for (const QuotaChange& change : changes) {
+    if (change.value)
+      values[change.name] = *change.value;
+    else
+      values.erase(change.name);
+  }
+  for (const auto& [name, app] : parts_.catalog.apps())
+    if (app.row.tenant == owner.tenant && (!owner.app.valid() || app.row.id == owner.app))
+      Apply(app);
+}
+
+void Quotas::Apply(const AppEntry& app) {
+  if (app.activity == AppActivity::kDeleting)
+    return;
+  const Quota quota = Of(app.row);
+  parts_.logs.SetLimits(app.row.id, LogLimitsOf(quota.log));
+  if (app.activity != AppActivity::kNone) {
+    late_.insert(app.row.id);
+    return;
+  }
+  if (!app.live && !app.canary)
+    return;
+  parts_.state.Write(
+      app.row.id.number,
+      [id = app.row.id, limits = quota.limits](Database& db) { return CutServing(db, id, limits); },
+      [self = self_, row = app.row](const Outcome<std::vector<ReleaseRow>>& serving) {
+        if (*self == nullptr)
+          return;
+        if (!serving.ok())
+          return Log(LogLevel::kError, "quota_not_in_force",
+                     {{"app", row.name.ToString()}, {"why", serving.error().detail}});
+        for (const ReleaseRow& release : serving.value())
+          (*self)->parts_.workers.Update(SpecOf(row, release));
+      });
+}
+
+void Quotas::OnSettled(const AppName& app) {
+  const AppEntry* entry = parts_.catalog.FindApp(app);
+  if (entry != nullptr && late_.erase(entry->row.id) > 0)
+    Apply(*entry);
+}
+
+}  // namespace cloister

@@ -1,0 +1,95 @@
+#pragma once
+
+// Who may use how much: the node's quotas, and what operators set for tenants and apps.
+//
+// A change is written, then in force: new workers get it, those that run are replaced where it
+// needs a new process, and no request is lost for it. While an app is being deployed what is set
+// for it takes hold when that has ended. Runs on the loop thread.
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <unordered_set>
+#include <vector>
+
+#include "apis/base/clock.h"
+#include "config/quota.h"
+#include "daemon/logs/log_store.h"
+#include "daemon/releases/catalog.h"
+#include "daemon/releases/problem.h"
+#include "daemon/store/quota_rows.h"
+#include "daemon/store/state.h"
+#include "daemon/workers/supervisor.h"
+
+namespace cloister {
+
+// What an app's log may take, of its quota.
+LogLimits LogLimitsOf(const LogSettings& log);
+
+class Quotas {
+ public:
+  struct Parts {
+    const Clock& clock;
+    State& state;
+    LogStore& logs;
+    WorkerSupervisor& workers;
+    Catalog& catalog;
+  };
+
+  Quotas(const Parts& parts, const Quota& node);
+  Quotas(const Quotas&) = delete;
+  Quotas& operator=(const Quotas&) = delete;
+  ~Quotas();
+
+  const Quota& node() const { return node_; }
+  // In force for all apps of a tenant that have no other.
+  Quota OfTenant(TenantId tenant) const;
+  Quota Of(const AppRow& app) const;
+  // What was set for just this owner.
+  const QuotaValues& SetFor(const QuotaOwner& owner) const;
+
+  // What the state holds, at the start; before the apps are served.
+  void Load(const std::vector<QuotaRow>& rows);
+
+  // For a tenant, or for an app. kTenantNotFound, kAppNotFound; kQuotaUnknown, kQuotaInvalid:
+  // nothing of it was changed.
+  void ChangeTenant(const std::string& tenant, std::vector<QuotaChange> changes, std::string who,
+                    std::function<void(Outcome<Done>)> done);
+  void ChangeApp(const AppName& app, std::vector<QuotaChange> changes, std::string who,
+                 std::function<void(Outcome<Done>)> done);
+
+  // The app is new: what was set for its tenant holds for it.
+  void OnCreated(const AppRow& app);
+  // It is gone, and with it what was set for it.
+  void OnDeleted(AppId app) { apps_.erase(app.number); }
+  void OnDeleted(TenantId tenant) { tenants_.erase(tenant.number); }
+  // Nothing is being done to the app any more: what was set meanwhile takes hold.
+  void OnSettled(const AppName& app);
+
+ private:
+  using ByOwner = std::unordered_map<std::uint64_t, QuotaValues>;
+
+  struct Request {
+    QuotaOwner owner;
+    std::string subject;  // for the audit
+    std::vector<QuotaChange> changes;
+    std::string who;
+    std::function<void(Outcome<Done>)> done;
+  };
+
+  QuotaValues& ValuesOf(const QuotaOwner& owner);
+  void Write(Request request);
+  bool IsNodes(const AppRow& app) const;
+  void TakeOver(const QuotaOwner& owner, const std::vector<QuotaChange>& changes);
+  void Apply(const AppEntry& app);
+
+  Parts parts_;
+  Quota node_;
+  ByOwner tenants_;
+  ByOwner apps_;
+  std::unordered_set<AppId> late_;  // changed while they were at work
+  std::shared_ptr<Quotas*> self_;   // null inside once this is gone
+};
+
+}  // namespace cloister

@@ -1,0 +1,166 @@
+#include "daemon/releases/quotas.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "daemon/store/audit.h"
+#include "tests/daemon/releases/node_fixture.h"
+
+namespace cloister {
+namespace {
+
+using ::testing::HasSubstr;
+
+class QuotasTest : public NodeTest {
+ protected:
+  // The problem's code; "" when it was changed.
+  std::string Change(const std::string& owner, std::vector<QuotaChange> changes) {
+    std::optional<std::string> code;
+    const auto done = [&](const Outcome<Done>& changed) {
+      code = changed.ok() ? "" : std::string(InfoOf(changed.error().code).code);
+    };
+    const Result<AppName> app = AppName::Parse(owner);
+    if (app.ok())
+      releases->quotas().ChangeApp(app.value(), std::move(changes), "tester", done);
+    else
+      releases->quotas().ChangeTenant(owner, std::move(changes), "tester", done);
+    EXPECT_TRUE(RunUntil(loop, [&] { return code.has_value(); }));
+    return code.value_or("nothing");
+  }
+  // The app, and its tenant when that is new.
+  void Make(const std::string& tenant, const std::string& name) {
+    if (releases->catalog().FindTenant(tenant) == nullptr) {
+      ASSERT_TRUE(CreateTenant(tenant).ok());
+    }
+    ASSERT_TRUE(CreateApp(tenant, name).ok());
+  }
+  void Restart() {
+    Crash();
+    Start();
+  }
+  const AppRow& Row(const std::string& app) {
+    return releases->catalog().FindApp(AppName::Parse(app).value())->row;
+  }
+  Quota Of(const std::string& app) { return releases->quotas().Of(Row(app)); }
+};
+
+TEST_F(QuotasTest, AnAppsValueGoesBeforeItsTenantsAndThatBeforeTheNodes) {
+  Start();
+  Make("demo", "one");
+  Make("demo", "two");
+  Make("else", "one");
+  EXPECT_EQ(Change("demo", {{"limits.workers", "3"}, {"limits.queue", "7"}}), "");
+  EXPECT_EQ(Change("demo/one", {{"limits.workers", "5"}}), "");
+  EXPECT_EQ(Of("demo/one").limits.workers_max, 5U);
+  EXPECT_EQ(Of("demo/one").limits.queue_max, 7U);
+  EXPECT_EQ(Of("demo/two").limits.workers_max, 3U);
+  EXPECT_EQ(Of("else/one").limits.workers_max, LimitSettings().workers_max);
+  EXPECT_EQ(Change("demo/one", {{"limits.workers", std::nullopt}}), "");
+  EXPECT_EQ(Of("demo/one").limits.workers_max, 3U);
+}
+
+TEST_F(QuotasTest, WhatIsWrongChangesNothing) {
+  Start();
+  Make("demo", "one");
+  EXPECT_EQ(Change("demo/one", {{"limits.workers", "2"}, {"limits.wrokers", "2"}}),
+            "quota_unknown");
+  EXPECT_EQ(Change("demo/one", {{"limits.workers", "2"}, {"limits.memory", "2"}}), "quota_invalid");
+  EXPECT_EQ(Change("demo/none", {{"limits.workers", "2"}}), "app_not_found");
+  EXPECT_EQ(Change("nobody", {{"limits.workers", "2"}}), "tenant_not_found");
+  EXPECT_EQ(Of("demo/one").limits.workers_max, LimitSettings().workers_max);
+}
+
+TEST_F(QuotasTest, WhatWasSetIsThereAfterARestart) {
+  Start();
+  Make("demo", "one");
+  EXPECT_EQ(Change("demo", {{"log.rate", "1MiB"}}), "");
+  EXPECT_EQ(Change("demo/one", {{"limits.memory", "64MiB"}}), "");
+  Restart();
+  EXPECT_EQ(Of("demo/one").limits.worker.memory_max, MiB(64));
+  EXPECT_EQ(Of("demo/one").log.rate, MiB(1));
+}
+
+TEST_F(QuotasTest, AServingReleaseRunsWithinThem) {
+  Start();
+  Make("demo", "hello");
+  ASSERT_EQ(Deploy(HelloFiles("1.0.0")).value().release.state, ReleaseState::kLive);
+  EXPECT_EQ(Change("demo/hello", {{"limits.memory", "64MiB"}, {"limits.workers", "2"}}), "");
+  ASSERT_TRUE(RunUntil(loop, [&] { return !workers->updated.empty(); }));
+  EXPECT_EQ(workers->updated.back().limits.memory_max, MiB(64));
+  EXPECT_EQ(workers->updated.back().workers_max, 2U);
+  EXPECT_EQ(workers->updated.back().version, "1.0.0");
+  // And higher again than when it was deployed.
+  EXPECT_EQ(Change("demo/hello", {{"limits.memory", "512MiB"}}), "");
+  ASSERT_TRUE(RunUntil(loop, [&] { return workers->updated.size() == 2; }));
+  EXPECT_EQ(workers->updated.back().limits.memory_max, MiB(512));
+  Restart();
+  EXPECT_EQ(workers->adopted_specs.back().limits.memory_max, MiB(512));
+}
+
+TEST_F(QuotasTest, WhatIsSetDuringADeployHoldsWhenThatHasEnded) {
+  Start();
+  Make("demo", "hello");
+  workers->hold_boots = true;
+  const Files files = HelloFiles("1.0.0");
+  ASSERT_TRUE(Upload("demo", BatchOf(files)).ok());
+  const ReleaseId release = Send(files).value().view.release.id;
+  ASSERT_TRUE(RunUntil(loop, [&] { return workers->has_held_boots(); }));
+  EXPECT_EQ(Change("demo/hello", {{"limits.workers", "1"}}), "");
+  EXPECT_TRUE(workers->updated.empty());
+  workers->EndBoots();
+  ASSERT_EQ(Settled(release).value().release.state, ReleaseState::kLive);
+  ASSERT_TRUE(RunUntil(loop, [&] { return !workers->updated.empty(); }));
+  EXPECT_EQ(workers->updated.back().workers_max, 1U);
+}
+
+TEST_F(QuotasTest, ADeployedReleaseIsCutToThem) {
+  Start();
+  Make("demo", "hello");
+  EXPECT_EQ(Change("demo", {{"limits.workers", "2"}}), "");
+  ASSERT_EQ(Deploy(HelloFiles("1.0.0")).value().release.state, ReleaseState::kLive);
+  EXPECT_EQ(workers->specs.back().workers_max, 2U);
+}
+
+TEST_F(QuotasTest, TheyGoWithWhoseTheyWere) {
+  Start();
+  Make("demo", "hello");
+  EXPECT_EQ(Change("demo/hello", {{"limits.workers", "1"}}), "");
+  EXPECT_EQ(Change("demo", {{"limits.queue", "1"}}), "");
+  ASSERT_TRUE(Wait<Done>([&](const auto& done) {
+                releases->owners().DeleteApp(Hello(), "tester", done);
+              }).ok());
+  Make("demo", "hello");
+  EXPECT_EQ(Of("demo/hello").limits.workers_max, LimitSettings().workers_max);
+  EXPECT_EQ(Of("demo/hello").limits.queue_max, 1U);
+  ASSERT_TRUE(Wait<Done>([&](const auto& done) {
+                releases->owners().DeleteTenant("demo", DeleteMode::kWithApps, "tester", done);
+              }).ok());
+  Make("demo", "hello");
+  EXPECT_EQ(Of("demo/hello").limits.queue_max, LimitSettings().queue_max);
+}
+
+TEST_F(QuotasTest, TheAuditTellsWhoSetWhat) {
+  Start();
+  Make("demo", "hello");
+  EXPECT_EQ(Change("demo/hello", {{"limits.workers", "1"}}), "");
+  EXPECT_EQ(Change("demo/hello", {{"limits.workers", std::nullopt}}), "");
+  std::optional<Result<std::vector<AuditRow>>> rows;
+  state->Read(
+      0, [](Database& db) { return ListAudit(db, 2); },
+      [&](Result<std::vector<AuditRow>> listed) { rows = std::move(listed); });
+  ASSERT_TRUE(RunUntil(loop, [&] { return rows.has_value() && rows->ok(); }));
+  const std::vector<AuditRow>& audit = rows->value();
+  ASSERT_EQ(audit.size(), 2U);
+  EXPECT_EQ(audit[0].action, "quota_set");
+  EXPECT_EQ(audit[0].subject, "demo/hello");
+  EXPECT_EQ(audit[0].who, "tester");
+  EXPECT_EQ(audit[0].detail, "limits.workers=1");
+  EXPECT_EQ(audit[1].action, "quota_unset");
+}
+
+}  // namespace
+}  // namespace cloister

@@ -1,0 +1,144 @@
+"""Quotas that operators set: in force at once, without a lost request, and still there later."""
+
+import re
+import threading
+
+import apps
+from raw_http import ConnectionEnded
+from waiting import wait_until
+
+MIB = 1 << 20
+
+
+def data_limit(process):
+    """RLIMIT_DATA of a process in bytes; None: it has none yet, or is gone."""
+    try:
+        with open(f"/proc/{process.pid}/limits", encoding="ascii") as limits:
+            found = re.search(r"^Max data size +(\d+)", limits.read(), re.M)
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    return int(found[1]) if found else None
+
+
+def value_of(node, owner, name):
+    (row,) = [row for row in node.json("quota", "show", owner)["quotas"] if row["name"] == name]
+    return row["value"], row["set_for"]
+
+
+def test_a_change_is_in_force_under_load_without_a_lost_request(node, tmp_path):
+    app = "quota-loaded/hello"
+    node.deploy(apps.write_app(tmp_path / "app"), app)
+    (old,) = node.workers(app)
+    assert data_limit(old) == 256 * MIB
+    failed, asked, stop = [], [], threading.Event()
+
+    def load():
+        with node.connect() as client:
+            while not stop.is_set():
+                try:
+                    answer = client.request(host="hello.quota-loaded.localhost")
+                except ConnectionEnded as ended:
+                    failed.append(ended)
+                    return
+                asked.append(answer.status)
+                if (answer.status, answer.body) != (200, b"Hello, world"):
+                    failed.append(answer)
+
+    clients = [threading.Thread(target=load) for _ in range(8)]
+    for client in clients:
+        client.start()
+    try:
+        for mebibytes in (64, 128, 96):
+            node.cli("quota", "set", app, f"limits.memory={mebibytes}MiB")
+            wait_until(
+                lambda: [data_limit(worker) for worker in node.workers(app)],
+                "there are workers",
+            )
+            wait_until(
+                lambda wanted=mebibytes * MIB: {data_limit(one) for one in node.workers(app)}
+                == {wanted},
+                f"all workers have {mebibytes} MiB",
+            )
+    finally:
+        stop.set()
+        for client in clients:
+            client.join()
+    assert not failed
+    assert len(asked) > 100
+    assert old not in node.workers(app)
+
+
+def test_they_are_shown_with_whom_they_were_set_for(node, tmp_path):
+    app = "quota-shown/hello"
+    node.deploy(apps.write_app(tmp_path / "app"), app)
+    assert value_of(node, "quota-shown", "limits.workers") == ("8", "node")
+    node.cli("quota", "set", "quota-shown", "limits.workers=3", "log.rate=1MiB")
+    assert value_of(node, app, "limits.workers") == ("3", "tenant")
+    changed = node.json("quota", "set", app, "limits.workers=5")
+    assert changed["app"] == app
+    assert value_of(node, app, "limits.workers") == ("5", "app")
+    shown = node.cli("quota", "show", app).stdout
+    assert re.search(r"^limits\.workers +5 +app quota-shown/hello +Workers of one app", shown, re.M)
+    assert re.search(r"^log\.rate +1MiB +tenant quota-shown ", shown, re.M)
+    assert re.search(r"^limits\.wall +30s +node ", shown, re.M)
+    node.cli("quota", "unset", app, "limits.workers")
+    assert value_of(node, app, "limits.workers") == ("3", "tenant")
+    node.cli("quota", "unset", "quota-shown", "limits.workers", "log.rate")
+    assert value_of(node, app, "limits.workers") == ("8", "node")
+
+
+def test_what_is_wrong_is_said_and_changes_nothing(node, tmp_path):
+    app = "quota-wrong/hello"
+    node.deploy(apps.write_app(tmp_path / "app"), app)
+    before = node.json("quota", "show", app)
+    for words, code, says in (
+        (["limits.memory"], "usage", "NAME=VALUE"),
+        (["limits.memori=1MiB"], "quota_unknown", "did you mean 'limits.memory'?"),
+        (["limits.workers=2", "limits.memory=12"], "quota_invalid", "limits.memory must be"),
+        (["limits.workers=0"], "quota_invalid", "limits.workers"),
+        (["node.state_dir=/tmp"], "quota_unknown", "node.state_dir"),
+    ):
+        done = node.cli("--json", "quota", "set", app, *words, check=False)
+        assert done.returncode == 2, done.stdout
+        assert f'"{code}"' in done.stdout
+        assert says in done.stdout
+    done = node.cli("quota", "set", "quota-wrong/none", "limits.workers=2", check=False)
+    assert (done.returncode, "app_not_found" in done.stderr) == (1, True)
+    assert node.json("quota", "show", app) == before
+
+
+def test_they_outlive_the_node(own_node, tmp_path):
+    app = "quota-outlive/hello"
+    own_node.deploy(apps.write_app(tmp_path / "app"), app)
+    own_node.cli("quota", "set", app, "limits.memory=64MiB")
+    own_node.kill()
+    own_node.start()
+    assert value_of(own_node, app, "limits.memory") == ("64MiB", "app")
+    assert own_node.http(app).body == b"Hello, world"
+    (worker,) = own_node.workers(app)
+    assert data_limit(worker) == 64 * MIB
+
+
+def test_a_log_event_is_cut_at_the_apps_own_limit(node, tmp_path):
+    app = "quota-flood/hello"
+    source = apps.HELLO.replace("    start_response", "    print('x' * 5000)\n    start_response")
+    node.deploy(apps.write_app(tmp_path / "app", source), app)
+    node.cli("quota", "set", app, "log.event_max=1KiB")
+    assert node.http(app).status == 200
+    (event,) = wait_until(
+        lambda: [event for event in node.events(app) if event.get("cut")], "there is a cut event"
+    )
+    assert event["text"] == "x" * 1024
+
+
+def test_a_wall_time_holds_for_the_next_request_of_the_same_worker(node, tmp_path):
+    app = "quota-slow/hello"
+    source = "import time\n" + apps.HELLO.replace(
+        "    start_response",
+        "    if environ['PATH_INFO'] == '/slow':\n        time.sleep(30)\n    start_response",
+    )
+    node.deploy(apps.write_app(tmp_path / "app", source), app)
+    (worker,) = node.workers(app)
+    node.cli("quota", "set", app, "limits.wall=200ms")
+    assert node.http(app, "/slow").status == 504
+    assert worker in node.workers(app) or node.http(app).status == 200
