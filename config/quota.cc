@@ -26,22 +26,34 @@ std::string TextOfCount(std::uint32_t count) {
   return std::to_string(count);
 }
 
+std::uint64_t NumberOfValue(Bytes size) {
+  return size.count;
+}
+std::uint64_t NumberOfValue(Millis duration) {
+  return static_cast<std::uint64_t>(duration.count());
+}
+std::uint64_t NumberOfValue(std::uint32_t count) {
+  return count;
+}
+
 struct Row {
   std::string_view name;
   Result<void> (*read)(const TomlValue& value, Quota& quota) = nullptr;
   std::string (*text)(const Quota& quota) = nullptr;
+  std::uint64_t (*number)(const Quota& quota) = nullptr;
 };
 
 constexpr Row kRows[] = {
 #define SECTION(name, sentence)
 #define SETTING(section, key, field, unit, low, high, sentence)
-#define QUOTA(section, key, field, unit, low, high, sentence) \
-  {#section "." #key,                                         \
-   [](const TomlValue& value, Quota& quota) -> Result<void> { \
-     quota.field = TRY(Read##unit(value, low, high));         \
-     return {};                                               \
-   },                                                         \
-   [](const Quota& quota) { return TextOf##unit(quota.field); }},
+#define QUOTA(section, key, field, unit, low, high, sentence)    \
+  {#section "." #key,                                            \
+   [](const TomlValue& value, Quota& quota) -> Result<void> {    \
+     quota.field = TRY(Read##unit(value, low, high));            \
+     return {};                                                  \
+   },                                                            \
+   [](const Quota& quota) { return TextOf##unit(quota.field); }, \
+   [](const Quota& quota) { return NumberOfValue(quota.field); }},
 #include "config/schema.def"
 };
 
@@ -104,6 +116,12 @@ std::string QuotaText(const Quota& quota, std::string_view name) {
   const Row* row = FindRow(name);
   CHECK(row != nullptr);
   return row->text(quota);
+}
+
+std::uint64_t QuotaNumber(const Quota& quota, std::string_view name) {
+  const Row* row = FindRow(name);
+  CHECK(row != nullptr);
+  return row->number(quota);
 }
 
 Quota WithValues(Quota quota, const QuotaValues& values) {

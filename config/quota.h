@@ -5,6 +5,7 @@
 // A quota has the name and the values that it has in the settings file: "limits.memory", "128MiB".
 // What is set for an app goes before what is set for its tenant, and that before the node's own.
 
+#include <cstdint>
 #include <map>
 #include <span>
 #include <string>
@@ -43,6 +44,8 @@ Result<void> SetQuota(Quota& quota, std::string_view name, std::string_view valu
 
 // The value of a quota that there is (CHECKed), as SetQuota reads it.
 std::string QuotaText(const Quota& quota, std::string_view name);
+// The same as a number: bytes, milliseconds, thousandths of a core, or what is counted.
+std::uint64_t QuotaNumber(const Quota& quota, std::string_view name);
 
 // `quota` with what was set. A value that this version does not take (an older one did) is left
 // out, so that no old row takes an app down. Where one quota must not be smaller than another, it

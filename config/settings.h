@@ -72,6 +72,9 @@ struct WorkerSettings {
 // [limits]: the defaults of one app.
 struct LimitSettings {
   WorkerLimits worker;
+  std::uint32_t requests_rate = 500;  // a second
+  std::uint32_t concurrent_max = 64;
+  Bytes body_max = MiB(32);
   std::uint32_t workers_max = 8;
   std::uint32_t queue_max = 256;
   std::uint32_t draining_max = 8;

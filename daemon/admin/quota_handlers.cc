@@ -1,8 +1,16 @@
 // Quotas: what holds for whom, and changing it.
 
+#include <algorithm>
+#include <cstdint>
+#include <map>
+#include <string>
+#include <string_view>
+#include <utility>
+
 #include <nlohmann/json.hpp>
 
 #include "daemon/admin/handlers.h"
+#include "daemon/workers/process_memory.h"
 
 namespace cloister {
 namespace {
@@ -32,6 +40,41 @@ Json QuotaRows(const Quota& quota, const std::vector<Layer>& layers) {
   return rows;
 }
 
+// What an app uses, by the name of the quota. Of others nothing is counted.
+std::map<std::string_view, std::uint64_t> UseOf(AdminContext& context, const AppEntry& app) {
+  std::uint64_t memory = 0;  // of its largest worker
+  for (const WorkerInfo& worker : context.parts.workers.List())
+    if (worker.app == app.row.name && worker.pid != 0)
+      memory = std::max(memory, AnonymousMemory(worker.pid).count);
+  const ReleaseUse use = app.live ? context.parts.workers.Use(app.live->id) : ReleaseUse{};
+  return {{"limits.requests", context.parts.router.UseOf(app.row.id).requests},
+          {"limits.concurrent", use.concurrent},
+          {"limits.memory", memory},
+          {"limits.workers", use.workers},
+          {"limits.queue", use.queued},
+          {"limits.draining", app.draining.size()}};
+}
+
+// Requests that were refused since the node process began.
+std::map<std::string_view, std::uint64_t> RefusedOf(AdminContext& context, const AppEntry& app) {
+  const ReleaseUse use = app.live ? context.parts.workers.Use(app.live->id) : ReleaseUse{};
+  return {{"limits.requests", context.parts.router.UseOf(app.row.id).refused},
+          {"limits.queue", use.queue_refused}};
+}
+
+void AddUse(AdminContext& context, const AppEntry& app, const Quota& quota, Json& rows) {
+  const auto use = UseOf(context, app);
+  const auto refused = RefusedOf(context, app);
+  for (Json& row : rows) {
+    const std::string name = row["name"].get<std::string>();
+    row["limit"] = QuotaNumber(quota, name);
+    if (const auto found = use.find(name); found != use.end())
+      row["used"] = found->second;
+    if (const auto found = refused.find(name); found != refused.end())
+      row["refused"] = found->second;
+  }
+}
+
 Json TenantJson(AdminContext& context, const TenantRow& tenant) {
   const Quotas& quotas = context.parts.releases.quotas();
   return {{"tenant", tenant.name},
@@ -39,12 +82,14 @@ Json TenantJson(AdminContext& context, const TenantRow& tenant) {
                                {{"tenant", &quotas.SetFor({.tenant = tenant.id})}})}};
 }
 
-Json AppJson(AdminContext& context, const AppRow& app) {
+Json AppJson(AdminContext& context, const AppEntry& app) {
   const Quotas& quotas = context.parts.releases.quotas();
-  return {{"app", app.name.ToString()},
-          {"quotas", QuotaRows(quotas.Of(app),
-                               {{"app", &quotas.SetFor({.tenant = app.tenant, .app = app.id})},
-                                {"tenant", &quotas.SetFor({.tenant = app.tenant})}})}};
+  const AppRow& row = app.row;
+  const Quota quota = quotas.Of(row);
+  Json rows = QuotaRows(quota, {{"app", &quotas.SetFor({.tenant = row.tenant, .app = row.id})},
+                                {"tenant", &quotas.SetFor({.tenant = row.tenant})}});
+  AddUse(context, app, quota, rows);
+  return {{"app", row.name.ToString()}, {"quotas", std::move(rows)}};
 }
 
 // Null, and the request is answered, when there is none.
@@ -76,7 +121,7 @@ void HandleTenantQuota(AdminContext& context, const AdminRequest& request,
 
 void HandleAppQuota(AdminContext& context, const AdminRequest& request, const AdminReply& reply) {
   if (const AppEntry* app = FindAppOrFail(context, request, reply); app != nullptr)
-    reply.Send(200, AppJson(context, app->row));
+    reply.Send(200, AppJson(context, *app));
 }
 
 void HandleChangeTenantQuota(AdminContext& context, const AdminRequest& request,
@@ -107,11 +152,13 @@ void HandleChangeAppQuota(AdminContext& context, const AdminRequest& request,
     return reply.Fail(changes.error());
   context.parts.releases.quotas().ChangeApp(
       app->row.name, std::move(changes).value(), request.who,
-      [&context, row = app->row, reply](const Outcome<Done>& changed) {
-        if (changed.ok())
-          reply.Send(200, AppJson(context, row));
-        else
-          reply.Fail(changed.error());
+      [&context, name = app->row.name, reply](const Outcome<Done>& changed) {
+        if (!changed.ok())
+          return reply.Fail(changed.error());
+        const AppEntry* entry = context.parts.releases.catalog().FindApp(name);
+        if (entry == nullptr)
+          return reply.Fail(NoApp(name));
+        reply.Send(200, AppJson(context, *entry));
       });
 }
 

@@ -35,6 +35,8 @@ class Console {
 
   bool json() const { return options_.format == Format::kJson; }
   bool live() const { return options_.err_terminal && !json(); }
+  // Whether `out` shows bars: a terminal does.
+  bool bars() const { return options_.out_terminal && !json(); }
 
   // To `out`, as it is, in both formats.
   void Raw(std::string_view bytes);

@@ -1,5 +1,7 @@
 #include "daemon/cli/quota.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <string_view>
 
@@ -35,17 +37,50 @@ std::string OwnerText(const Json& answer, const std::string& set_for) {
   return "tenant " + (tenant.empty() ? app.substr(0, app.find('/')) : tenant);
 }
 
+constexpr std::size_t kBarWidth = 10;
+
+// How much of a quota is used: a bar on a terminal, else a percentage.
+std::string UseText(const Console& console, const Json& quota) {
+  const std::uint64_t limit = NumberOf(quota, "limit");
+  if (!quota.contains("used") || limit == 0)
+    return "-";
+  const std::uint64_t used = NumberOf(quota, "used");
+  const double part = static_cast<double>(used) / static_cast<double>(limit);
+  const std::string percent = fmt::format("{:.0f}%", part * 100);
+  if (!console.bars())
+    return percent;
+  const auto filled = static_cast<std::size_t>(std::min(1.0, part) * kBarWidth + 0.5);
+  std::string bar;
+  for (std::size_t i = 0; i < kBarWidth; ++i)
+    bar += i < filled ? "█" : "░";
+  const Paint paint = part >= 1 ? Paint::kRed : part >= 0.8 ? Paint::kYellow : Paint::kGreen;
+  return console.Colour(paint, bar) + " " + percent;
+}
+
+std::string RefusedText(const Json& quota) {
+  return quota.contains("refused") ? std::to_string(NumberOf(quota, "refused")) : "-";
+}
+
 void ShowRows(Console& console, const Json& answer, const std::vector<std::string>& only) {
   std::vector<std::vector<std::string>> rows;
   for (const Json& quota : ListOf(answer, "quotas")) {
     const std::string name = TextOf(quota, "name");
     if (!only.empty() && std::find(only.begin(), only.end(), name) == only.end())
       continue;
-    rows.push_back({Harmless(name), Harmless(TextOf(quota, "value")),
-                    Harmless(OwnerText(answer, TextOf(quota, "set_for"))),
-                    Harmless(TextOf(quota, "about"))});
+    std::vector<std::string>& row = rows.emplace_back();
+    row = {Harmless(name), Harmless(TextOf(quota, "value"))};
+    // Only an app uses something.
+    if (answer.contains("app")) {
+      row.push_back(UseText(console, quota));
+      row.push_back(RefusedText(quota));
+    }
+    row.push_back(Harmless(OwnerText(answer, TextOf(quota, "set_for"))));
+    row.push_back(Harmless(TextOf(quota, "about")));
   }
-  console.Table({"QUOTA", "VALUE", "SET FOR", "ABOUT"}, rows);
+  if (answer.contains("app"))
+    console.Table({"QUOTA", "VALUE", "USED", "REFUSED", "SET FOR", "ABOUT"}, rows);
+  else
+    console.Table({"QUOTA", "VALUE", "SET FOR", "ABOUT"}, rows);
 }
 
 Attempt<void> Change(AdminApi& api, Console& console, const std::string& owner,

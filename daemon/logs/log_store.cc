@@ -10,8 +10,9 @@ namespace {
 
 // Of one event, beyond its bytes: its names and its record.
 constexpr std::size_t kEventOverhead = 64;
-constexpr Bytes kRuntimeRate = KiB(8);
-constexpr Bytes kRuntimeBurst = KiB(256);
+// Bytes a second and at once.
+constexpr double kRuntimeRate = 8 * 1024;
+constexpr double kRuntimeBurst = 256 * 1024;
 // A loss that no later event tells of is told after this long.
 constexpr Millis kLossDelay{1000};
 // How often a waiting reader looks for what another process wrote.
@@ -30,6 +31,10 @@ bool IsLossMark(const LogEvent& event) {
 
 std::size_t SizeOf(const LogEvent& event) {
   return event.bytes.size() + event.logger.size() + kEventOverhead;
+}
+
+TokenBucket BucketOf(const LogLimits& limits) {
+  return {static_cast<double>(limits.rate.count), static_cast<double>(limits.burst.count)};
 }
 
 // On the store's thread. Gives back the events that could not be written.
@@ -86,19 +91,6 @@ LogStore::~LogStore() {
       Write(app, source);
 }
 
-bool LogStore::Take(Bucket& bucket, std::size_t cost, Bytes rate, Bytes burst) const {
-  const MonotonicTime now = clock_.Now();
-  const auto most = static_cast<double>(burst.count);
-  const auto passed = std::chrono::duration<double>(now - bucket.filled).count();
-  bucket.bytes = std::min(most, bucket.bytes + passed * static_cast<double>(rate.count));
-  bucket.filled = now;
-  const auto wanted = static_cast<double>(cost);
-  if (bucket.bytes < wanted)
-    return false;
-  bucket.bytes -= wanted;
-  return true;
-}
-
 const LogLimits& LogStore::LimitsOf(AppId app) const {
   const auto found = own_limits_.find(app);
   return found == own_limits_.end() ? limits_ : found->second;
@@ -106,6 +98,9 @@ const LogLimits& LogStore::LimitsOf(AppId app) const {
 
 void LogStore::SetLimits(AppId app, const LogLimits& limits) {
   own_limits_.insert_or_assign(app, limits);
+  if (const auto found = sources_.find(app); found != sources_.end())
+    found->second.own.Set(static_cast<double>(limits.rate.count),
+                          static_cast<double>(limits.burst.count));
   pool_.Run(
       app.number,
       [files = files_.get(), app, retention = limits.retention] {
@@ -116,13 +111,9 @@ void LogStore::SetLimits(AppId app, const LogLimits& limits) {
 }
 
 LogStore::Source& LogStore::SourceOf(AppId app) {
-  const auto [found, added] = sources_.try_emplace(app);
-  Source& source = found->second;
-  if (added) {
-    source.own = {.bytes = static_cast<double>(LimitsOf(app).burst.count), .filled = clock_.Now()};
-    source.runtime = {.bytes = static_cast<double>(kRuntimeBurst.count), .filled = clock_.Now()};
-  }
-  return source;
+  return sources_
+      .try_emplace(app, BucketOf(LimitsOf(app)), TokenBucket(kRuntimeRate, kRuntimeBurst))
+      .first->second;
 }
 
 void LogStore::Append(LogEvent event) {
@@ -138,8 +129,8 @@ void LogStore::Append(LogEvent event) {
   Source& source = SourceOf(app);
   const std::size_t size = SizeOf(event);
   const bool runtime = event.source == LogSource::kRuntime;
-  const bool taken = runtime ? Take(source.runtime, size, kRuntimeRate, kRuntimeBurst)
-                             : Take(source.own, size, limits.rate, limits.burst);
+  TokenBucket& bucket = runtime ? source.runtime : source.own;
+  const bool taken = bucket.Take(static_cast<double>(size), clock_.Now());
   if (!taken || unwritten_ + size > limits_.unwritten_max.count)
     return Lose(app, source, 1);
   if (source.lost > 0)
@@ -255,12 +246,11 @@ void LogStore::EndFlushes() {
 
 void LogStore::DropIdle() {
   const MonotonicTime now = clock_.Now();
-  // A source that is away for as long as filling takes comes back with full buckets: the same.
-  const Seconds full(1 + limits_.burst.count / std::max<std::uint64_t>(limits_.rate.count, 1));
+  // A source whose buckets are full comes back with full ones: the same.
   std::erase_if(sources_, [&](const auto& entry) {
     const Source& source = entry.second;
     return source.pending.empty() && !source.writing && source.lost == 0 &&
-           now - source.own.filled > full && now - source.runtime.filled > full;
+           source.own.IsFull(now) && source.runtime.IsFull(now);
   });
   // Looked at again when there are twice as many: each new source pays for a few.
   sources_max_ = std::max(kIdleSourcesMax, 2 * sources_.size());

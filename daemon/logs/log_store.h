@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "apis/base/clock.h"
+#include "apis/quota/quota.h"
 #include "daemon/logs/app_log.h"
 #include "daemon/logs/log_event.h"
 #include "daemon/logs/log_files.h"
@@ -83,14 +84,10 @@ class LogStore : public LogSink {
   std::uint64_t lost_total() const { return lost_total_; }
 
  private:
-  struct Bucket {
-    double bytes = 0;
-    MonotonicTime filled;
-  };
   // An app that logs, or did lately.
   struct Source {
-    Bucket own;
-    Bucket runtime;  // the node's words about the app: a flood of the app must not hide them
+    TokenBucket own;
+    TokenBucket runtime;  // the node's words about the app: a flood of the app must not hide them
     std::vector<LogEvent> pending;
     std::uint64_t batch = 0;  // the number of what is pending
     std::uint64_t lost = 0;
@@ -114,7 +111,6 @@ class LogStore : public LogSink {
     bool again = false;  // something was written while it read
   };
 
-  bool Take(Bucket& bucket, std::size_t cost, Bytes rate, Bytes burst) const;
   const LogLimits& LimitsOf(AppId app) const;
   Source& SourceOf(AppId app);
   void Queue(AppId app, Source& source, LogEvent event);

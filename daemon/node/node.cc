@@ -110,7 +110,7 @@ Node::Node(const NodeStart& start, Settings settings, Sockets sockets, UniqueFd 
       workers_(
           {.loop = loop_, .clock = clock_, .control = keeper_, .images = images_, .logs = relay_},
           WorkersOptions(settings_)),
-      router_(settings_.node.base_domain, workers_),
+      router_(settings_.node.base_domain, {.workers = workers_, .logs = relay_, .clock = clock_}),
       releases_({.loop = loop_,
                  .clock = clock_,
                  .state = state_,

@@ -53,7 +53,8 @@ class FrontHandler : public HttpHandler {
 
   void Handle(Exchange& exchange) override { router_.Handle(exchange); }
   Admission Admit(const HttpRequest& head) const override {
-    return {.body_max = body_max_, .account = router_.AppOf(head.host).number};
+    return {.body_max = std::min(body_max_, router_.BodyMaxOf(head.host)),
+            .account = router_.AppOf(head.host).number};
   }
 
  private:

@@ -94,7 +94,7 @@ Deploy::~Deploy() {
 }
 
 ReleaseSpec Deploy::Spec(Writes writes) const {
-  ReleaseSpec spec = SpecOf(app_, release_);
+  ReleaseSpec spec = SpecOf(app_, release_, parts_.quotas.Of(app_).limits);
   spec.writes = writes;
   // One worker is checked; the app's minimum is for those who serve.
   if (writes == Writes::kOverlay)

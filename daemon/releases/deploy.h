@@ -28,6 +28,7 @@
 #include "daemon/releases/checks.h"
 #include "daemon/releases/images.h"
 #include "daemon/releases/modules.h"
+#include "daemon/releases/quotas.h"
 #include "daemon/store/release_rows.h"
 #include "daemon/store/state.h"
 #include "daemon/workers/node_exchange.h"
@@ -72,6 +73,7 @@ class Deploy {
     State& state;
     Images& images;
     WorkerSupervisor& workers;
+    const Quotas& quotas;
     DeployObserver& observer;
   };
 

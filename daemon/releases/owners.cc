@@ -82,9 +82,7 @@ void Owners::CreateApp(const std::string& tenant, const std::string& name, std::
       [this, done = std::move(done)](Outcome<AppRow> app) {
         if (app.ok()) {
           parts_.catalog.AddApp(app.value());
-          parts_.quotas.OnCreated(app.value());
-          parts_.router.Publish(std::make_shared<const RoutingSnapshot>(RoutingSnapshot{
-              .app_id = app.value().id, .app = app.value().name, .live = {}, .version = {}}));
+          parts_.quotas.OnCreated(*parts_.catalog.FindApp(app.value().name));
         }
         done(std::move(app));
       });

@@ -160,6 +160,7 @@ void Pipeline::Walk(const AppRow& app, ReleaseRow release, std::uint32_t sequenc
                               .state = parts_.state,
                               .images = parts_.images,
                               .workers = parts_.workers,
+                              .quotas = parts_.quotas,
                               .observer = *this},
       app, std::move(release), sequence, std::move(who), parts_.router.HostOf(app.name));
   cloister::Deploy& started = *deploy;
@@ -267,7 +268,11 @@ std::uint32_t Pipeline::CountServing(const AppRow& app) const {
 }
 
 void Pipeline::Publish(const AppEntry& app) {
-  RoutingSnapshot snapshot{.app_id = app.row.id, .app = app.row.name, .live = {}, .version = {}};
+  const LimitSettings limits = parts_.quotas.Of(app.row).limits;
+  RoutingSnapshot snapshot{.app_id = app.row.id,
+                           .app = app.row.name,
+                           .requests_rate = limits.requests_rate,
+                           .body_max = limits.body_max};
   if (app.live) {
     snapshot.live = app.live->id;
     snapshot.version = app.live->version;

@@ -79,17 +79,18 @@ void Quotas::Load(const std::vector<QuotaRow>& rows) {
   for (const QuotaRow& row : rows)
     ValuesOf(row.owner)[row.name] = row.value;
   for (const auto& [name, app] : parts_.catalog.apps())
-    OnCreated(app.row);
+    LimitLog(app.row);
 }
 
-bool Quotas::IsNodes(const AppRow& app) const {
-  return SetFor({.tenant = app.tenant}).empty() &&
-         SetFor({.tenant = app.tenant, .app = app.id}).empty();
-}
-
-void Quotas::OnCreated(const AppRow& app) {
-  if (!IsNodes(app))
+void Quotas::LimitLog(const AppRow& app) const {
+  if (!SetFor({.tenant = app.tenant}).empty() ||
+      !SetFor({.tenant = app.tenant, .app = app.id}).empty())
     parts_.logs.SetLimits(app.id, LogLimitsOf(Of(app).log));
+}
+
+void Quotas::OnCreated(const AppEntry& app) {
+  LimitLog(app.row);
+  changed_(app);
 }
 
 void Quotas::ChangeTenant(const std::string& tenant, std::vector<QuotaChange> changes,
@@ -156,6 +157,7 @@ void Quotas::Apply(const AppEntry& app) {
     return;
   const Quota quota = Of(app.row);
   parts_.logs.SetLimits(app.row.id, LogLimitsOf(quota.log));
+  changed_(app);
   if (app.activity != AppActivity::kNone) {
     late_.insert(app.row.id);
     return;
@@ -165,14 +167,15 @@ void Quotas::Apply(const AppEntry& app) {
   parts_.state.Write(
       app.row.id.number,
       [id = app.row.id, limits = quota.limits](Database& db) { return CutServing(db, id, limits); },
-      [self = self_, row = app.row](const Outcome<std::vector<ReleaseRow>>& serving) {
+      [self = self_, row = app.row,
+       limits = quota.limits](const Outcome<std::vector<ReleaseRow>>& serving) {
         if (*self == nullptr)
           return;
         if (!serving.ok())
           return Log(LogLevel::kError, "quota_not_in_force",
                      {{"app", row.name.ToString()}, {"why", serving.error().detail}});
         for (const ReleaseRow& release : serving.value())
-          (*self)->parts_.workers.Update(SpecOf(row, release));
+          (*self)->parts_.workers.Update(SpecOf(row, release, limits));
       });
 }
 

@@ -11,6 +11,7 @@
 #include <string>
 #include <unordered_map>
 #include <unordered_set>
+#include <utility>
 #include <vector>
 
 #include "apis/base/clock.h"
@@ -59,8 +60,11 @@ class Quotas {
   void ChangeApp(const AppName& app, std::vector<QuotaChange> changes, std::string who,
                  std::function<void(Outcome<Done>)> done);
 
-  // The app is new: what was set for its tenant holds for it.
-  void OnCreated(const AppRow& app);
+  // `changed` is called when an app has other quotas: it is to be routed with them.
+  void OnChanged(std::function<void(const AppEntry&)> changed) { changed_ = std::move(changed); }
+
+  // The app is new: it is routed, and what was set for its tenant holds for it.
+  void OnCreated(const AppEntry& app);
   // It is gone, and with it what was set for it.
   void OnDeleted(AppId app) { apps_.erase(app.number); }
   void OnDeleted(TenantId tenant) { tenants_.erase(tenant.number); }
@@ -80,7 +84,8 @@ class Quotas {
 
   QuotaValues& ValuesOf(const QuotaOwner& owner);
   void Write(Request request);
-  bool IsNodes(const AppRow& app) const;
+  // Its log gets the limits that it has, when they are not the node's.
+  void LimitLog(const AppRow& app) const;
   void TakeOver(const QuotaOwner& owner, const std::vector<QuotaChange>& changes);
   void Apply(const AppEntry& app);
 
@@ -88,6 +93,7 @@ class Quotas {
   Quota node_;
   ByOwner tenants_;
   ByOwner apps_;
+  std::function<void(const AppEntry&)> changed_;
   std::unordered_set<AppId> late_;  // changed while they were at work
   std::shared_ptr<Quotas*> self_;   // null inside once this is gone
 };

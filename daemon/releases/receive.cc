@@ -168,7 +168,7 @@ Outcome<Done> CutToQuota(Database& db, ReleaseRow& release, const LimitSettings&
   return Done();
 }
 
-ReleaseSpec SpecOf(const AppRow& app, const ReleaseRow& release) {
+ReleaseSpec SpecOf(const AppRow& app, const ReleaseRow& release, const LimitSettings& quota) {
   return ReleaseSpec{.app_id = app.id,
                      .app = app.name,
                      .release = release.id,
@@ -177,7 +177,8 @@ ReleaseSpec SpecOf(const AppRow& app, const ReleaseRow& release) {
                      .limits = release.run.limits,
                      .workers_min = release.run.workers_min,
                      .workers_max = release.run.workers_max,
-                     .queue_max = release.run.queue_max};
+                     .queue_max = release.run.queue_max,
+                     .concurrent_max = quota.concurrent_max};
 }
 
 Outcome<ReceivedRelease> ReceiveRelease(Database& db, const ReceiveRequest& request,

@@ -59,6 +59,6 @@ ReleaseRun RunOf(const Manifest& manifest, const LimitSettings& quota);
 Outcome<Done> CutToQuota(Database& db, ReleaseRow& release, const LimitSettings& quota);
 
 // The release as its workers need it.
-ReleaseSpec SpecOf(const AppRow& app, const ReleaseRow& release);
+ReleaseSpec SpecOf(const AppRow& app, const ReleaseRow& release, const LimitSettings& quota);
 
 }  // namespace cloister

@@ -95,6 +95,7 @@ Releases::Releases(const Parts& parts, const Quota& quota, const ReleaseSettings
       modules_(parts.state, catalog_, PlatformImage()),
       sweep_timer_(parts.loop),
       self_(std::make_shared<Releases*>(this)) {
+  quotas_.OnChanged([this](const AppEntry& app) { pipeline_.Publish(app); });
   pipeline_.OnSettled([this](const AppName& app) { quotas_.OnSettled(app); });
   pipeline_.OnKept([this](const AppName& app) { collector_.Collect(app); });
 }
@@ -166,8 +167,9 @@ void Releases::Adopt(Loaded loaded) {
     }
     AppEntry& app = *found->second;
     // Quotas may be lower than when it went live.
-    release.run = Within(std::move(release.run), quotas_.Of(app.row).limits);
-    parts_.workers.Adopt(SpecOf(app.row, release));
+    const LimitSettings limits = quotas_.Of(app.row).limits;
+    release.run = Within(std::move(release.run), limits);
+    parts_.workers.Adopt(SpecOf(app.row, release, limits));
     if (release.live)
       app.live = {.id = release.id, .version = release.version};
     else

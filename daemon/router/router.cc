@@ -5,19 +5,63 @@
 #include "apis/base/check.h"
 
 namespace cloister {
+namespace {
 
-Router::Router(std::string base, WorkerSupervisor& workers)
-    : base_(std::move(base)), workers_(workers) {}
+constexpr std::uint8_t kWarningLevel = 30;  // of the standard library's logging
+
+}  // namespace
+
+Router::Router(std::string base, const Parts& parts) : base_(std::move(base)), parts_(parts) {}
 
 void Router::Handle(Exchange& exchange) {
   const auto found = by_host_.find(exchange.request().host);
   if (found == by_host_.end())
     return RespondProblem(exchange, 404, "not_found", "There is nothing here.");
   const RoutingSnapshot& snapshot = *found->second.snapshot;
+  if (!TakeRequest(found->second, exchange))
+    return;
   if (snapshot.live.valid())
-    return workers_.Dispatch(Decide(found->second), exchange);
+    return parts_.workers.Dispatch(Decide(found->second), exchange);
   exchange.notes().app = snapshot.app.ToString();
   RespondProblem(exchange, 503, "no_release", "No release of this app is live yet.");
+}
+
+bool Router::TakeRequest(Route& route, Exchange& exchange) {
+  // One that comes back from a retired release was counted.
+  if (!exchange.notes().app.empty())
+    return true;
+  const MonotonicTime now = exchange.request().received_at;
+  const RoutingSnapshot& snapshot = *route.snapshot;
+  const auto quota = [&snapshot] {
+    return std::to_string(snapshot.requests_rate) + " requests a second, the quota limits.requests";
+  };
+  if (route.requests.Take(1, now)) {
+    if (route.requests.used() >= kQuotaNear && route.notice.Near(now))
+      Say(snapshot, "This app comes near to " + quota() + ".");
+    return true;
+  }
+  exchange.notes().app = snapshot.app.ToString();
+  RespondProblem(exchange, 503, "requests_exceeded", "This app gets too many requests a second.",
+                 route.requests.RetryAfter(1));
+  if (const auto refused = route.notice.Refuse(now))
+    Say(snapshot, std::to_string(*refused) +
+                      " requests were refused with a 503: there were more "
+                      "than " +
+                      quota() +
+                      ". Let clients cache what they can, or ask the node's operator "
+                      "for more.");
+  return false;
+}
+
+void Router::Say(const RoutingSnapshot& snapshot, std::string text) {
+  LogEvent event;
+  event.time = parts_.clock.Wall();
+  event.app = snapshot.app_id;
+  event.release = snapshot.version;
+  event.source = LogSource::kRuntime;
+  event.level = kWarningLevel;
+  event.bytes = std::move(text);
+  parts_.logs.Append(std::move(event));
 }
 
 ReleaseId Router::Decide(Route& route) {
@@ -35,7 +79,15 @@ void Router::Publish(std::shared_ptr<const RoutingSnapshot> snapshot) {
   CHECK(snapshot != nullptr && snapshot->app_id.valid());
   std::string host = HostOf(snapshot->app);
   host_of_[snapshot->app_id] = host;
-  by_host_[std::move(host)] = {.snapshot = std::move(snapshot)};
+  Route& route = by_host_[std::move(host)];
+  const bool is_new = route.snapshot == nullptr || route.snapshot->app_id != snapshot->app_id;
+  const double rate = snapshot->requests_rate;
+  if (is_new)
+    route = {.snapshot = nullptr, .debt = 0, .requests = {rate, rate}, .notice = {}};
+  else
+    route.requests.Set(rate, rate);
+  route.snapshot = std::move(snapshot);
+  route.debt = 0;
 }
 
 void Router::Remove(AppId app) {
@@ -49,14 +101,32 @@ void Router::Remove(AppId app) {
   host_of_.erase(found);
 }
 
-std::shared_ptr<const RoutingSnapshot> Router::Current(AppId app) const {
+const Router::Route* Router::FindRoute(AppId app) const {
   const auto host = host_of_.find(app);
   if (host == host_of_.end())
     return nullptr;
   const auto found = by_host_.find(host->second);
   if (found == by_host_.end() || found->second.snapshot->app_id != app)
     return nullptr;
-  return found->second.snapshot;
+  return &found->second;
+}
+
+std::shared_ptr<const RoutingSnapshot> Router::Current(AppId app) const {
+  const Route* route = FindRoute(app);
+  return route == nullptr ? nullptr : route->snapshot;
+}
+
+RouteUse Router::UseOf(AppId app) const {
+  const Route* route = FindRoute(app);
+  if (route == nullptr)
+    return {};
+  return {.requests = static_cast<std::uint64_t>(route->requests.used_amount()),
+          .refused = route->notice.refused()};
+}
+
+Bytes Router::BodyMaxOf(std::string_view host) const {
+  const auto found = by_host_.find(host);
+  return found == by_host_.end() ? kDefaultBodyMax : found->second.snapshot->body_max;
 }
 
 AppId Router::AppOf(std::string_view host) const {

@@ -4,8 +4,8 @@
 //
 // The host map changes only with apps; each app has its own routing snapshot, replaced whole by one
 // pointer (I9). A canary gets its share spread evenly over the app's requests, whoever sends them.
-// Runs on the loop thread. Unknown host: a 404 that says nothing. An app without a live release:
-// 503 with the code no_release.
+// A request over the app's quota of requests is answered here. Runs on the loop thread. Unknown
+// host: a 404 that says nothing. An app without a live release: 503 with the code no_release.
 
 #include <functional>
 #include <memory>
@@ -13,8 +13,12 @@
 #include <string_view>
 #include <unordered_map>
 
+#include "apis/base/clock.h"
 #include "apis/base/names.h"
+#include "apis/base/units.h"
+#include "apis/quota/quota.h"
 #include "daemon/http/message.h"
+#include "daemon/logs/log_event.h"
 #include "daemon/workers/supervisor.h"
 
 namespace cloister {
@@ -28,12 +32,27 @@ struct RoutingSnapshot {
   ReleaseId canary = {};  // none: all requests go to the live release
   std::string canary_version = {};
   std::uint32_t canary_percent = 0;  // so many of 100 requests go to the canary
+  // Of the app's quota.
+  std::uint32_t requests_rate = 500;  // a second, and at once
+  Bytes body_max = MiB(32);
+};
+
+// What an app uses of its quotas that the router counts.
+struct RouteUse {
+  std::uint64_t requests = 0;  // of those that may come at once
+  std::uint64_t refused = 0;   // since the node process began
 };
 
 class Router : public HttpHandler {
  public:
+  struct Parts {
+    WorkerSupervisor& workers;
+    LogSink& logs;
+    const Clock& clock;
+  };
+
   // `base`: the domain under which hosts are APP.TENANT.BASE.
-  Router(std::string base, WorkerSupervisor& workers);
+  Router(std::string base, const Parts& parts);
 
   void Handle(Exchange& exchange) override;
 
@@ -44,6 +63,9 @@ class Router : public HttpHandler {
   std::shared_ptr<const RoutingSnapshot> Current(AppId app) const;
   // The app of a host as a request names it; none for a host that has no app.
   AppId AppOf(std::string_view host) const;
+  // The largest body of a request for that host.
+  Bytes BodyMaxOf(std::string_view host) const;
+  RouteUse UseOf(AppId app) const;
   std::string HostOf(const AppName& app) const;
 
  private:
@@ -58,12 +80,18 @@ class Router : public HttpHandler {
   struct Route {
     std::shared_ptr<const RoutingSnapshot> snapshot;
     std::uint32_t debt = 0;  // what is owed to the canary, in hundredths of a request
+    TokenBucket requests{0, 0};
+    QuotaNotice notice;
   };
 
   static ReleaseId Decide(Route& route);
+  // Whether the app's quota has room for one more request; else it is answered.
+  bool TakeRequest(Route& route, Exchange& exchange);
+  void Say(const RoutingSnapshot& snapshot, std::string text);
+  const Route* FindRoute(AppId app) const;
 
   std::string base_;
-  WorkerSupervisor& workers_;
+  Parts parts_;
   std::unordered_map<std::string, Route, HostHash, std::equal_to<>> by_host_;
   std::unordered_map<AppId, std::string> host_of_;
 };

@@ -188,6 +188,13 @@ std::vector<WorkerInfo> Supervisor::List() const {
   return workers;
 }
 
+ReleaseUse Supervisor::Use(ReleaseId release) const {
+  const auto found = pools_.find(release);
+  if (found == pools_.end() || found->second.pool == nullptr)
+    return {};
+  return found->second.pool->Use();
+}
+
 std::uint32_t Supervisor::CountWorkers(ReleaseId release) const {
   const auto found = pools_.find(release);
   if (found == pools_.end() || found->second.pool == nullptr)

@@ -65,6 +65,7 @@ class Supervisor : public WorkerSupervisor,
   void Retire(ReleaseId release, std::function<void()> drained) override;
   void Dispatch(ReleaseId release, Exchange& exchange) override;
   std::vector<WorkerInfo> List() const override;
+  ReleaseUse Use(ReleaseId release) const override;
   std::uint32_t CountWorkers(ReleaseId release) const override;
 
  private:

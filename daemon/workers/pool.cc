@@ -46,8 +46,7 @@ void Pool::Submit(Exchange& exchange) {
   if (retired_)
     return RespondProblem(exchange, 503, "no_release", "The release was retired.", Seconds(1));
   if (queue_.size() >= spec_.queue_max)
-    return RespondProblem(exchange, 503, "queue_full", "Too many requests wait for this app.",
-                          Seconds(1));
+    return RefuseForQueue(exchange);
   if (IsDown())
     return RespondDown(exchange);
   WorkerRequest& request = TakeFree();
@@ -58,6 +57,30 @@ void Pool::Submit(Exchange& exchange) {
   exchange.SetListener(&request);
   queue_.PushBack(request);
   Assign();
+}
+
+void Pool::RefuseForQueue(Exchange& exchange) {
+  RespondProblem(exchange, 503, "queue_full", "Too many requests wait for this app.", Seconds(1));
+  if (const auto refused = queue_notice_.Refuse(env_.loop.Now()))
+    log_.Say(kLogWarning,
+             std::to_string(*refused) +
+                 " requests were refused with a 503: " + std::to_string(spec_.queue_max) +
+                 " wait for a worker already, which is the quota limits.queue. Make requests "
+                 "faster, or ask the node's operator for more workers (limits.workers).");
+}
+
+std::size_t Pool::CountInFlight() const {
+  std::size_t count = 0;
+  for (const std::unique_ptr<Worker>& worker : workers_)
+    count += worker->in_flight();
+  return count;
+}
+
+ReleaseUse Pool::Use() const {
+  return {.workers = usable(),
+          .queued = queue_.size(),
+          .concurrent = CountInFlight(),
+          .queue_refused = queue_notice_.refused()};
 }
 
 WorkerRequest& Pool::TakeFree() {
@@ -71,7 +94,8 @@ WorkerRequest& Pool::TakeFree() {
 }
 
 void Pool::Assign() {
-  while (!queue_.empty()) {
+  std::size_t in_flight = queue_.empty() ? 0 : CountInFlight();
+  while (!queue_.empty() && in_flight++ < spec_.concurrent_max) {
     WorkerRequest& request = queue_.front();
     Worker* const worker = Pick(request);
     if (worker == nullptr)

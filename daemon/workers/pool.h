@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "apis/base/clock.h"
+#include "apis/quota/quota.h"
 #include "daemon/http/message.h"
 #include "daemon/loop/timer.h"
 #include "daemon/workers/supervisor.h"
@@ -76,6 +77,7 @@ class Pool : private Worker::Host, private WorkerRequest::Holder {
   std::size_t workers() const { return workers_.size(); }
   // Workers that serve or will.
   std::size_t usable() const;
+  ReleaseUse Use() const;
   // When workers may be started again; in the past: now.
   MonotonicTime backoff_until() const { return backoff_until_; }
   void AppendInfo(std::vector<WorkerInfo>& out) const;
@@ -105,6 +107,8 @@ class Pool : private Worker::Host, private WorkerRequest::Holder {
   // Gives waiting requests to workers with room.
   void Assign();
   Worker* Pick(const WorkerRequest& request) const;
+  std::size_t CountInFlight() const;
+  void RefuseForQueue(Exchange& exchange);
   // What to do about requests that still wait.
   void Grow();
   void OnGrowTick();
@@ -149,6 +153,7 @@ class Pool : private Worker::Host, private WorkerRequest::Holder {
   std::vector<std::unique_ptr<Worker>> graveyard_;
   std::vector<Booting> booting_;
   RequestQueue queue_;
+  QuotaNotice queue_notice_;
   std::vector<std::unique_ptr<WorkerRequest>> requests_;  // all of them
   std::vector<WorkerRequest*> free_;
 

@@ -36,6 +36,7 @@ struct ReleaseSpec {
   std::uint32_t workers_min = 0;
   std::uint32_t workers_max = 8;
   std::uint32_t queue_max = 256;
+  std::uint32_t concurrent_max = 64;  // requests that its workers have at one time
   Writes writes = Writes::kKept;
 };
 
@@ -72,6 +73,14 @@ struct CompileOutcome {
 struct BootOutcome {
   Micros boot{0};                        // of the slowest
   std::unique_ptr<BootFailure> failure;  // null: all are up and wait in the release's pool
+};
+
+// What a release uses of its quotas.
+struct ReleaseUse {
+  std::uint64_t workers = 0;        // that serve or start
+  std::uint64_t queued = 0;         // requests that wait for one
+  std::uint64_t concurrent = 0;     // requests that workers have
+  std::uint64_t queue_refused = 0;  // requests, since the node process began
 };
 
 // The state of a row of List() that is no worker: the release's next one waits for `age`.
@@ -117,6 +126,8 @@ class WorkerSupervisor {
   virtual void Dispatch(ReleaseId release, Exchange& exchange) = 0;
 
   virtual std::vector<WorkerInfo> List() const = 0;
+  // What the release uses now.
+  virtual ReleaseUse Use(ReleaseId release) const = 0;
   // How many workers of the release serve or start.
   virtual std::uint32_t CountWorkers(ReleaseId release) const = 0;
 };

@@ -50,6 +50,7 @@ class FakeWorkers : public WorkerSupervisor {
   std::vector<ReleaseSpec> updated;
   std::vector<std::uint64_t> retired;
   std::vector<WorkerInfo> workers;
+  ReleaseUse use;
 
   void Compile(const ReleaseSpec&, std::shared_ptr<const UniqueFd> source_image,
                std::function<void(CompileOutcome)> done) override {
@@ -133,6 +134,8 @@ class FakeWorkers : public WorkerSupervisor {
   void Dispatch(ReleaseId release, Exchange& exchange) override { on_dispatch(release, exchange); }
 
   std::vector<WorkerInfo> List() const override { return workers; }
+
+  ReleaseUse Use(ReleaseId) const override { return use; }
 
   std::uint32_t CountWorkers(ReleaseId release) const override {
     const auto found = running.find(release.number);

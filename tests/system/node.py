@@ -276,6 +276,8 @@ class Node:
     def write_settings(self):
         sections = {name: dict(values) for name, values in self.settings.items()}
         sections.setdefault("node", {}).setdefault("state_dir", str(self.state))
+        # Tests ask faster than the default quota lets them.
+        sections.setdefault("limits", {}).setdefault("requests", 1000000)
         sections.setdefault("http", {}).setdefault("listen", [f"127.0.0.1:{self.port}"])
         lines = []
         for name, values in sections.items():

@@ -78,9 +78,10 @@ def test_they_are_shown_with_whom_they_were_set_for(node, tmp_path):
     assert changed["app"] == app
     assert value_of(node, app, "limits.workers") == ("5", "app")
     shown = node.cli("quota", "show", app).stdout
-    assert re.search(r"^limits\.workers +5 +app quota-shown/hello +Workers of one app", shown, re.M)
-    assert re.search(r"^log\.rate +1MiB +tenant quota-shown ", shown, re.M)
-    assert re.search(r"^limits\.wall +30s +node ", shown, re.M)
+    line = r"^limits\.workers +5 +20% +- +app quota-shown/hello +Workers of one app"
+    assert re.search(line, shown, re.M)
+    assert re.search(r"^log\.rate +1MiB +- +- +tenant quota-shown ", shown, re.M)
+    assert re.search(r"^limits\.wall +30s +- +- +node ", shown, re.M)
     node.cli("quota", "unset", app, "limits.workers")
     assert value_of(node, app, "limits.workers") == ("3", "tenant")
     node.cli("quota", "unset", "quota-shown", "limits.workers", "log.rate")
@@ -142,3 +143,36 @@ def test_a_wall_time_holds_for_the_next_request_of_the_same_worker(node, tmp_pat
     node.cli("quota", "set", app, "limits.wall=200ms")
     assert node.http(app, "/slow").status == 504
     assert worker in node.workers(app) or node.http(app).status == 200
+
+
+def test_requests_over_the_quota_are_refused_and_told(node, tmp_path):
+    app = "quota-requests/hello"
+    node.deploy(apps.write_app(tmp_path / "app"), app)
+    node.cli("quota", "set", app, "limits.requests=5")
+    with node.connect() as client:
+        answers = [client.request(host="hello.quota-requests.localhost") for _ in range(30)]
+    refused = [answer for answer in answers if answer.status == 503]
+    assert len(refused) >= 20
+    assert {answer.status for answer in answers} == {200, 503}
+    assert refused[0].json()["code"] == "requests_exceeded"
+    assert int(refused[0].header("retry-after")) >= 1
+    texts = [event["text"] for event in node.events(app)]
+    assert any("comes near to 5 requests a second" in text for text in texts)
+    assert any("were refused with a 503" in text for text in texts)
+    (row,) = [
+        row for row in node.json("quota", "show", app)["quotas"] if row["name"] == "limits.requests"
+    ]
+    assert row["refused"] >= len(refused)
+    assert row["limit"] == 5
+    node.cli("quota", "set", app, "limits.requests=1000000")
+    with node.connect() as client:
+        for _ in range(30):
+            assert client.request(host="hello.quota-requests.localhost").status == 200
+
+
+def test_a_body_over_the_apps_quota_is_a_413_before_it_is_sent(node, tmp_path):
+    app = "quota-body/hello"
+    node.deploy(apps.write_app(tmp_path / "app"), app)
+    node.cli("quota", "set", app, "limits.body=4KiB")
+    assert node.http(app, method="POST", body=b"x" * 4096).status == 200
+    assert node.http(app, method="POST", body=b"x" * 4097).status == 413

@@ -7,7 +7,7 @@ import source_tree as tree
 # Each folder may include from itself and from those before it.
 LINE = ["apis", "sandbox", "config", "daemon"]
 INNER_LINES = {
-    "apis": ["base", "wire", "backends"],
+    "apis": ["base", "wire", "backends", "quota"],
     "sandbox": ["exceptions", "steps", "image", "", "worker", "zygote"],
     "daemon": ["loop", "http", "logs", "workers", "router", "store", "releases", "admin", "node"],
 }

@@ -14,6 +14,7 @@ PLACES = {
     r"(Python|structmember|marshal)\.h": ["sandbox/worker/"],
     r"CLI/.*": ["daemon/cli/main"],
     r"spdlog/.*": ["apis/base/log"],
+    r"benchmark/.*": ["tests/bench/"],
 }
 # Slow to compile: only in sources, never in headers.
 SOURCES_ONLY = {

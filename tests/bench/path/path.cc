@@ -84,7 +84,7 @@ int Serve(int port, UniqueFd zygote) {
   NoLog logs;
   Supervisor supervisor(
       {.loop = loop, .clock = clock, .control = keeper, .images = images, .logs = logs}, {});
-  Router router("localhost", supervisor);
+  Router router("localhost", {.workers = supervisor, .logs = logs, .clock = clock});
   supervisor.SetRerouter(&router);
   supervisor.SetZygote(std::move(zygote));
   const ReleaseSpec spec{.app_id = AppId{1},
@@ -97,8 +97,12 @@ int Serve(int port, UniqueFd zygote) {
                          .workers_max = 1,
                          .queue_max = 256};
   supervisor.Adopt(spec);
-  router.Publish(std::make_shared<const RoutingSnapshot>(RoutingSnapshot{
-      .app_id = spec.app_id, .app = spec.app, .live = spec.release, .version = spec.version}));
+  router.Publish(
+      std::make_shared<const RoutingSnapshot>(RoutingSnapshot{.app_id = spec.app_id,
+                                                              .app = spec.app,
+                                                              .live = spec.release,
+                                                              .version = spec.version,
+                                                              .requests_rate = 1000000}));
   HttpServer server(loop, clock, {}, router, nullptr);
   server.Listen(ListenOnLoopback(port));
   const SignalWatch stop(loop, SIGTERM, [&loop] { loop.Stop(); });

@@ -186,7 +186,10 @@ class BenchNode:
         self.node = Node(
             installation,
             user,
-            {"limits": {"workers": 64}, "http": {"connections_per_address_max": 4096}},
+            {
+                "limits": {"workers": 64, "requests": 1000000},
+                "http": {"connections_per_address_max": 4096},
+            },
             launcher=self.group.launcher(),
         )
 

@@ -74,7 +74,8 @@ class NodeTest : public testing::Test {
     logs = std::make_unique<LogStore>(loop, clock, dir.path(), LogLimits());
     images = std::make_unique<Images>(loop, *state, Images::Options());
     workers = std::make_unique<FakeWorkers>(loop);
-    router = std::make_unique<Router>("localhost", *workers);
+    router = std::make_unique<Router>(
+        "localhost", Router::Parts{.workers = *workers, .logs = *logs, .clock = clock});
     releases = std::make_unique<Releases>(Releases::Parts{.loop = loop,
                                                           .clock = clock,
                                                           .state = *state,

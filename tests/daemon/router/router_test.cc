@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "tests/support/fake_clock.h"
 #include "tests/support/fake_exchange.h"
 
 namespace cloister {
@@ -27,6 +28,7 @@ class FakeWorkers : public WorkerSupervisor {
     exchange.Respond(200, {}, {});
   }
   std::vector<WorkerInfo> List() const override { return {}; }
+  ReleaseUse Use(ReleaseId /*release*/) const override { return {}; }
   std::uint32_t CountWorkers(ReleaseId /*release*/) const override { return 0; }
 
   std::vector<ReleaseId> dispatched;
@@ -37,22 +39,45 @@ std::shared_ptr<const RoutingSnapshot> Snapshot(std::uint64_t app_id, const char
   return std::make_shared<const RoutingSnapshot>(RoutingSnapshot{.app_id = AppId{app_id},
                                                                  .app = AppName::Parse(app).value(),
                                                                  .live = ReleaseId{live},
-                                                                 .version = "1"});
+                                                                 .version = "1",
+                                                                 .requests_rate = 1000000});
 }
+
+MonotonicTime At(double seconds) {
+  return MonotonicTime(Seconds(1000)) + std::chrono::duration_cast<MonotonicTime::duration>(
+                                            std::chrono::duration<double>(seconds));
+}
+
+// The app whose quota is so many requests a second.
+std::shared_ptr<const RoutingSnapshot> Limited(std::uint32_t requests_rate,
+                                               std::uint64_t app_id = 1) {
+  RoutingSnapshot snapshot = *Snapshot(app_id, "demo/hello", 10);
+  snapshot.requests_rate = requests_rate;
+  return std::make_shared<const RoutingSnapshot>(std::move(snapshot));
+}
+
+class Events : public LogSink {
+ public:
+  void Append(LogEvent event) override { events.push_back(std::move(event)); }
+  std::vector<LogEvent> events;
+};
 
 class RouterTest : public testing::Test {
  protected:
   // The status for that host, as the server gives it: lower case, no port, no final dot.
-  int Ask(const std::string& host) {
+  int Ask(const std::string& host, double seconds = 0) {
     FakeExchange exchange;
     exchange.request().host = host;
+    exchange.request().received_at = At(seconds);
     router_.Handle(exchange);
     body_ = exchange.body;
     return exchange.status;
   }
 
   FakeWorkers workers_;
-  Router router_{"apps.example.com", workers_};
+  FakeClock clock_;
+  Events logs_;
+  Router router_{"apps.example.com", {.workers = workers_, .logs = logs_, .clock = clock_}};
   std::string body_;
 };
 
@@ -139,6 +164,81 @@ TEST_F(RouterTest, AppOfAHost) {
 
 TEST_F(RouterTest, HostOfAnApp) {
   EXPECT_EQ(router_.HostOf(AppName::Parse("demo/hello").value()), "hello.demo.apps.example.com");
+}
+
+TEST_F(RouterTest, RequestsOverTheQuotaAreRefusedUntilThereIsRoom) {
+  router_.Publish(Limited(10));
+  for (int i = 0; i < 10; ++i)
+    EXPECT_EQ(Ask("hello.demo.apps.example.com"), 200);
+  EXPECT_EQ(Ask("hello.demo.apps.example.com"), 503);
+  EXPECT_NE(body_.find("requests_exceeded"), std::string::npos);
+  EXPECT_EQ(router_.UseOf(AppId{1}).requests, 10U);
+  EXPECT_EQ(router_.UseOf(AppId{1}).refused, 1U);
+  EXPECT_EQ(Ask("hello.demo.apps.example.com", 0.11), 200);
+  EXPECT_EQ(Ask("hello.demo.apps.example.com", 0.11), 503);
+}
+
+TEST_F(RouterTest, OneAppsRequestsTakeNoRoomOfAnother) {
+  router_.Publish(Limited(1));
+  router_.Publish(Snapshot(2, "demo/blog", 20));
+  EXPECT_EQ(Ask("hello.demo.apps.example.com"), 200);
+  EXPECT_EQ(Ask("hello.demo.apps.example.com"), 503);
+  EXPECT_EQ(Ask("blog.demo.apps.example.com"), 200);
+}
+
+TEST_F(RouterTest, TheAppsLogTellsThatItIsNearAndWhatWasRefused) {
+  router_.Publish(Limited(10));
+  for (int i = 0; i < 7; ++i)
+    ASSERT_EQ(Ask("hello.demo.apps.example.com"), 200);
+  EXPECT_TRUE(logs_.events.empty());
+  ASSERT_EQ(Ask("hello.demo.apps.example.com"), 200);
+  ASSERT_EQ(logs_.events.size(), 1U);
+  EXPECT_EQ(logs_.events[0].app, AppId{1});
+  EXPECT_EQ(logs_.events[0].bytes,
+            "This app comes near to 10 requests a second, the quota limits.requests.");
+  for (int i = 0; i < 100; ++i)
+    (void)Ask("hello.demo.apps.example.com");
+  ASSERT_EQ(logs_.events.size(), 2U);
+  EXPECT_TRUE(logs_.events[1].bytes.starts_with("1 requests were refused with a 503: "))
+      << logs_.events[1].bytes;
+  // Its own bucket is full after a minute; what was refused meanwhile is told then.
+  for (int i = 0; i < 11; ++i)
+    (void)Ask("hello.demo.apps.example.com", 61);
+  EXPECT_TRUE(logs_.events.back().bytes.starts_with("98 requests were refused"))
+      << logs_.events.back().bytes;
+}
+
+TEST_F(RouterTest, ANewSnapshotKeepsWhatWasUsedAndTakesTheNewQuota) {
+  router_.Publish(Limited(10));
+  for (int i = 0; i < 10; ++i)
+    ASSERT_EQ(Ask("hello.demo.apps.example.com"), 200);
+  router_.Publish(Limited(10));
+  EXPECT_EQ(Ask("hello.demo.apps.example.com"), 503);
+  router_.Publish(Limited(1000));
+  EXPECT_EQ(Ask("hello.demo.apps.example.com", 0.01), 200);
+  // Another app of the same name begins anew.
+  router_.Publish(Limited(1, 2));
+  EXPECT_EQ(Ask("hello.demo.apps.example.com", 0.01), 200);
+  EXPECT_EQ(router_.UseOf(AppId{1}).requests, 0U);
+}
+
+TEST_F(RouterTest, ARequestThatComesBackFromARetiredReleaseIsCountedOnce) {
+  router_.Publish(Limited(1));
+  FakeExchange exchange;
+  exchange.request().host = "hello.demo.apps.example.com";
+  exchange.request().received_at = At(0);
+  ASSERT_EQ(Ask("hello.demo.apps.example.com"), 200);
+  exchange.notes().app = "demo/hello";
+  router_.Handle(exchange);
+  EXPECT_EQ(exchange.status, 200);
+}
+
+TEST_F(RouterTest, TheLargestBodyIsTheApps) {
+  RoutingSnapshot snapshot = *Snapshot(1, "demo/hello", 10);
+  snapshot.body_max = KiB(7);
+  router_.Publish(std::make_shared<const RoutingSnapshot>(snapshot));
+  EXPECT_EQ(router_.BodyMaxOf("hello.demo.apps.example.com"), KiB(7));
+  EXPECT_EQ(router_.BodyMaxOf("nobody.demo.apps.example.com"), kDefaultBodyMax);
 }
 
 }  // namespace

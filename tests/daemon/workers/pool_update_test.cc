@@ -114,5 +114,38 @@ TEST_F(PoolUpdateTest, AReplacementThatCannotStartLeavesTheOldWorkerServing) {
   EXPECT_EQ(second.body, "/still");
 }
 
+TEST_F(PoolUpdateTest, NoMoreRequestsThanTheQuotaAreInWorkers) {
+  ReleaseSpec spec = SomeRelease();
+  spec.concurrent_max = 2;
+  Pool& pool = Make(spec);
+  HoldAll();
+  for (int i = 0; i < 5; ++i)
+    (void)Ask();
+  ASSERT_TRUE(Until([&] { return pool.Use().concurrent == 2; }));
+  RunFor(ground_->loop, Millis(30));
+  EXPECT_EQ(pool.Use().concurrent, 2U);
+  EXPECT_EQ(pool.Use().queued, 3U);
+  Finish(script(0), 0);
+  EXPECT_TRUE(Until([&] { return pool.Use().queued == 2; }));
+  EXPECT_EQ(pool.Use().concurrent, 2U);
+  pool.Update(Changed(pool, [](ReleaseSpec& more) { more.concurrent_max = 64; }));
+  EXPECT_TRUE(Until([&] { return pool.Use().queued == 0; }));
+}
+
+TEST_F(PoolUpdateTest, AFullQueueIsToldInTheAppsLogOnce) {
+  ReleaseSpec spec = SomeRelease();
+  spec.queue_max = 1;
+  spec.workers_max = 1;
+  spec.concurrent_max = 1;
+  Make(spec);
+  HoldAll();
+  (void)Ask();
+  ASSERT_TRUE(Until([&] { return pool_->Use().concurrent == 1; }));
+  for (int i = 0; i < 10; ++i)
+    (void)Ask();
+  EXPECT_EQ(pool_->Use().queue_refused, 9U);
+  EXPECT_EQ(ground_->logs.Count("which is the quota limits.queue"), 1U);
+}
+
 }  // namespace
 }  // namespace cloister
