@@ -16,6 +16,12 @@ std::string RenderList(const std::vector<std::string>& items) {
     list += (list.size() == 1 ? "" : ", ") + QuoteToml(item);
   return list + "]";
 }
+std::string RenderNetworks(const std::vector<IpNetwork>& networks) {
+  std::vector<std::string> texts;
+  for (const IpNetwork& network : networks)
+    texts.push_back(network.Text());
+  return RenderList(texts);
+}
 std::string RenderCount(std::uint32_t count) {
   return std::to_string(count);
 }
@@ -40,6 +46,9 @@ std::string TextRange(std::size_t /*low*/, std::size_t /*high*/) {
   return "";
 }
 std::string ListRange(std::size_t /*low*/, std::size_t /*high*/) {
+  return "";
+}
+std::string NetworksRange(std::size_t /*low*/, std::size_t /*high*/) {
   return "";
 }
 std::string LevelRange(int /*low*/, int /*high*/) {

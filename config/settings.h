@@ -13,6 +13,7 @@
 #include <string_view>
 #include <vector>
 
+#include "apis/base/ip_address.h"
 #include "apis/base/log.h"
 #include "apis/base/units.h"
 #include "sandbox/limits.h"
@@ -51,6 +52,7 @@ struct HttpSettings {
   Bytes min_rate = KiB(1);  // per second
   std::uint32_t connections_max = 16384;
   std::uint32_t connections_per_address_max = 1024;
+  std::vector<IpNetwork> trusted_proxies;  // empty: nobody is one
 };
 
 // [admin]

@@ -176,6 +176,18 @@ Result<std::vector<std::string>> ReadList(const TomlValue& value, std::size_t lo
   return *items;
 }
 
+Result<std::vector<IpNetwork>> ReadNetworks(const TomlValue& value, std::size_t low,
+                                            std::size_t high) {
+  std::vector<IpNetwork> networks;
+  for (const std::string& text : TRY(ReadList(value, low, high))) {
+    Result<IpNetwork> network = IpNetwork::Parse(text);
+    if (!network.ok())
+      return Wrong("is wrong: " + network.error().message);
+    networks.push_back(network.value());
+  }
+  return networks;
+}
+
 Result<LogLevel> ReadLevel(const TomlValue& value, int /*low*/, int /*high*/) {
   const auto* text = std::get_if<std::string>(&value);
   for (std::size_t i = 0; text != nullptr && i < kLevels.size(); ++i)

@@ -12,6 +12,7 @@
 #include <string_view>
 #include <vector>
 
+#include "apis/base/ip_address.h"
 #include "apis/base/log.h"
 #include "apis/base/result.h"
 #include "apis/base/units.h"
@@ -29,6 +30,9 @@ Result<std::string> ReadText(const TomlValue& value, std::size_t low, std::size_
 // low and high: entries.
 Result<std::vector<std::string>> ReadList(const TomlValue& value, std::size_t low,
                                           std::size_t high);
+// Addresses and networks; low and high: entries.
+Result<std::vector<IpNetwork>> ReadNetworks(const TomlValue& value, std::size_t low,
+                                            std::size_t high);
 // low and high mean nothing here.
 Result<LogLevel> ReadLevel(const TomlValue& value, int low, int high);
 Result<bool> ReadBool(const TomlValue& value);

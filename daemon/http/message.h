@@ -46,14 +46,16 @@ struct HttpRequest {
   std::string_view method;
   std::string_view target;  // origin form: path and query, percent-encoded; or "*"
   int minor_version = 1;
-  std::string_view scheme = "http";
+  std::string_view scheme = "http";  // or "https", when a trusted proxy says so
   std::string_view
       host;  // of Host: lower case, without port and final dot; empty when there is none
   std::string_view port;  // of Host; empty when it names none
   // At most kHeadersMax. Transfer-Encoding is not among them: the body is whole.
   std::vector<HttpHeader> headers;
   HttpBody body;
-  std::string_view remote_addr;  // empty on a unix socket
+  // The client's: the peer's, or what a trusted proxy names. Empty on a unix socket; the port is 0
+  // when it is not known.
+  std::string_view remote_addr;
   std::uint16_t remote_port = 0;
   // Of the peer, on a unix socket (SO_PEERCRED).
   std::optional<std::uint32_t> peer_uid;

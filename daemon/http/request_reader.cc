@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "daemon/http/forwarded.h"
+
 namespace cloister {
 namespace {
 
@@ -57,6 +59,7 @@ RequestReader::Outcome RequestReader::ReadHead(std::string_view& bytes,
     return Refuse(*refusal);
   const HeadFacts& facts = request.parser.facts();
   context_.counters.dropped_headers += facts.dropped_headers;
+  TakeForwarded(request);
   request.admission = context_.handler.Admit(request.request);
   if (facts.framing == BodyFraming::kNone)
     return Outcome::kRequest;
@@ -64,6 +67,24 @@ RequestReader::Outcome RequestReader::ReadHead(std::string_view& bytes,
       facts.content_length > request.admission.body_max.count)
     return Refuse(kBodyTooLarge);
   return Outcome::kHead;
+}
+
+void RequestReader::TakeForwarded(RequestState& request) {
+  HttpRequest& http = request.request;
+  if (!peer_.trusted) {
+    std::erase_if(http.headers,
+                  [](const HttpHeader& header) { return IsForwardingHeader(header.name); });
+    return;
+  }
+  const ForwardedClient client =
+      ReadForwarded(http.headers, *peer_.trusted, context_.settings.trusted_proxies);
+  if (!client.scheme.empty())
+    http.scheme = client.scheme;
+  if (client.address == *peer_.trusted)
+    return;
+  request.client = client.address.Text();
+  http.remote_addr = request.client;
+  http.remote_port = client.port;
 }
 
 RequestReader::Outcome RequestReader::ReadBody(std::string_view& bytes, RequestState& request) {

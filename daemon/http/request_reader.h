@@ -41,6 +41,8 @@ class RequestReader : private BodySink {
   Outcome ReadBody(std::string_view& bytes, RequestState& request);
   std::optional<HttpRefusal> OnBody(std::string_view bytes) override;
   std::optional<HttpRefusal> MoveToFile(RequestState& request);
+  // Who the client is and how it speaks, when proxies stand between.
+  void TakeForwarded(RequestState& request);
   Outcome Refuse(const HttpRefusal& refusal);
 
   ConnectionContext& context_;

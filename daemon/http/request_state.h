@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "apis/base/ip_address.h"
 #include "daemon/http/message.h"
 #include "daemon/http/parser.h"
 #include "daemon/http/spool.h"
@@ -24,6 +25,8 @@ struct HttpPeer {
   std::uint16_t port = 0;
   std::optional<std::uint32_t> uid;
   std::optional<std::uint32_t> gid;
+  // Set for a proxy whose word on its clients counts (ServerSettings::trusted_proxies).
+  std::optional<IpAddress> trusted;
 };
 
 enum class ResponseFraming { kLength, kChunked, kUntilClose };
@@ -46,6 +49,7 @@ struct RequestState {
   ResponseProgress response;
   RequestIdText id = {};
   std::string head;
+  std::string client;  // the address that a trusted proxy names
   std::string body;
   std::unique_ptr<Spool> spool;  // of a body that is larger than memory allows
   std::uint64_t body_size = 0;
@@ -54,7 +58,7 @@ struct RequestState {
   // Back to what a new one is, keeping the memory of small buffers.
   void Reset() {
     constexpr std::size_t kKeptMax = 16 * 1024;
-    for (std::string* const buffer : {&head, &body}) {
+    for (std::string* const buffer : {&head, &body, &client}) {
       buffer->clear();
       if (buffer->capacity() > kKeptMax)
         buffer->shrink_to_fit();
@@ -63,6 +67,7 @@ struct RequestState {
     request.headers.clear();
     request.method = request.target = request.host = request.port = {};
     request.remote_addr = request.request_id = request.body.bytes = {};
+    request.scheme = "http";
     request.minor_version = 1;
     request.remote_port = 0;
     request.peer_uid.reset();

@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
+#include <algorithm>
 #include <cstring>
 #include <utility>
 
@@ -42,6 +43,15 @@ Socket PeerOf(int fd) {
   socklen_t size = sizeof peer.address;
   peer.known = ::getpeername(fd, reinterpret_cast<sockaddr*>(&peer.address), &size) == 0;
   return peer;
+}
+
+// Empty unless the settings name it.
+std::optional<IpAddress> TrustedOf(const HttpPeer& peer, const std::vector<IpNetwork>& proxies) {
+  const std::optional<IpAddress> address = IpAddress::Parse(peer.address);
+  const bool trusted = address && std::ranges::any_of(proxies, [&](const IpNetwork& network) {
+                         return network.Contains(*address);
+                       });
+  return trusted ? address : std::nullopt;
 }
 
 HttpPeer DescribePeer(int fd, const Socket& socket) {
@@ -162,6 +172,7 @@ void HttpServer::Admit(UniqueFd fd, std::string_view read_ahead) {
     (void)::setsockopt(fd.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
   }
   HttpPeer peer = DescribePeer(fd.get(), socket);
+  peer.trusted = TrustedOf(peer, settings.trusted_proxies);
   auto connection = std::make_unique<HttpConnection>(context_, static_cast<ConnectionOwner&>(*this),
                                                      std::move(fd), std::move(peer));
   connection->set_place({.index = connections_.size(), .counted_by = counted});

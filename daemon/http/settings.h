@@ -5,7 +5,9 @@
 #include <cstddef>
 #include <cstdint>
 #include <string>
+#include <vector>
 
+#include "apis/base/ip_address.h"
 #include "apis/base/units.h"
 #include "daemon/http/limits.h"
 
@@ -22,6 +24,9 @@ struct ServerSettings {
   // Of one IPv4 address or one IPv6 /64. Beyond: 503 and close.
   std::size_t connections_per_address_max = 1024;
   LoopbackLimit loopback_limit = LoopbackLimit::kExempt;
+  // Peers who are believed what they say of a client (daemon/http/forwarded.h). The limits above
+  // count the peer's own address in any case.
+  std::vector<IpNetwork> trusted_proxies;
 
   // From a request's first byte to the end of its head. Then: 408.
   Millis head_timeout{10000};

@@ -11,6 +11,7 @@ ServerSettings FrontSettings(const Settings& settings) {
   server.limits.headers_max = http.headers_max;
   server.connections_max = http.connections_max;
   server.connections_per_address_max = http.connections_per_address_max;
+  server.trusted_proxies = http.trusted_proxies;
   server.head_timeout = http.header_timeout;
   server.idle_timeout = http.idle_timeout;
   server.body_window = http.body_timeout;

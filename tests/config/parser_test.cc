@@ -106,6 +106,25 @@ TEST(SettingsParserTest, SaysWhatIsWrongAndWhere) {
     EXPECT_THAT(ErrorOf(file.text), HasSubstr(std::string(file.message))) << file.text;
 }
 
+TEST(SettingsParserTest, TrustedProxiesAreAddressesAndNetworks) {
+  const Settings settings =
+      ParseSettings("[http]\ntrusted_proxies = [\"10.0.0.0/8\", \"127.0.0.1\", \"::1\"]", "x")
+          .value();
+  ASSERT_EQ(settings.http.trusted_proxies.size(), 3U);
+  EXPECT_EQ(settings.http.trusted_proxies[0].Text(), "10.0.0.0/8");
+  EXPECT_THAT(RenderSettings(settings),
+              HasSubstr("trusted_proxies = [\"10.0.0.0/8\", \"127.0.0.1\", \"::1\"]\n"));
+  EXPECT_TRUE(ParseSettings("", "x").value().http.trusted_proxies.empty());
+}
+
+TEST(SettingsParserTest, ATrustedProxyThatIsNoneIsShownWithItsLine) {
+  EXPECT_THAT(ErrorOf("[http]\n\ntrusted_proxies = [\"10.0.0.1/8\"]"),
+              HasSubstr("cloisterd.toml:3: trusted_proxies is wrong: '10.0.0.1/8' has bits set"));
+  EXPECT_THAT(ErrorOf("[http]\ntrusted_proxies = [\"proxy\"]"),
+              HasSubstr("cloisterd.toml:2: trusted_proxies is wrong: 'proxy' is not an address"));
+  EXPECT_THAT(ErrorOf("[http]\ntrusted_proxies = \"::1\""), HasSubstr("must be a list of strings"));
+}
+
 TEST(SettingsParserTest, ShowsAllProblemsInTheOrderOfTheFile) {
   EXPECT_EQ(ErrorOf("[workers]\nblanks = 999\n[http]\nheaders_max = 1\n"),
             "cloisterd.toml:2: blanks must be from 0 to 64, not 999\n"

@@ -77,6 +77,73 @@ TEST_F(ServerTest, ServesTcpAndKnowsTheAddress) {
   EXPECT_EQ(1u, Server().counters().accepted);
 }
 
+constexpr std::string_view kForwarding =
+    "X-Forwarded-For: 6.6.6.6, 203.0.113.9\r\nX-Forwarded-Proto: https\r\n"
+    "X-Forwarded-Host: evil\r\nX-Real-IP: 6.6.6.6\r\nForwarded: for=6.6.6.6\r\nX-Other: 1\r\n";
+
+TEST_F(ServerTest, NobodySpeaksForAnotherUnlessTrusted) {
+  const std::uint16_t port = Listen();
+  handler.routes["/"] = [](Exchange& exchange) {
+    const HttpRequest& request = exchange.request();
+    EXPECT_EQ("127.0.0.1", request.remote_addr);
+    EXPECT_NE(0, request.remote_port);
+    EXPECT_EQ("http", request.scheme);
+    ASSERT_EQ(2U, request.headers.size());
+    EXPECT_EQ("host", request.headers[0].name);
+    EXPECT_EQ("x-other", request.headers[1].name);
+    exchange.Respond(200, {}, "");
+  };
+  Run([&] {
+    TestClient client = ConnectTo(port);
+    client.Send(GetOf("/", kForwarding));
+    EXPECT_EQ(200, client.Receive().status);
+  });
+  EXPECT_THAT(access_log.lines.front(), HasSubstr("remote=127.0.0.1"));
+}
+
+TEST_F(ServerTest, ATrustedProxySpeaksForItsClients) {
+  settings.trusted_proxies = {IpNetwork::Parse("127.0.0.0/8").value()};
+  const std::uint16_t port = Listen();
+  handler.routes["/"] = [](Exchange& exchange) {
+    const HttpRequest& request = exchange.request();
+    EXPECT_EQ("203.0.113.9", request.remote_addr);
+    EXPECT_EQ(0, request.remote_port);
+    EXPECT_EQ("https", request.scheme);
+    EXPECT_EQ("6.6.6.6, 203.0.113.9", request.Header("x-forwarded-for"));
+    exchange.Respond(200, {}, "");
+  };
+  handler.routes["/plain"] = [](Exchange& exchange) {
+    EXPECT_EQ("127.0.0.1", exchange.request().remote_addr);
+    EXPECT_EQ("http", exchange.request().scheme);
+    exchange.Respond(200, {}, "");
+  };
+  Run([&] {
+    TestClient client = ConnectTo(port);
+    client.Send(GetOf("/", kForwarding));
+    EXPECT_EQ(200, client.Receive().status);
+    client.Send(GetOf("/plain"));
+    EXPECT_EQ(200, client.Receive().status);
+  });
+  ASSERT_EQ(2U, access_log.lines.size());
+  EXPECT_THAT(access_log.lines[0], HasSubstr("remote=203.0.113.9"));
+  EXPECT_THAT(access_log.lines[1], HasSubstr("remote=127.0.0.1"));
+}
+
+TEST_F(ServerTest, ClientsOfAProxyCountAsTheProxysConnections) {
+  settings.trusted_proxies = {IpNetwork::Parse("127.0.0.1").value()};
+  settings.loopback_limit = LoopbackLimit::kCounted;
+  settings.connections_per_address_max = 1;
+  const std::uint16_t port = Listen();
+  Run([&] {
+    TestClient first = ConnectTo(port);
+    first.Send(GetOf("/", "X-Forwarded-For: 203.0.113.9\r\n"));
+    EXPECT_EQ(200, first.Receive().status);
+    TestClient second = ConnectTo(port);
+    second.Send(GetOf("/", "X-Forwarded-For: 203.0.113.10\r\n"));
+    EXPECT_EQ(503, second.Receive().status);
+  });
+}
+
 TEST_F(ServerTest, ConnectionsOfTheNodeAreLimited) {
   settings.connections_max = 3;
   const std::uint16_t port = Listen();
