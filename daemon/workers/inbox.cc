@@ -6,6 +6,8 @@
 #include <new>
 #include <utility>
 
+#include "apis/wire/inbox_gone.h"
+
 namespace cloister {
 
 Result<Inbox> Inbox::Create() {
@@ -46,6 +48,10 @@ void Inbox::Unmap() {
   if (page_ != nullptr)
     ::munmap(page_, kInboxPageSize);
   page_ = nullptr;
+}
+
+void Inbox::MarkGone(std::size_t slot, std::uint32_t id) {
+  GoneOf(*page_).Mark(slot, id);
 }
 
 bool Inbox::IsOffered(std::size_t slot, std::uint32_t id) const {

@@ -33,6 +33,8 @@ class Inbox {
   void Offer(std::size_t slot, std::uint32_t id) { page_->Offer(slot, id); }
   // True when the worker has not claimed it and cannot any more.
   bool Withdraw(std::size_t slot, std::uint32_t id) { return page_->Withdraw(slot, id); }
+  // Tells the worker that nobody waits for that request's answer any more.
+  void MarkGone(std::size_t slot, std::uint32_t id);
   bool IsOffered(std::size_t slot, std::uint32_t id) const;
   bool IsClaimed(std::size_t slot, std::uint32_t id) const;
 

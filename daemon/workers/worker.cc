@@ -402,7 +402,9 @@ void Worker::OnRequestClientGone(WorkerRequest& request) {
     process_.End();
     return Die("worker_died", "Nobody waited for the answer.");
   }
-  // It runs: it must not wait for bytes of a body that nobody has any more, nor for credit.
+  // It runs: it need not go on, and must not wait for bytes of a body that nobody has any more, nor
+  // for credit.
+  process_.inbox().MarkGone(RequestSlots::SlotOf(request.id), request.id);
   if (request.body.active()) {
     request.body.Reset();
     process_.channel().Append(FrameType::kRequestBody, kFrameEnd, request.id, {});

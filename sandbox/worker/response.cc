@@ -4,6 +4,7 @@
 
 #include "apis/wire/codec.h"
 #include "apis/wire/frame.h"
+#include "apis/wire/inbox_gone.h"
 #include "sandbox/worker/runtime.h"
 
 namespace cloister {
@@ -57,8 +58,13 @@ std::uint64_t ResponseWriter::credit() const {
   return kResponseWindow + request_.credit - sent_;
 }
 
+bool ResponseWriter::LookForClient() {
+  client_gone_ = client_gone_ || GoneOf(*runtime_.inbox).IsMarked(slot_, request_.id);
+  return !client_gone_;
+}
+
 bool ResponseWriter::WaitForCredit() {
-  while (credit() == 0) {
+  while (credit() == 0 && LookForClient()) {
     if (!pending_.empty())
       SendPending();
     if (!runtime_.channel.WaitForFrames())
@@ -77,6 +83,8 @@ void ResponseWriter::AppendBodyFrame(std::string_view piece) {
 WriteOutcome ResponseWriter::Write(std::string_view block) {
   if (content_length_ && block.size() > *content_length_ - sent_)
     return WriteOutcome::kTooLong;
+  if (!LookForClient())
+    return WriteOutcome::kClientGone;
   if (!head_sent_) {
     const std::size_t room = kFramePayloadMax - (pending_.size() - kFrameHeaderSize);
     const std::string_view piece = block.substr(0, room);
@@ -88,6 +96,8 @@ WriteOutcome ResponseWriter::Write(std::string_view block) {
   while (!block.empty()) {
     if (!WaitForCredit())
       return WriteOutcome::kInterrupted;
+    if (client_gone_)
+      return WriteOutcome::kClientGone;
     const std::size_t allowed =
         static_cast<std::size_t>(std::min<std::uint64_t>(kFramePayloadMax, credit()));
     const std::string_view piece = block.substr(0, allowed);

@@ -22,16 +22,21 @@ class Runtime;
 enum class WriteOutcome {
   kDone,
   kTooLong,     // more than Content-Length: nothing of this block was sent
+  kClientGone,  // nobody waits for it: nothing more needs to be sent
   kInterrupted  // a Python exception is set
 };
 
 class ResponseWriter {
  public:
-  ResponseWriter(Runtime& runtime, QueuedRequest& request) : runtime_(runtime), request_(request) {}
+  // `slot`: of the inbox, where the request was claimed.
+  ResponseWriter(Runtime& runtime, QueuedRequest& request, std::size_t slot)
+      : runtime_(runtime), request_(request), slot_(slot) {}
 
   bool has_head() const { return has_head_; }
   bool head_sent() const { return head_sent_; }
   std::uint16_t status() const { return status_; }
+  // Whether a Write() found that the client is gone.
+  bool client_gone() const { return client_gone_; }
 
   // Sets or replaces the head that is held back. Empty, or why it cannot be sent.
   std::string SetHead(const ResponseHead& head, std::optional<std::uint64_t> content_length);
@@ -53,12 +58,15 @@ class ResponseWriter {
   void SetFlags(std::uint8_t flags);
   void AppendBodyFrame(std::string_view piece);
   void SendPending();
-  // Waits until at least a byte may be sent. False: a signal's handler raised.
+  // Waits until at least a byte may be sent, or nobody wants it. False: a signal's handler raised.
   bool WaitForCredit();
+  // Looks whether the client has gone; once it has, it stays so.
+  bool LookForClient();
   std::uint64_t credit() const;
 
   Runtime& runtime_;
   QueuedRequest& request_;
+  std::size_t slot_;
   std::string pending_;  // the head's frame, then frames that were not written yet
   std::size_t open_frame_ = 0;
   std::optional<std::uint64_t> content_length_;
@@ -66,6 +74,7 @@ class ResponseWriter {
   std::uint16_t status_ = 0;
   bool has_head_ = false;
   bool head_sent_ = false;
+  bool client_gone_ = false;
 };
 
 }  // namespace cloister

@@ -174,6 +174,9 @@ PyObject* Write(PyObject* self, PyObject* block) {
     case WriteOutcome::kTooLong:
       PyErr_SetString(PyExc_ValueError, "the body is longer than its Content-Length");
       return nullptr;
+    case WriteOutcome::kClientGone:
+      PyErr_SetString(PyExc_BrokenPipeError, "the client has gone: nobody gets what is written");
+      return nullptr;
     case WriteOutcome::kInterrupted:
       return nullptr;
   }

@@ -26,7 +26,7 @@ struct Exchange {
       : runtime(the_runtime),
         head(request_head),
         body(the_runtime.channel, queued, inline_body, request_head.content_length),
-        response(the_runtime, queued) {}
+        response(the_runtime, queued, request_head.slot) {}
 
   Runtime& runtime;
   const RequestHead& head;
@@ -67,9 +67,16 @@ bool CheckLength(const Exchange& exchange, std::uint64_t size) {
   return false;
 }
 
+bool EndForNobody(Exchange& exchange) {
+  exchange.response.End();
+  return true;
+}
+
 bool FinishBody(Exchange& exchange) {
   if (!exchange.response.has_head())
     return RaiseNoStart();
+  if (exchange.response.client_gone())
+    return EndForNobody(exchange);
   if (!CheckLength(exchange, exchange.response.sent()))
     return false;
   exchange.response.End();
@@ -86,6 +93,7 @@ bool WriteBlock(Exchange& exchange, PyObject* block) {
     return RaiseNoStart();
   switch (exchange.response.Write(bytes)) {
     case WriteOutcome::kDone:
+    case WriteOutcome::kClientGone:
       return true;
     case WriteOutcome::kTooLong:
       return RaiseTooLong(exchange.response.content_length().value_or(0));
@@ -117,6 +125,8 @@ bool SendBlocks(Exchange& exchange, PyObject* blocks) {
   ResponseWriter& response = exchange.response;
   if (!response.has_head())
     return RaiseNoStart();
+  if (response.client_gone())
+    return EndForNobody(exchange);
   if (!CheckLength(exchange, response.sent() + *total))
     return false;
   const bool is_inline = !response.head_sent() && response.FitsInline(*total);
@@ -131,7 +141,8 @@ bool SendBlocks(Exchange& exchange, PyObject* blocks) {
   return true;
 }
 
-// Sends each block before it asks for the next: apps rely on it to stream.
+// Sends each block before it asks for the next: apps rely on it to stream. Once the client has gone
+// it asks for no more.
 bool SendIterable(Exchange& exchange, PyObject* result) {
   if (PyBytes_Check(result) || PyUnicode_Check(result)) {
     PyErr_Format(PyExc_TypeError, "the app must return a list of bytes, not %.100s",
@@ -141,9 +152,12 @@ bool SendIterable(Exchange& exchange, PyObject* result) {
   const PyRef iterator = PyRef::Steal(PyObject_GetIter(result));
   if (!iterator)
     return false;
-  while (const PyRef block = PyRef::Steal(PyIter_Next(iterator.get())))
+  while (const PyRef block = PyRef::Steal(PyIter_Next(iterator.get()))) {
     if (!WriteBlock(exchange, block.get()))
       return false;
+    if (exchange.response.client_gone())
+      return true;
+  }
   return !PyErr_Occurred();
 }
 
@@ -219,6 +233,11 @@ void SendPlain(Exchange& exchange, std::uint16_t status, std::string_view reason
 // The app raised, or broke a promise; the exception is set.
 void HandleFailure(Exchange& exchange) {
   const bool is_wall_time = PyErr_ExceptionMatches(exchange.runtime.wall_time_exceeded.get()) != 0;
+  // What write() raised for a client that has gone is nobody's mistake.
+  if (exchange.response.client_gone() && PyErr_ExceptionMatches(PyExc_BrokenPipeError) != 0) {
+    PyErr_Clear();
+    return exchange.response.End();
+  }
   exchange.runtime.LogException();
   if (exchange.response.head_sent())
     exchange.response.Abort(is_wall_time ? "the request ran longer than its wall time"

@@ -7,6 +7,8 @@
 
 #include <utility>
 
+#include "apis/wire/inbox_gone.h"
+
 namespace cloister {
 namespace {
 
@@ -53,6 +55,18 @@ TEST(InboxTest, CannotBeResizedOrSealedFurther) {
   EXPECT_NE(::ftruncate(inbox.fd(), 2 * kInboxPageSize), 0);
   EXPECT_NE(::fcntl(inbox.fd(), F_ADD_SEALS, F_SEAL_FUTURE_WRITE), 0);
   EXPECT_EQ(::fcntl(inbox.fd(), F_GETFD) & FD_CLOEXEC, FD_CLOEXEC);
+}
+
+TEST(InboxTest, TheWorkerSeesWhoseClientHasGone) {
+  Inbox inbox = Inbox::Create().value();
+  OtherSide worker(inbox.fd());
+  inbox.Offer(2, 21);
+  EXPECT_FALSE(GoneOf(worker.page()).IsMarked(2, 21));
+  inbox.MarkGone(2, 21);
+  EXPECT_TRUE(GoneOf(worker.page()).IsMarked(2, 21));
+  EXPECT_FALSE(GoneOf(worker.page()).IsMarked(2, 37)) << "the next request of the slot";
+  EXPECT_FALSE(GoneOf(worker.page()).IsMarked(3, 21));
+  EXPECT_TRUE(worker.page().Claim(2, 21)) << "the slots are as they were";
 }
 
 TEST(InboxTest, MovesWithItsMapping) {

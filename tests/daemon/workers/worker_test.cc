@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "apis/wire/inbox_gone.h"
 #include "tests/daemon/workers/worker_fixture.h"
 
 namespace cloister {
@@ -326,6 +327,7 @@ TEST(WorkerTest, ClaimedRequestOfAGoneClientRunsToItsEnd) {
   script.SendHead(id, {.status = 200, .reason = "OK", .headers = {}}, "x", 0);
   ASSERT_TRUE(bench.Until([&] { return exchange.responses == 1; }));
   exchange.GoAway();
+  EXPECT_TRUE(GoneOf(*script.page).IsMarked(RequestSlots::SlotOf(id), id));
   // It gets credit as if somebody read, or it would wait for ever.
   const std::string piece(kFramePayloadMax, 'p');
   for (std::size_t sent = 0; sent < 4; ++sent)
