@@ -5,6 +5,7 @@
 
 #include "apis/base/names.h"
 #include "config/manifest_check.h"
+#include "config/manifest_static.h"
 #include "config/problems.h"
 #include "config/toml.h"
 #include "config/values.h"
@@ -140,10 +141,10 @@ constexpr Row kRows[] = {
 
 #undef ROW
 
-constexpr std::array<std::string_view, 6> kSections = {"app",     "entry",  "bundle",
-                                                       "workers", "limits", kCheckTable};
+constexpr std::array<std::string_view, 7> kSections = {
+    "app", "entry", "bundle", "workers", "limits", kCheckTable, kStaticTable};
 // Their names are taken: refused with a word of their own rather than as a slip.
-constexpr std::array<std::string_view, 2> kLater = {"static", "config"};
+constexpr std::array<std::string_view, 1> kLater = {"config"};
 
 std::string LaterText(std::string_view name) {
   return "'" + std::string(name) + "' comes with a later version of Cloister: remove it for now";
@@ -189,6 +190,10 @@ void ReadTable(const TomlTable& table, Manifest& manifest, FileProblems& problem
     ReadCheck(table, manifest.checks, problems);
     return;
   }
+  if (table.name == kStaticTable) {
+    manifest.statics = ReadStatics(table, problems);
+    return;
+  }
   for (const TomlEntry& entry : table.entries)
     ReadEntry(table, entry, manifest, problems);
 }
@@ -199,7 +204,7 @@ void ReadLoose(const TomlEntry& entry, FileProblems& problems) {
   else
     problems.Add(entry.line, "unknown key '" + entry.key +
                                  "' outside of a section; sections are [app], [entry], [bundle], "
-                                 "[workers], [limits] and [[check]]");
+                                 "[workers], [limits], [static] and [[check]]");
 }
 
 bool Has(const TomlDocument& document, std::string_view section, std::string_view key) {

@@ -16,6 +16,7 @@
 #include "apis/base/result.h"
 #include "apis/base/units.h"
 #include "config/manifest_check.h"
+#include "config/manifest_static.h"
 
 namespace cloister {
 
@@ -47,6 +48,7 @@ struct Manifest {
   std::optional<std::uint32_t> workers_max;
   ManifestLimits limits;
   std::vector<ManifestCheck> checks;  // at most kChecksMax
+  std::vector<StaticRoute> statics;   // at most kStaticRoutesMax, the longest path first
 };
 
 // kInvalidArgument: "FILE:LINE: why", one line for each problem. `file_name` is for messages.

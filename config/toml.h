@@ -3,9 +3,9 @@
 // A TOML 1.0 document as tables of entries with their lines: what our two readers need of it.
 //
 // A reader of our own: a manifest is a tenant's, and the library at hand (toml++ 3.3) has undefined
-// behaviour for input as short as "[(". Two levels: tables, alone or in a list, of scalars and of
-// lists of strings; whatever is deeper is checked, and is there, with its line, as a value of no
-// kind that we read.
+// behaviour for input as short as "[(". Two levels: tables, alone or in a list, of scalars, of
+// lists of strings and of inline tables of strings; whatever is deeper is checked, and is there,
+// with its line, as a value of no kind that we read.
 
 #include <cstddef>
 #include <cstdint>
@@ -18,9 +18,16 @@
 
 namespace cloister {
 
-// std::monostate: a date, an inline table, a list of other things than strings.
-using TomlValue =
-    std::variant<std::monostate, std::string, std::int64_t, double, bool, std::vector<std::string>>;
+// An inline table of strings, { a = "b", c = "d" }: each key once, in the order of the text.
+struct TomlText {
+  std::string key;
+  std::string text;
+};
+using TomlTexts = std::vector<TomlText>;
+
+// std::monostate: a date, a list or an inline table of other things than strings.
+using TomlValue = std::variant<std::monostate, std::string, std::int64_t, double, bool,
+                               std::vector<std::string>, TomlTexts>;
 
 struct TomlEntry {
   std::string key;  // "a.b" for what is deeper than a table

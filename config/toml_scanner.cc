@@ -107,6 +107,17 @@ std::string Shown(std::string_view text) {
   return "'" + std::string(text.substr(0, 40)) + "'";
 }
 
+Result<void> AddText(TomlTexts& texts, const std::string& key, std::string text) {
+  // Every table that we read has few keys: what is longer costs time and is no such table.
+  constexpr std::size_t kTextsMax = 16;
+  if (texts.size() == kTextsMax)
+    return Wrong("the table has more than 16 keys");
+  if (std::ranges::find(texts, key, &TomlText::key) != texts.end())
+    return Wrong("the key '" + key + "' is there twice");
+  texts.push_back({.key = key, .text = std::move(text)});
+  return {};
+}
+
 }  // namespace
 
 bool TomlScanner::Take(std::string_view word) {
@@ -184,10 +195,8 @@ Result<TomlValue> TomlScanner::ReadValueAt(int depth) {
     return ReadString();
   if (Take("["))
     return ReadArray(depth);
-  if (Take("{")) {
-    TRY(SkipInlineTable(depth));
-    return TomlValue(std::monostate());
-  }
+  if (Take("{"))
+    return ReadInlineTable(depth);
   return ReadScalar();
 }
 
@@ -213,20 +222,26 @@ Result<TomlValue> TomlScanner::ReadArray(int depth) {
   return only_strings ? TomlValue(std::move(items)) : TomlValue(std::monostate());
 }
 
-// After its '{'.
-Result<void> TomlScanner::SkipInlineTable(int depth) {
+// After its '{'. A table of strings, or std::monostate when it has anything else.
+Result<TomlValue> TomlScanner::ReadInlineTable(int depth) {
+  TomlTexts texts;
+  bool only_strings = true;
   SkipBlanks();
   if (Take("}"))
-    return {};
+    return TomlValue(std::monostate());
   for (;;) {
-    TRY(ReadKey());
+    const std::vector<std::string> key = TRY(ReadKey());
     if (!Take("="))
       return Wrong("expected '=' after the key");
     SkipBlanks();
-    TRY(ReadValueAt(depth + 1));
+    TomlValue item = TRY(ReadValueAt(depth + 1));
+    auto* const text = std::get_if<std::string>(&item);
+    only_strings = only_strings && text != nullptr && key.size() == 1;
+    if (only_strings)
+      TRY(AddText(texts, key[0], std::move(*text)));
     SkipBlanks();
     if (Take("}"))
-      return {};
+      return only_strings ? TomlValue(std::move(texts)) : TomlValue(std::monostate());
     if (!Take(","))
       return Wrong("expected ',' or '}' in the table");
   }

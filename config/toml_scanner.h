@@ -46,7 +46,7 @@ class TomlScanner {
   Result<std::string> ReadKeyPart();
   Result<TomlValue> ReadValueAt(int depth);
   Result<TomlValue> ReadArray(int depth);
-  Result<void> SkipInlineTable(int depth);
+  Result<TomlValue> ReadInlineTable(int depth);
   Result<TomlValue> ReadString();
   Result<std::string> ReadBasic();
   Result<std::string> ReadLiteral();

@@ -39,6 +39,8 @@ std::string Describe(const TomlValue& value) {
     return fmt::format("{}", *real);
   if (const auto* truth = std::get_if<bool>(&value))
     return *truth ? "true" : "false";
+  if (std::holds_alternative<TomlTexts>(value))
+    return "a table";
   return std::holds_alternative<std::monostate>(value) ? "a value of that kind" : "a list";
 }
 

@@ -88,7 +88,30 @@ class DeployRun {
     console_.Line("  bundle    " + CountOf(files_.size(), "file"));
     if (!manifest_.packages.empty())
       TRY(AddPackages(rules));
+    TRY(CheckStaticPaths());
     return HashFiles(files_, console_, clock_);
+  }
+
+  // What the node would find as well, before anything is sent.
+  Attempt<void> CheckStaticPaths() const {
+    const StaticBundle bundle = {
+        .has_file =
+            [this](std::string_view path) {
+              return std::ranges::find(files_, path, &LocalFile::path) != files_.end();
+            },
+        .has_folder =
+            [this](std::string_view folder) {
+              return std::ranges::any_of(files_, [folder](const LocalFile& file) {
+                return file.path.starts_with(folder);
+              });
+            },
+        .web_entry = manifest_.web_entry};
+    Result<void> checked =
+        CheckStatics(manifest_.statics, bundle, options_.folder + "/" + std::string(kManifestPath));
+    if (!checked.ok())
+      return Failure{ExitCode::kRefused, "manifest_invalid", "cloister.toml has errors",
+                     checked.error().message, "docs/manifest.md describes every key"};
+    return {};
   }
 
   Attempt<void> AddPackages(BundleRules& rules) {

@@ -244,6 +244,13 @@ bool HttpConnection::Write(std::string_view bytes) {
   return AppendBody(bytes);
 }
 
+bool HttpConnection::WriteNow(std::string_view bytes) {
+  if (!Write(bytes))
+    return false;
+  writer_waits_ = state_ == ConnectionState::kResponding && stream_.pending() > 0;
+  return !writer_waits_;
+}
+
 bool HttpConnection::AppendBody(std::string_view bytes) {
   bool room = true;
   if (request_->response.framing == ResponseFraming::kChunked) {

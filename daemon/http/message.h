@@ -79,6 +79,7 @@ struct ExchangeNotes {
   std::string problem;  // its code, when the node answered in the app's place or cut the answer off
   Micros queued{0};     // from the complete head and body to a worker's claim
   Micros service{0};    // in the worker
+  bool counted = false;  // against the app's quota of requests
 };
 
 // Called when the client of an exchange is gone or takes bytes again.
@@ -128,6 +129,9 @@ class Exchange {
   // Takes all of `bytes` (what goes beyond the length is dropped). False: the buffers (memory, then
   // a file) are full; wait for OnWritable.
   virtual bool Write(std::string_view bytes) = 0;
+  // The same for a writer that has the rest at hand and can wait: false as soon as bytes wait for
+  // the client, so that they do not pile up in memory and files.
+  virtual bool WriteNow(std::string_view bytes) { return Write(bytes); }
   // kTooShort: the connection is closed, so that the client notices.
   virtual BodyFit Finish() = 0;
   // The response cannot be completed: the connection is closed so that the client notices.

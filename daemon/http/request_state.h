@@ -78,6 +78,7 @@ struct RequestState {
     notes.release.clear();
     notes.problem.clear();
     notes.queued = notes.service = Micros(0);
+    notes.counted = false;
     response = {};
     spool.reset();
     body_size = 0;

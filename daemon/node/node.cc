@@ -110,6 +110,7 @@ Node::Node(const NodeStart& start, Settings settings, Sockets sockets, UniqueFd 
       workers_(
           {.loop = loop_, .clock = clock_, .control = keeper_, .images = images_, .logs = relay_},
           WorkersOptions(settings_)),
+      statics_(loop_, images_, {}),
       router_(settings_.node.base_domain, {.workers = workers_, .logs = relay_, .clock = clock_}),
       releases_({.loop = loop_,
                  .clock = clock_,
@@ -142,6 +143,7 @@ Node::Node(const NodeStart& start, Settings settings, Sockets sockets, UniqueFd 
       administrators_timer_(loop_) {
   passed_on_.SetIdleCallback([this] { EndWhenDone(); });
   workers_.SetRerouter(&router_);
+  router_.SetStatics(&statics_);
   if (sockets_.zygote.valid())
     workers_.SetZygote(std::move(sockets_.zygote));
 }

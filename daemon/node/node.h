@@ -39,6 +39,7 @@
 #include "daemon/releases/images.h"
 #include "daemon/releases/releases.h"
 #include "daemon/router/router.h"
+#include "daemon/statics/static_files.h"
 #include "daemon/store/state.h"
 #include "daemon/workers/keeper_link.h"
 #include "daemon/workers/node_supervisor.h"
@@ -147,6 +148,7 @@ class Node : private KeeperListener {
   LogRelay relay_;
   Images images_;
   Supervisor workers_;
+  StaticFiles statics_;
   Router router_;
   Releases releases_;
   FrontHandler front_handler_;

@@ -2,7 +2,20 @@
 
 #include <utility>
 
+#include "apis/base/log.h"
+
 namespace cloister {
+
+std::shared_ptr<const StaticRoutes> StaticsOf(const ReleaseRow& release) {
+  if (release.run.statics.empty())
+    return nullptr;
+  Result<StaticRoutes> routes = ParseStaticsText(release.run.statics);
+  if (routes.ok())
+    return std::make_shared<const StaticRoutes>(std::move(routes).value());
+  Log(LogLevel::kError, "statics_damaged",
+      {{"release", release.id.number}, {"why", routes.error().message}});
+  return nullptr;
+}
 
 const TenantRow* Catalog::FindTenant(std::string_view name) const {
   const auto found = tenants_.find(name);

@@ -7,11 +7,13 @@
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "daemon/router/router.h"
 #include "daemon/store/rows.h"
 
 namespace cloister {
@@ -22,12 +24,14 @@ enum class AppActivity { kNone, kDeploying, kDeleting };
 struct LiveRelease {
   ReleaseId id;
   std::string version;
+  std::shared_ptr<const StaticRoutes> statics;  // null: none
 };
 
 struct CanaryRelease {
   ReleaseId id;
   std::string version;
   std::uint32_t percent = 0;
+  std::shared_ptr<const StaticRoutes> statics;  // null: none
 };
 
 struct AppEntry {
@@ -39,6 +43,10 @@ struct AppEntry {
   std::map<ReleaseId, std::uint32_t> draining = {};
   AppActivity activity = AppActivity::kNone;
 };
+
+// The static paths of a release as they are routed. Damaged ones are none, with a word in the log:
+// the rest of the app is not.
+std::shared_ptr<const StaticRoutes> StaticsOf(const ReleaseRow& release);
 
 class Catalog {
  public:

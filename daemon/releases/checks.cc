@@ -113,7 +113,11 @@ void CheckRun::Ask() {
     exchange_.reset();
     return Fail("check_failed", "no client could ask this: " + std::string(refusal->detail));
   }
-  parts_.workers.Dispatch(spec_.release, *exchange_);
+  parts_.router.Serve({.release = spec_.release,
+                       .app = spec_.app,
+                       .version = spec_.version,
+                       .statics = parts_.statics.get()},
+                      *exchange_);
 }
 
 void CheckRun::OnAnswer() {

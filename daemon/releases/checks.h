@@ -3,9 +3,10 @@
 // The checks of a release that has booted: the manifest's [[check]] requests, one after the other,
 // to its own workers. Without any the one check is GET /, which must not be a server error.
 //
-// A check reaches the app as a client's request would, but is no client's: no access log has it,
-// and redirects are not followed. The first that fails ends the run, with a report that shows what
-// was asked and answered. Owned by who deploys; runs on the loop thread.
+// A check reaches the app, or one of its static files, as a client's request would, but is no
+// client's: no access log has it, and redirects are not followed. The first that fails ends the
+// run, with a report that shows what was asked and answered. Owned by who deploys; runs on the loop
+// thread.
 
 #include <cstddef>
 #include <functional>
@@ -18,6 +19,7 @@
 #include "apis/base/clock.h"
 #include "config/manifest_check.h"
 #include "daemon/loop/loop.h"
+#include "daemon/router/router.h"
 #include "daemon/store/rows.h"
 #include "daemon/workers/node_exchange.h"
 #include "daemon/workers/supervisor.h"
@@ -36,6 +38,9 @@ class CheckRun : private TurnTask {
     Loop& loop;
     const Clock& clock;
     WorkerSupervisor& workers;
+    Router& router;
+    // Of the release, as they will be routed; null: none.
+    std::shared_ptr<const StaticRoutes> statics = {};
   };
 
   // Of the response to one check so much is read; more fails it.

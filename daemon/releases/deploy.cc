@@ -11,6 +11,7 @@
 #include "apis/base/check.h"
 #include "apis/base/log.h"
 #include "config/manifest.h"
+#include "daemon/releases/catalog.h"
 #include "daemon/releases/problem.h"
 #include "daemon/releases/receive.h"
 #include "daemon/store/bytecode.h"
@@ -49,6 +50,22 @@ std::vector<Bytecode> Match(std::vector<BytecodeName> modules, std::vector<Compi
   return matched;
 }
 
+Result<void> CheckStatics(const Manifest& manifest, const std::vector<ReleaseFile>& files) {
+  // By path, as ListFiles gives them.
+  const auto at = [&files](std::string_view path) {
+    return std::ranges::lower_bound(files, path, {}, &ReleaseFile::path);
+  };
+  const StaticBundle bundle = {
+      .has_file =
+          [&](std::string_view path) { return at(path) != files.end() && at(path)->path == path; },
+      .has_folder =
+          [&](std::string_view folder) {
+            return at(folder) != files.end() && at(folder)->path.starts_with(folder);
+          },
+      .web_entry = manifest.web_entry};
+  return CheckStatics(manifest.statics, bundle, kManifestPath);
+}
+
 // "FILE:LINE: why", as ParseManifest says it, with further lines for further faults.
 ReportRow ManifestFault(const std::string& said) {
   ReportRow report{.code = "manifest_invalid", .message = said, .file = std::string(kManifestPath)};
@@ -68,8 +85,12 @@ Result<VerifiedRelease> VerifyRelease(Database& db, ReleaseId release) {
   VerifiedRelease verified;
   verified.contents = TRY(VerifyContents(db, release));
   const std::string text = TRY(FindManifest(db, release));
-  if (const Result<Manifest> manifest = ParseManifest(text, kManifestPath); !manifest.ok())
+  const Result<Manifest> manifest = ParseManifest(text, kManifestPath);
+  if (!manifest.ok())
     verified.manifest_fault = ManifestFault(manifest.error().message);
+  else if (const Result<void> statics = CheckStatics(manifest.value(), TRY(ListFiles(db, release)));
+           !statics.ok())
+    verified.manifest_fault = ManifestFault(statics.error().message);
   return verified;
 }
 
@@ -310,9 +331,12 @@ void Deploy::Check() {
 void Deploy::OnChecks(Result<std::vector<ManifestCheck>> checks) {
   if (!checks.ok())
     return FailFor(checks.error());
-  checks_ = std::make_unique<CheckRun>(
-      CheckRun::Parts{.loop = parts_.loop, .clock = parts_.clock, .workers = parts_.workers},
-      Spec(Writes::kOverlay), std::move(checks).value(), host_);
+  checks_ = std::make_unique<CheckRun>(CheckRun::Parts{.loop = parts_.loop,
+                                                       .clock = parts_.clock,
+                                                       .workers = parts_.workers,
+                                                       .router = parts_.router,
+                                                       .statics = StaticsOf(release_)},
+                                       Spec(Writes::kOverlay), std::move(checks).value(), host_);
   checks_->Start(Then(&Deploy::OnChecked));
 }
 

@@ -29,6 +29,7 @@
 #include "daemon/releases/images.h"
 #include "daemon/releases/modules.h"
 #include "daemon/releases/quotas.h"
+#include "daemon/router/router.h"
 #include "daemon/store/release_rows.h"
 #include "daemon/store/state.h"
 #include "daemon/workers/node_exchange.h"
@@ -74,6 +75,7 @@ class Deploy {
     Images& images;
     WorkerSupervisor& workers;
     const Quotas& quotas;
+    Router& router;
     DeployObserver& observer;
   };
 

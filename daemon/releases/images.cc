@@ -43,6 +43,23 @@ Result<void> ForEachContent(
   return {};
 }
 
+// Both are in the order of the paths.
+Result<std::shared_ptr<const StaticImage>> OpenStatics(Database& db, ReleaseId release,
+                                                       std::shared_ptr<const UniqueFd> fd) {
+  Image image = TRY(Image::Open(fd->get(), Image::NeedSeals::kYes));
+  const std::vector<ReleaseFile> files = TRY(ListFiles(db, release));
+  if (files.size() != image.size())
+    return Error{ErrorCode::kSystem, "the image does not have the files of its release"};
+  std::vector<Sha256> hashes;
+  hashes.reserve(files.size());
+  for (std::size_t i = 0; i < files.size(); ++i) {
+    if (image.At(i).path != files[i].path)
+      return Error{ErrorCode::kSystem, "the image does not have '" + files[i].path + "'"};
+    hashes.push_back(files[i].sha256);
+  }
+  return std::make_shared<const StaticImage>(std::move(fd), std::move(image), std::move(hashes));
+}
+
 Result<Sources> BuildSources(Database& db, ReleaseId release, const std::string& magic) {
   Sources sources;
   sources.modules = TRY(MissingBytecode(db, release, magic));
@@ -138,6 +155,22 @@ void Images::LoadImage(ReleaseId release, Done done) {
         if (*self != nullptr)
           (*self)->OnBuilt(release, std::move(built));
       });
+}
+
+void Images::LoadStatics(ReleaseId release, StaticDone done) {
+  LoadImage(release, [self = self_, release,
+                      done = std::move(done)](Result<std::shared_ptr<const UniqueFd>> image) {
+    if (!image.ok())
+      return done(std::move(image).error());
+    if (*self == nullptr)
+      return;
+    (*self)->state_.Bulk(
+        release.number,
+        [release, fd = std::move(image).value()](Database& db) {
+          return OpenStatics(db, release, fd);
+        },
+        done);
+  });
 }
 
 void Images::OnBuilt(ReleaseId release, Result<Built> built) {

@@ -17,6 +17,7 @@
 
 #include "apis/backends/sqlite.h"
 #include "apis/base/units.h"
+#include "daemon/statics/static_image.h"
 #include "daemon/store/rows.h"
 #include "daemon/store/state.h"
 #include "daemon/workers/supervisor.h"
@@ -35,7 +36,7 @@ struct ContentsSummary {
   std::uint64_t bytes = 0;
 };
 
-class Images : public ImageSource {
+class Images : public ImageSource, public StaticSource {
  public:
   struct Options {
     Bytes budget = MiB(256);
@@ -47,6 +48,8 @@ class Images : public ImageSource {
   ~Images() override;
 
   void LoadImage(ReleaseId release, Done done) override;
+  // The same image for the node's own eyes, mapped and checked on the bulk thread.
+  void LoadStatics(ReleaseId release, StaticDone done) override;
   // The modules without bytecode, as an image without code.
   void LoadSources(ReleaseId release, std::function<void(Result<Sources>)> done);
   // Lets go of an image that will not be asked for soon.

@@ -161,6 +161,7 @@ void Pipeline::Walk(const AppRow& app, ReleaseRow release, std::uint32_t sequenc
                               .images = parts_.images,
                               .workers = parts_.workers,
                               .quotas = parts_.quotas,
+                              .router = parts_.router,
                               .observer = *this},
       app, std::move(release), sequence, std::move(who), parts_.router.HostOf(app.name));
   cloister::Deploy& started = *deploy;
@@ -276,11 +277,13 @@ void Pipeline::Publish(const AppEntry& app) {
   if (app.live) {
     snapshot.live = app.live->id;
     snapshot.version = app.live->version;
+    snapshot.live_statics = app.live->statics;
   }
   if (app.canary) {
     snapshot.canary = app.canary->id;
     snapshot.canary_version = app.canary->version;
     snapshot.canary_percent = app.canary->percent;
+    snapshot.canary_statics = app.canary->statics;
   }
   parts_.router.Publish(std::make_shared<const RoutingSnapshot>(std::move(snapshot)));
 }
@@ -290,11 +293,14 @@ void Pipeline::TakePlace(const AppRow& app, const ReleaseRow& release) {
   if (entry == nullptr)
     return;
   if (release.state == ReleaseState::kLive) {
-    entry->live = LiveRelease{.id = release.id, .version = release.version};
+    entry->live =
+        LiveRelease{.id = release.id, .version = release.version, .statics = StaticsOf(release)};
     entry->canary.reset();
   } else {
-    entry->canary = CanaryRelease{
-        .id = release.id, .version = release.version, .percent = release.canary_percent};
+    entry->canary = CanaryRelease{.id = release.id,
+                                  .version = release.version,
+                                  .percent = release.canary_percent,
+                                  .statics = StaticsOf(release)};
   }
   Publish(*entry);
 }

@@ -155,6 +155,7 @@ ReleaseRun RunOf(const Manifest& manifest, const LimitSettings& quota) {
   run.queue_max = wanted.queue.value_or(quota.queue_max);
   run.workers_max = manifest.workers_max.value_or(quota.workers_max);
   run.workers_min = manifest.workers_min;
+  run.statics = StaticsText(manifest.statics);
   return Within(std::move(run), quota);
 }
 

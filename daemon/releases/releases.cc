@@ -171,10 +171,12 @@ void Releases::Adopt(Loaded loaded) {
     release.run = Within(std::move(release.run), limits);
     parts_.workers.Adopt(SpecOf(app.row, release, limits));
     if (release.live)
-      app.live = {.id = release.id, .version = release.version};
+      app.live = {.id = release.id, .version = release.version, .statics = StaticsOf(release)};
     else
-      app.canary = {
-          .id = release.id, .version = release.version, .percent = release.canary_percent};
+      app.canary = {.id = release.id,
+                    .version = release.version,
+                    .percent = release.canary_percent,
+                    .statics = StaticsOf(release)};
   }
   for (const auto& [name, app] : catalog_.apps())
     pipeline_.Publish(app);

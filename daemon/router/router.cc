@@ -20,15 +20,20 @@ void Router::Handle(Exchange& exchange) {
   const RoutingSnapshot& snapshot = *found->second.snapshot;
   if (!TakeRequest(found->second, exchange))
     return;
-  if (snapshot.live.valid())
-    return parts_.workers.Dispatch(Decide(found->second), exchange);
+  if (snapshot.live.valid()) {
+    const RouteTarget target = Decide(found->second);
+    // After a wait the newest snapshot decides anew.
+    if (!ServeFile(target, exchange, [this](Exchange& waiting) { Handle(waiting); }))
+      parts_.workers.Dispatch(target.release, exchange);
+    return;
+  }
   exchange.notes().app = snapshot.app.ToString();
   RespondProblem(exchange, 503, "no_release", "No release of this app is live yet.");
 }
 
 bool Router::TakeRequest(Route& route, Exchange& exchange) {
-  // One that comes back from a retired release was counted.
-  if (!exchange.notes().app.empty())
+  // One that comes back, from a retired release or a wait for its files, was counted.
+  if (std::exchange(exchange.notes().counted, true))
     return true;
   const MonotonicTime now = exchange.request().received_at;
   const RoutingSnapshot& snapshot = *route.snapshot;
@@ -64,15 +69,52 @@ void Router::Say(const RoutingSnapshot& snapshot, std::string text) {
   parts_.logs.Append(std::move(event));
 }
 
-ReleaseId Router::Decide(Route& route) {
+RouteTarget Router::Decide(Route& route) {
   const RoutingSnapshot& snapshot = *route.snapshot;
+  const RouteTarget live{.release = snapshot.live,
+                         .app = snapshot.app,
+                         .version = snapshot.version,
+                         .statics = snapshot.live_statics.get()};
   if (!snapshot.canary.valid())
-    return snapshot.live;
+    return live;
   route.debt += snapshot.canary_percent;
   if (route.debt < 100)
-    return snapshot.live;
+    return live;
   route.debt -= 100;
-  return snapshot.canary;
+  return {.release = snapshot.canary,
+          .app = snapshot.app,
+          .version = snapshot.canary_version,
+          .statics = snapshot.canary_statics.get()};
+}
+
+bool Router::ServeFile(const RouteTarget& target, Exchange& exchange,
+                       const std::function<void(Exchange&)>& again) {
+  if (statics_ == nullptr || target.statics == nullptr)
+    return false;
+  const StaticSite site{.release = target.release,
+                        .app = target.app,
+                        .version = target.version,
+                        .routes = *target.statics};
+  switch (statics_->Answer(site, exchange)) {
+    case StaticFiles::Found::kAnswered:
+      return true;
+    case StaticFiles::Found::kNotLoaded:
+      statics_->Load(target.release, exchange, again);
+      return true;
+    case StaticFiles::Found::kNoFile:
+      return false;
+  }
+  return false;
+}
+
+void Router::Serve(const RouteTarget& target, Exchange& exchange) {
+  const auto again = [this, release = target.release, app = target.app,
+                      version = std::string(target.version),
+                      statics = target.statics](Exchange& waiting) {
+    Serve({.release = release, .app = app, .version = version, .statics = statics}, waiting);
+  };
+  if (!ServeFile(target, exchange, again))
+    parts_.workers.Dispatch(target.release, exchange);
 }
 
 void Router::Publish(std::shared_ptr<const RoutingSnapshot> snapshot) {
@@ -80,6 +122,8 @@ void Router::Publish(std::shared_ptr<const RoutingSnapshot> snapshot) {
   std::string host = HostOf(snapshot->app);
   host_of_[snapshot->app_id] = host;
   Route& route = by_host_[std::move(host)];
+  if (route.snapshot != nullptr)
+    ForgetFiles(*route.snapshot, snapshot.get());
   const bool is_new = route.snapshot == nullptr || route.snapshot->app_id != snapshot->app_id;
   const double rate = snapshot->requests_rate;
   if (is_new)
@@ -96,9 +140,19 @@ void Router::Remove(AppId app) {
     return;
   // The name may have been given to another app since.
   const auto host = by_host_.find(found->second);
-  if (host != by_host_.end() && host->second.snapshot->app_id == app)
+  if (host != by_host_.end() && host->second.snapshot->app_id == app) {
+    ForgetFiles(*host->second.snapshot, nullptr);
     by_host_.erase(host);
+  }
   host_of_.erase(found);
+}
+
+void Router::ForgetFiles(const RoutingSnapshot& former, const RoutingSnapshot* next) {
+  if (statics_ == nullptr)
+    return;
+  for (const ReleaseId release : {former.live, former.canary})
+    if (next == nullptr || (release != next->live && release != next->canary))
+      statics_->Forget(release);
 }
 
 const Router::Route* Router::FindRoute(AppId app) const {

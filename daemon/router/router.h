@@ -1,6 +1,7 @@
 #pragma once
 
-// The HttpHandler of the front end: host to app, app to its live release, release to its pool.
+// The HttpHandler of the front end: host to app, app to its live release, release to its pool, or
+// to its static files.
 //
 // The host map changes only with apps; each app has its own routing snapshot, replaced whole by one
 // pointer (I9). A canary gets its share spread evenly over the app's requests, whoever sends them.
@@ -19,6 +20,7 @@
 #include "apis/quota/quota.h"
 #include "daemon/http/message.h"
 #include "daemon/logs/log_event.h"
+#include "daemon/statics/static_files.h"
 #include "daemon/workers/supervisor.h"
 
 namespace cloister {
@@ -35,12 +37,23 @@ struct RoutingSnapshot {
   // Of the app's quota.
   std::uint32_t requests_rate = 500;  // a second, and at once
   Bytes body_max = MiB(32);
+  // Which paths of each are files; null: none.
+  std::shared_ptr<const StaticRoutes> live_statics = {};
+  std::shared_ptr<const StaticRoutes> canary_statics = {};
 };
 
 // What an app uses of its quotas that the router counts.
 struct RouteUse {
   std::uint64_t requests = 0;  // of those that may come at once
   std::uint64_t refused = 0;   // since the node process began
+};
+
+// What a request is given to.
+struct RouteTarget {
+  ReleaseId release;
+  const AppName& app;
+  std::string_view version;
+  const StaticRoutes* statics = nullptr;  // null: none
 };
 
 class Router : public HttpHandler {
@@ -54,7 +67,12 @@ class Router : public HttpHandler {
   // `base`: the domain under which hosts are APP.TENANT.BASE.
   Router(std::string base, const Parts& parts);
 
+  // Who serves static files. Null, as at first: nobody, all goes to workers.
+  void SetStatics(StaticFiles* statics) { statics_ = statics; }
+
   void Handle(Exchange& exchange) override;
+  // To that release, whatever is live: its file, or its workers.
+  void Serve(const RouteTarget& target, Exchange& exchange);
 
   // From now on requests of the app are decided by `snapshot`; adds the app when it is new.
   void Publish(std::shared_ptr<const RoutingSnapshot> snapshot);
@@ -84,14 +102,20 @@ class Router : public HttpHandler {
     QuotaNotice notice;
   };
 
-  static ReleaseId Decide(Route& route);
+  static RouteTarget Decide(Route& route);
   // Whether the app's quota has room for one more request; else it is answered.
   bool TakeRequest(Route& route, Exchange& exchange);
   void Say(const RoutingSnapshot& snapshot, std::string text);
   const Route* FindRoute(AppId app) const;
+  // Whether the release has the file that is asked for, or can only tell later. `again`: what then.
+  bool ServeFile(const RouteTarget& target, Exchange& exchange,
+                 const std::function<void(Exchange&)>& again);
+  // Lets go of the files of what `former` was routed to and `next` is not.
+  void ForgetFiles(const RoutingSnapshot& former, const RoutingSnapshot* next);
 
   std::string base_;
   Parts parts_;
+  StaticFiles* statics_ = nullptr;
   std::unordered_map<std::string, Route, HostHash, std::equal_to<>> by_host_;
   std::unordered_map<AppId, std::string> host_of_;
 };

@@ -24,7 +24,7 @@ std::string SelectReleases(std::string_view where) {
   return "SELECT id, app_id, version, attempt, state, live, went_live_at, digest, entry, "
          "memory_max_bytes, address_space_max_bytes, threads_max, cpu_millis, wall_max_ms, "
          "workers_min, workers_max, queue_max, created_at, goal, canary_percent, created_by, "
-         "live_sequence, pinned FROM releases WHERE " +
+         "live_sequence, pinned, statics FROM releases WHERE " +
          std::string(where);
 }
 
@@ -55,7 +55,8 @@ Result<ReleaseRow> ReadRelease(const Statement& row) {
                                        .wall_max = Millis(row.Int(13))},
                             .workers_min = U32(row, 14),
                             .workers_max = U32(row, 15),
-                            .queue_max = U32(row, 16)},
+                            .queue_max = U32(row, 16),
+                            .statics = std::string(row.Text(23))},
                     .created_at = FromColumn(row.Int(17)),
                     .goal = *goal,
                     .canary_percent = U32(row, 19),
@@ -83,18 +84,18 @@ Result<void> InsertRelease(Database& db, const NewRelease& release, const Change
       "INSERT INTO releases (app_id, version, attempt, state, digest, entry, manifest, "
       "memory_max_bytes, address_space_max_bytes, threads_max, cpu_millis, wall_max_ms, "
       "workers_min, workers_max, queue_max, created_at, goal, canary_percent, created_by, "
-      "run_seal) "
+      "run_seal, statics) "
       "VALUES (?1, ?2, (SELECT coalesce(max(attempt), 0) + 1 FROM ("
       "SELECT attempt FROM releases WHERE app_id = ?1 AND version = ?2 UNION ALL "
       "SELECT attempt FROM collected_releases WHERE app_id = ?1 AND version = ?2)), ?3, ?4, ?5, "
       "?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, "
-      "?15, ?16, ?17, ?18, ?19)",
+      "?15, ?16, ?17, ?18, ?19, ?20)",
       release.app.number, release.version, ReleaseStateName(ReleaseState::kReceived),
       Blob{release.digest.view()}, run.entry, release.manifest, run.limits.memory_max.count,
       run.limits.address_space_max.count, run.limits.threads_max, run.limits.cpu_millis,
       run.limits.wall_max.count(), run.workers_min, run.workers_max, run.queue_max,
       ToColumn(change.when), ReleaseGoalName(release.goal), release.canary_percent, change.who,
-      Blob{seal.view()});
+      Blob{seal.view()}, run.statics);
 }
 
 // Moves a release within the table; a row that cannot be where it is was changed by others.
@@ -418,10 +419,10 @@ Result<void> SetRun(Database& db, ReleaseId id, const ReleaseRun& run) {
   return db.Run(
       "UPDATE releases SET entry = ?, memory_max_bytes = ?, address_space_max_bytes = ?, "
       "threads_max = ?, cpu_millis = ?, wall_max_ms = ?, workers_min = ?, workers_max = ?, "
-      "queue_max = ?, run_seal = ? WHERE id = ?",
+      "queue_max = ?, run_seal = ?, statics = ? WHERE id = ?",
       run.entry, run.limits.memory_max.count, run.limits.address_space_max.count,
       run.limits.threads_max, run.limits.cpu_millis, run.limits.wall_max.count(), run.workers_min,
-      run.workers_max, run.queue_max, Blob{seal.view()}, id.number);
+      run.workers_max, run.queue_max, Blob{seal.view()}, run.statics, id.number);
 }
 
 Result<void> MarkForResume(Database& db, const ResumeMark& mark, WallTime when) {

@@ -61,6 +61,7 @@ struct ReleaseRun {
   std::uint32_t workers_min = 0;
   std::uint32_t workers_max = 8;
   std::uint32_t queue_max = 256;
+  std::string statics = {};  // [static], as StaticsText of config/manifest_static.h writes it
 };
 
 // What a deploy leads to when all goes well.

@@ -173,8 +173,13 @@ CREATE TABLE quotas (
 ) STRICT, WITHOUT ROWID;
 )sql";
 
-constexpr Migration kMigrations[] = {kVersion1,  kGoals,   {kSeals, SealOlderRows},
-                                     kRetention, kModules, kQuotas};
+// Which paths of a release are files of its bundle.
+constexpr const char* kStatics = R"sql(
+ALTER TABLE releases ADD COLUMN statics TEXT NOT NULL DEFAULT '';
+)sql";
+
+constexpr Migration kMigrations[] = {kVersion1, kGoals,   {kSeals, SealOlderRows}, kRetention,
+                                     kModules,  kQuotas,  kStatics};
 
 }  // namespace
 

@@ -82,6 +82,9 @@ Sha256 SealOfRun(const ReleaseRun& run) {
   sealer.Add(run.workers_min);
   sealer.Add(run.workers_max);
   sealer.Add(run.queue_max);
+  // Not where there are none: the seals of releases from before there were any hold.
+  if (!run.statics.empty())
+    sealer.Add(run.statics);
   return sealer.Finish();
 }
 

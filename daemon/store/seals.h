@@ -13,7 +13,7 @@
 
 namespace cloister {
 
-// Over the entry point, the limits and the numbers of workers: releases.run_seal.
+// Over the entry point, the limits, the numbers of workers and the static paths: releases.run_seal.
 Sha256 SealOfRun(const ReleaseRun& run);
 
 // Over the compressed code and its place: bytecode.seal.

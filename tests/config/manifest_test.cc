@@ -89,7 +89,7 @@ TEST(ManifestTest, SaysWhatIsWrongAndWhere) {
       {"[bundle]\npackages = \"flask\"", "must be a list of strings"},
       {"[check]\npath = \"/\"", "cloister.toml:7: this section is written [[check]]"},
       {"[[limits]]\nmemory = \"64MiB\"", "cloister.toml:7: this section is written [limits]"},
-      {"[static]", "cloister.toml:7: 'static' comes with a later version"},
+      {"[[static]]", "cloister.toml:7: this section is written [static]"},
       {"[config]\nrequired = []", "cloister.toml:7: 'config' comes with a later version"},
       {"[app]", "cloister.toml:7: "},
       {"web = 1", "cloister.toml:7: "},

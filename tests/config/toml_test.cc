@@ -125,6 +125,16 @@ TEST(TomlTest, ListsOfStringsAndWhatIsNotRead) {
     EXPECT_TRUE(std::holds_alternative<std::monostate>(ValueOf(text))) << text;
 }
 
+TEST(TomlTest, InlineTablesOfStrings) {
+  const TomlValue value = ValueOf("{ a = \"1\", \"b c\" = '2' }");
+  const auto& texts = std::get<TomlTexts>(value);
+  ASSERT_EQ(texts.size(), 2U);
+  EXPECT_EQ(texts[0].key + texts[0].text, "a1");
+  EXPECT_EQ(texts[1].key + texts[1].text, "b c2");
+  for (const char* text : {"{ a = 1 }", "{ a.b = \"c\" }", "{ a = \"b\", c = [\"d\"] }"})
+    EXPECT_TRUE(std::holds_alternative<std::monostate>(ValueOf(text))) << text;
+}
+
 struct Row {
   std::string text;
   std::string message;
@@ -135,6 +145,7 @@ TEST(TomlTest, WhatIsWrongIsSaidWithItsLine) {
       {"\n[(", "f:2: expected a key"},
       {"[]", "f:1: expected a key"},
       {"[a", "f:1: expected ']' after the name"},
+      {"\na = { b = \"c\", b = \"d\" }", "f:2: the key 'b' is there twice"},
       {"[[a]", "f:1: expected ']]' after the name"},
       {"[a] b", "f:1: expected the end of the line, not 'b'"},
       {"a", "f:1: expected '=' after the key"},

@@ -28,5 +28,12 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     for (const cloister::CheckHeader& header : check.headers)
       CHECK(!header.name.empty() && header.value.find_first_of("\r\n") == std::string::npos);
   }
+  CHECK(manifest.statics.size() <= cloister::kStaticRoutesMax);
+  for (const cloister::StaticRoute& route : manifest.statics)
+    CHECK(route.path.starts_with('/') && !route.target.starts_with('/') &&
+          !route.target.starts_with("../") && route.is_folder() == route.target.ends_with('/'));
+  const std::string stored = cloister::StaticsText(manifest.statics);
+  const auto again = cloister::ParseStaticsText(stored);
+  CHECK(again.ok() && cloister::StaticsText(again.value()) == stored);
   return 0;
 }

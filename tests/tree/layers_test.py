@@ -9,7 +9,18 @@ LINE = ["apis", "sandbox", "config", "daemon"]
 INNER_LINES = {
     "apis": ["base", "wire", "backends", "quota"],
     "sandbox": ["exceptions", "steps", "image", "", "worker", "zygote"],
-    "daemon": ["loop", "http", "logs", "workers", "router", "store", "releases", "admin", "node"],
+    "daemon": [
+        "loop",
+        "http",
+        "logs",
+        "workers",
+        "statics",
+        "router",
+        "store",
+        "releases",
+        "admin",
+        "node",
+    ],
 }
 # Plain words that every folder beside them may use.
 WORDS = {"sandbox/limits.h"}

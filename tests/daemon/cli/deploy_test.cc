@@ -285,6 +285,21 @@ TEST_F(DeployTest, ABadManifestIsFoundBeforeAnythingIsSent) {
   EXPECT_EQ(Run(admin).error().code, "manifest_missing");
 }
 
+TEST_F(DeployTest, AStaticPathThatLeadsToNothingIsFoundBeforeAnythingIsSent) {
+  folder_.Write("cloister.toml",
+                "[app]\nname = \"hello\"\nversion = \"1.2.0\"\n[entry]\nweb = \"app:a\"\n"
+                "[static]\n\"/s/\" = \"static\"\n");
+  options_.app = "demo/hello";
+  FakeAdmin admin(GoesLive());
+  Attempt<void> done = Run(admin);
+  ASSERT_FALSE(done.ok());
+  EXPECT_EQ(done.error().code, "manifest_invalid");
+  EXPECT_THAT(done.error().detail, HasSubstr("cloister.toml:7: [static] '/s/' leads to 'static/'"));
+  EXPECT_TRUE(admin.node().Seen().empty());
+  folder_.Write("static/a.css", "a");
+  EXPECT_TRUE(Run(admin).ok());
+}
+
 TEST_F(DeployTest, PackagesAreCollectedAndTheBundlesOwnComeFirst) {
   folder_.Write("cloister.toml",
                 "[app]\nname = \"hello\"\nversion = \"1.2.0\"\n[entry]\nweb = \"app:a\"\n"

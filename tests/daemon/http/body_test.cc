@@ -394,6 +394,42 @@ TEST_F(BodyTest, BeyondMemoryAndFileTheWriterWaits) {
   });
 }
 
+TEST_F(BodyTest, AWriterThatCanWaitFillsNeitherMemoryNorFiles) {
+  constexpr std::size_t kPiece = 60 * 1024;
+  const std::string body = Pattern(16 << 20);
+  Exchange* writer = nullptr;
+  std::size_t at = 0;
+  const auto write_on = [&] {
+    bool room = true;
+    while (room && at < body.size()) {
+      room = writer->WriteNow(std::string_view(body).substr(at, kPiece));
+      at = std::min(at + kPiece, body.size());
+    }
+    if (at == body.size())
+      std::exchange(writer, nullptr)->Finish();
+  };
+  handler.routes["/file"] = [&](Exchange& exchange) {
+    writer = &exchange;
+    exchange.SetListener(&handler);
+    exchange.Begin(200, "", {}, body.size());
+    write_on();
+  };
+  handler.on_writable = write_on;
+  Run([&] {
+    TestClient client = Connect();
+    client.Send(GetOf("/file") + GetOf("/next"));
+    std::size_t before = 0;
+    // The socket takes what it takes; then the writer waits.
+    ASSERT_TRUE(Eventually([&] { return at > 0 && std::exchange(before, at) == at; }));
+    OnLoop([&] { EXPECT_LT(at, std::size_t{4} << 20); });
+    ReceivedResponse response = client.Receive();
+    EXPECT_TRUE(response.whole);
+    EXPECT_TRUE(response.body == body);
+    EXPECT_EQ("hello /next", client.Receive().body);
+    OnLoop([&] { EXPECT_EQ(0U, server->counters().responses_in_files); });
+  });
+}
+
 TEST_F(BodyTest, WithoutAFileTheWriterWaitsAtOnce) {
   settings.spool_dir = "/nowhere";
   settings.response_memory_max = KiB(256);

@@ -39,8 +39,8 @@ class CheckRunTest : public testing::Test {
       (request.node_terms->for_runtime ? on_runtime_ : on_app_)(exchange);
     };
     run_ = std::make_unique<CheckRun>(
-        CheckRun::Parts{.loop = loop_, .clock = clock_, .workers = workers_}, Spec(),
-        std::move(checks), "hello.demo.localhost");
+        CheckRun::Parts{.loop = loop_, .clock = clock_, .workers = workers_, .router = router_},
+        Spec(), std::move(checks), "hello.demo.localhost");
     run_->Start([this](CheckOutcome outcome) {
       outcome_ = std::move(outcome);
       run_.reset();
@@ -86,6 +86,7 @@ class CheckRunTest : public testing::Test {
   Loop loop_;
   FakeClock clock_;
   FakeWorkers workers_{loop_};
+  Router router_{"localhost", workers_};
   std::function<void(Exchange&)> on_app_;
   std::function<void(Exchange&)> on_runtime_ = [](Exchange&) { FAIL() << "no pattern was given"; };
   std::vector<std::string> asked_;

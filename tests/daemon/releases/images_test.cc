@@ -38,6 +38,28 @@ TEST_F(ImagesTest, TheImageIsWhatWasUploaded) {
   EXPECT_EQ(image.Find("main.py")->code, "code of main.py");
 }
 
+TEST_F(ImagesTest, TheNodeReadsTheSameImageWithTheHashesOfItsFiles) {
+  StartWithApp();
+  const ReleaseId release = Deployed("1.0.0");
+  Crash();
+  Start();
+  std::optional<Result<std::shared_ptr<const StaticImage>>> loaded;
+  images->LoadStatics(release, [&](auto image) { loaded = std::move(image); });
+  EXPECT_FALSE(loaded) << "the answer comes later";
+  ASSERT_TRUE(RunUntil(loop, [&] { return loaded.has_value(); }));
+  ASSERT_TRUE(loaded->ok()) << loaded->error().message;
+  for (const auto& [path, bytes] : HelloFiles("1.0.0")) {
+    const std::optional<StaticFile> file = loaded->value()->Find(path);
+    ASSERT_TRUE(file.has_value()) << path;
+    EXPECT_EQ(file->contents, bytes);
+    EXPECT_EQ(file->sha256, Sha256Of(bytes));
+  }
+  loaded.reset();
+  images->LoadStatics(ReleaseId{999}, [&](auto image) { loaded = std::move(image); });
+  ASSERT_TRUE(RunUntil(loop, [&] { return loaded.has_value(); }));
+  EXPECT_FALSE(loaded->ok());
+}
+
 TEST_F(ImagesTest, ItIsBuiltOnceForAllWhoAsk) {
   StartWithApp();
   const ReleaseId release = Deployed("1.0.0");

@@ -45,6 +45,8 @@ constexpr Tampering kTamperings[] = {
     {"UPDATE releases SET workers_max = workers_max + 1", "limits"},
     {"UPDATE releases SET queue_max = queue_max + 1", "limits"},
     {"UPDATE releases SET run_seal = x''", "limits"},
+    {"UPDATE releases SET statics = '/s/' || char(9) || 'static/' || char(9) || '0' || char(10)",
+     "limits"},
     {"UPDATE releases SET live = 0, state = 'canary', canary_percent = 99", "that serves"},
     {"DELETE FROM audit WHERE action = 'release_live'", "that serves"},
     {"UPDATE releases SET state = 'kept'", "that serves"},

@@ -173,6 +173,38 @@ TEST_F(PipelineTest, AManifestWithErrorsIsRejectedWithItsLine) {
   EXPECT_EQ(ReportOf(Rejected(files)).code, "manifest_invalid");
 }
 
+TEST_F(PipelineTest, StaticPathsAreRoutedWithTheirRelease) {
+  StartWithApp();
+  const auto statics = [this] {
+    const AppEntry* app = releases->catalog().FindApp(Hello());
+    const auto routes = router->Current(app->row.id)->live_statics;
+    return routes == nullptr ? "none" : StaticsText(*routes);
+  };
+  Files files = HelloFiles("1.0.0");
+  files[0].second += "[static]\n\"/s/\" = { folder = \"static\", cache = \"1h\" }\n";
+  ASSERT_EQ(Live(files).release.state, ReleaseState::kLive);
+  EXPECT_EQ(statics(), "/s/\tstatic/\t3600\n");
+  Crash();
+  Start();
+  EXPECT_EQ(statics(), "/s/\tstatic/\t3600\n") << "they outlive the process";
+  ASSERT_EQ(Live(HelloFiles("2.0.0")).release.state, ReleaseState::kLive);
+  EXPECT_EQ(statics(), "none");
+  ASSERT_TRUE(Turned(TurnKind::kRollback).ok());
+  EXPECT_EQ(statics(), "/s/\tstatic/\t3600\n");
+}
+
+TEST_F(PipelineTest, AStaticPathThatLeadsToNothingIsRejectedWithItsLine) {
+  StartWithApp();
+  Files files = HelloFiles("1.0.0");
+  files[0].second += "[static]\n\"/s/\" = \"statik\"\n";
+  const ReleaseView view = Rejected(files);
+  EXPECT_EQ(ReportOf(view).code, "manifest_invalid");
+  EXPECT_EQ(ReportOf(view).file, "cloister.toml");
+  EXPECT_EQ(ReportOf(view).line, 8U);
+  EXPECT_NE(ReportOf(view).message.find("the bundle has no file below it"), std::string::npos);
+  EXPECT_EQ(view.steps.back().name, "verified");
+}
+
 TEST_F(PipelineTest, TheSameBundleAgainIsAnsweredWithTheLiveRelease) {
   StartWithApp();
   const ReleaseId live = Live(HelloFiles("1.0.0")).release.id;

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <memory>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -228,7 +229,7 @@ TEST_F(RouterTest, ARequestThatComesBackFromARetiredReleaseIsCountedOnce) {
   exchange.request().host = "hello.demo.apps.example.com";
   exchange.request().received_at = At(0);
   ASSERT_EQ(Ask("hello.demo.apps.example.com"), 200);
-  exchange.notes().app = "demo/hello";
+  exchange.notes().counted = true;
   router_.Handle(exchange);
   EXPECT_EQ(exchange.status, 200);
 }
@@ -239,6 +240,127 @@ TEST_F(RouterTest, TheLargestBodyIsTheApps) {
   router_.Publish(std::make_shared<const RoutingSnapshot>(snapshot));
   EXPECT_EQ(router_.BodyMaxOf("hello.demo.apps.example.com"), KiB(7));
   EXPECT_EQ(router_.BodyMaxOf("nobody.demo.apps.example.com"), kDefaultBodyMax);
+}
+
+// Gives the image of a release, with one file that holds its number, when the test says so.
+class FakeSource : public StaticSource {
+ public:
+  void LoadStatics(ReleaseId release, StaticDone done) override {
+    waiting.emplace_back(release, std::move(done));
+  }
+  void Give() {
+    auto [release, done] = std::move(waiting.front());
+    waiting.erase(waiting.begin());
+    const std::string text = std::to_string(release.number);
+    ImageBuilder builder;
+    builder.Add("public/version", text, "");
+    auto fd = std::make_shared<const UniqueFd>(std::move(builder.BuildMemfd("test")).value());
+    Image image = std::move(Image::Open(fd->get(), Image::NeedSeals::kYes)).value();
+    done(std::make_shared<const StaticImage>(std::move(fd), std::move(image),
+                                             std::vector{Sha256Of(text)}));
+  }
+  std::vector<std::pair<ReleaseId, StaticDone>> waiting;
+};
+
+class RouterStaticsTest : public RouterTest {
+ protected:
+  RouterStaticsTest() { router_.SetStatics(&statics_); }
+
+  // Publishes `live`, with files when `with_files`.
+  enum class Files { kNone, kSome };
+  void Publish(std::uint64_t live, Files files) {
+    RoutingSnapshot snapshot = *Snapshot(1, "demo/hello", live);
+    if (files == Files::kSome)
+      snapshot.live_statics =
+          std::make_shared<const StaticRoutes>(StaticRoutes{{.path = "/s/", .target = "public/"}});
+    router_.Publish(std::make_shared<const RoutingSnapshot>(std::move(snapshot)));
+  }
+  std::string Get(const char* target) {
+    FakeExchange exchange(target);
+    exchange.request().host = "hello.demo.apps.example.com";
+    router_.Handle(exchange);
+    while (!source_.waiting.empty())
+      source_.Give();
+    return exchange.body;
+  }
+
+  Loop loop_;
+  FakeSource source_;
+  StaticFiles statics_{loop_, source_, {}};
+};
+
+TEST_F(RouterStaticsTest, AFileIsServedWithoutAWorkerAndAllElseWithOne) {
+  Publish(10, Files::kSome);
+  EXPECT_EQ(Get("/s/version"), "10");
+  EXPECT_TRUE(workers_.dispatched.empty());
+  Get("/s/none");
+  Get("/");
+  EXPECT_EQ(workers_.dispatched, (std::vector{ReleaseId{10}, ReleaseId{10}}));
+}
+
+TEST_F(RouterStaticsTest, TheNextSnapshotDecidesTheNextFile) {
+  Publish(10, Files::kSome);
+  EXPECT_EQ(Get("/s/version"), "10");
+  Publish(11, Files::kSome);
+  EXPECT_EQ(Get("/s/version"), "11");
+  Publish(10, Files::kSome);
+  EXPECT_EQ(Get("/s/version"), "10");
+  Publish(12, Files::kNone);
+  EXPECT_EQ(Get("/s/version"), "");
+  EXPECT_EQ(workers_.dispatched, std::vector{ReleaseId{12}});
+}
+
+TEST_F(RouterStaticsTest, ASwapWhileTheImageLoadsLeavesNoStaleAnswer) {
+  Publish(10, Files::kSome);
+  FakeExchange waits("/s/version");
+  waits.request().host = "hello.demo.apps.example.com";
+  router_.Handle(waits);
+  ASSERT_EQ(source_.waiting.size(), 1U);
+  Publish(11, Files::kSome);
+  source_.Give();
+  EXPECT_EQ(waits.responses, 0) << "decided anew: the image of 11 is wanted";
+  ASSERT_EQ(source_.waiting.size(), 1U);
+  source_.Give();
+  EXPECT_EQ(waits.body, "11");
+}
+
+TEST_F(RouterStaticsTest, AnAppThatGoesWhileItsImageLoadsIsUnknown) {
+  Publish(10, Files::kSome);
+  FakeExchange waits("/s/version");
+  waits.request().host = "hello.demo.apps.example.com";
+  router_.Handle(waits);
+  router_.Remove(AppId{1});
+  source_.Give();
+  EXPECT_EQ(waits.status, 404);
+}
+
+TEST_F(RouterStaticsTest, EachOfLiveAndCanaryHasItsOwnFiles) {
+  RoutingSnapshot snapshot = *Snapshot(1, "demo/hello", 10);
+  const StaticRoutes routes{{.path = "/s/", .target = "public/"}};
+  snapshot.live_statics = std::make_shared<const StaticRoutes>(routes);
+  snapshot.canary = ReleaseId{11};
+  snapshot.canary_version = "2";
+  snapshot.canary_percent = 50;
+  snapshot.canary_statics = std::make_shared<const StaticRoutes>(routes);
+  router_.Publish(std::make_shared<const RoutingSnapshot>(std::move(snapshot)));
+  std::set<std::string> seen;
+  for (int i = 0; i < 8; ++i)
+    seen.insert(Get("/s/version"));
+  EXPECT_EQ(seen, (std::set<std::string>{"10", "11"}));
+}
+
+TEST_F(RouterStaticsTest, AReleaseIsServedAsIfItWereLive) {
+  Publish(10, Files::kNone);
+  const AppName app = AppName::Parse("demo/hello").value();
+  const StaticRoutes routes{{.path = "/s/", .target = "public/"}};
+  const RouteTarget target{.release = {12}, .app = app, .version = "3", .statics = &routes};
+  FakeExchange file("/s/version");
+  router_.Serve(target, file);
+  source_.Give();
+  EXPECT_EQ(file.body, "12");
+  FakeExchange other("/");
+  router_.Serve(target, other);
+  EXPECT_EQ(workers_.dispatched, std::vector{ReleaseId{12}});
 }
 
 }  // namespace

@@ -16,6 +16,7 @@ TEST_F(ReleaseRowsTest, AReleaseComesBackAsItWas) {
   release.run.limits.memory_max = MiB(64);
   release.run.limits.wall_max = Millis(1234);
   release.run.workers_max = 3;
+  release.run.statics = "/s/\tstatic/\t0\n";
   release.left_out = 2;
   const ReleaseRow row = Must(CreateRelease(db_, release, At(5)));
   EXPECT_EQ(row.version, "1.2.3");
@@ -28,6 +29,7 @@ TEST_F(ReleaseRowsTest, AReleaseComesBackAsItWas) {
   EXPECT_EQ(row.run.limits.memory_max, MiB(64));
   EXPECT_EQ(row.run.limits.wall_max, Millis(1234));
   EXPECT_EQ(row.run.workers_max, 3U);
+  EXPECT_EQ(row.run.statics, "/s/\tstatic/\t0\n");
   EXPECT_EQ(row.created_at, At(5).when);
   EXPECT_EQ(Must(FindManifest(db_, row.id)), "manifest of 1.2.3");
   const std::vector<ReleaseFile> files = Must(ListFiles(db_, row.id));
