@@ -20,6 +20,7 @@ EXPECTED = [
     "docs/threats.md",
     "docs/errors.md",
     "docs/quotas.md",
+    "docs/apps/entry-points.md",
     "docs/adr/0001-processes.md",
     "docs/adr/0002-wire.md",
     "docs/adr/0003-no-coroutines.md",
