@@ -86,7 +86,9 @@ class CheckRunTest : public testing::Test {
   Loop loop_;
   FakeClock clock_;
   FakeWorkers workers_{loop_};
-  Router router_{"localhost", workers_};
+  TempDir dir_;
+  LogStore logs_{loop_, clock_, dir_.path(), LogLimits()};
+  Router router_{"localhost", {.workers = workers_, .logs = logs_, .clock = clock_}};
   std::function<void(Exchange&)> on_app_;
   std::function<void(Exchange&)> on_runtime_ = [](Exchange&) { FAIL() << "no pattern was given"; };
   std::vector<std::string> asked_;
