@@ -2,11 +2,23 @@
 
 import io
 import logging
+import logging.handlers
 import sys
+import threading
 
 import _cloister
+from _cloister_runtime import log_handlers
 
 STDOUT, STDERR, LOGGING = 0, 1, 2
+
+
+class _Written(threading.local):
+    """How often this thread has written to stdout or stderr."""
+
+    count = 0
+
+
+_written = _Written()
 
 
 class _EventBuffer(io.BufferedIOBase):
@@ -16,6 +28,7 @@ class _EventBuffer(io.BufferedIOBase):
         self._source = source
 
     def write(self, data):
+        _written.count += 1
         return _cloister.write_output(self._source, data)
 
     def writable(self):
@@ -45,8 +58,10 @@ def _is_event_stream(stream):
 
 
 def _send(record, text):
+    level = min(max(int(record.levelno), 0), 255)
+    name = str(record.name).encode('utf-8', 'backslashreplace')
     data = text.encode('utf-8', 'backslashreplace')
-    _cloister.log(LOGGING, record.levelno, record.name, data)
+    _cloister.log(LOGGING, level, name, data)
     record._cloister_sent = True
 
 
@@ -66,11 +81,42 @@ def _emit_to_stream(self, record):
 _plain_emit = logging.StreamHandler.emit
 
 
+def _emitting_later(plain_emit):
+    """The emit of a handler that hands records on: what becomes of them is its matter."""
+    def emit(self, record):
+        plain_emit(self, record)
+        record._cloister_sent = True
+
+    return emit
+
+
+def _call_handlers(self, record):
+    """Logger.callHandlers, after which our handler knows whether one of the app's has printed."""
+    record._cloister_written = _written.count
+    _plain_call_handlers(self, record)
+
+
+_plain_call_handlers = logging.Logger.callHandlers
+
+
+def _handle_error(self, record):
+    """Handler.handleError: what it prints is not the event that the handler failed to send."""
+    count = _written.count
+    try:
+        _plain_handle_error(self, record)
+    finally:
+        _written.count = count
+
+
+_plain_handle_error = logging.Handler.handleError
+
+
 class RootHandler(logging.Handler):
-    """On the root logger from the start: what no handler of the app has sent, it sends."""
+    """Last on the root logger, from the start: what no handler of the app has sent, it sends."""
 
     def emit(self, record):
-        if getattr(record, '_cloister_sent', False) or self._others_send():
+        if getattr(record, '_cloister_sent', False) or self._others_send() or \
+                getattr(record, '_cloister_written', _written.count) != _written.count:
             return
         try:
             _send(record, self.format(record))
@@ -86,6 +132,15 @@ class RootHandler(logging.Handler):
 
 _root_handler = RootHandler()
 _plain_basic_config = logging.basicConfig
+_plain_add_handler = logging.Logger.addHandler
+
+
+def _add_handler(self, handler):
+    """RootLogger.addHandler, which keeps ours the last."""
+    _plain_add_handler(self, handler)
+    if handler is not _root_handler and _root_handler in self.handlers:
+        self.handlers.remove(_root_handler)
+        self.handlers.append(_root_handler)
 
 
 def _basic_config(**kwargs):
@@ -105,7 +160,13 @@ def install():
     sys.stdout = sys.__stdout__ = _stream(STDOUT, '<stdout>', 'surrogateescape')
     sys.stderr = sys.__stderr__ = _stream(STDERR, '<stderr>', 'backslashreplace')
     sys.stdin = sys.__stdin__ = io.TextIOWrapper(io.BytesIO(), encoding='utf-8')
+    log_handlers.install()
     logging.StreamHandler.emit = _emit_to_stream
+    logging.Handler.handleError = _handle_error
+    for kind in (logging.handlers.QueueHandler, logging.handlers.BufferingHandler):
+        kind.emit = _emitting_later(kind.emit)
+    logging.Logger.callHandlers = _call_handlers
+    logging.RootLogger.addHandler = _add_handler
     logging.basicConfig = _basic_config
     logging.root.addHandler(_root_handler)
     logging.lastResort = _root_handler

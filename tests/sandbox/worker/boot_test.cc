@@ -53,6 +53,20 @@ ModuleNotFoundError: No module named 'flaskish'
 )");
 }
 
+TEST(BootTest, ALogHandlerThatIsRefusedNamesItsLineAndTheWayOut) {
+  const ReceivedReport report = FailedBoot({{"hello.py", R"(import logging.config
+SETTINGS = {'version': 1, 'handlers': {'file': {
+    'class': 'logging.handlers.RotatingFileHandler', 'filename': '/var/log/app.log'}}}
+logging.config.dictConfig(SETTINGS)
+)"}});
+  EXPECT_EQ(report.code, "app_raised");
+  EXPECT_EQ(report.file, "hello.py");
+  EXPECT_EQ(report.line, 4U);
+  EXPECT_THAT(report.message,
+              HasSubstr("Unable to configure handler 'file': RotatingFileHandler writes files, "
+                        "which a worker has not; use StreamHandler"));
+}
+
 TEST(BootTest, AMissingNameInAModuleIsAnImportError) {
   const ReceivedReport report = FailedBoot({{"hello.py", "from json import nothing\n"}});
   EXPECT_EQ(report.code, "import_error");

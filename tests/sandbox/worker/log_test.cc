@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <string>
+#include <vector>
 
 #include "tests/sandbox/worker/fake_node.h"
 
@@ -125,21 +126,128 @@ except ZeroDivisionError: logging.exception('failed')
   EXPECT_THAT(events[0], HasSubstr("ZeroDivisionError: division by zero"));
 }
 
-TEST(LogTest, AHandlerThatWritesAFileFailsAndSaysWhy) {
-  const auto node = Serve(R"(
+TEST(LogTest, HandlersThatHandOnDoNotDouble) {
+  EXPECT_THAT(EventsOf(R"(
+import logging, logging.handlers, queue
+waiting = queue.SimpleQueue()
+logging.getLogger().addHandler(logging.handlers.QueueHandler(waiting))
+target = logging.StreamHandler()
+target.setFormatter(logging.Formatter('<%(message)s>'))
+listener = logging.handlers.QueueListener(waiting, target)
+)",
+                       "listener.start()\nlogging.warning('once')\nlistener.stop()\n"),
+              ElementsAre(HasSubstr("logging 30 root")));
+  EXPECT_THAT(
+      EventsOf(R"(
 import logging, logging.handlers
-for handler in (lambda: logging.FileHandler('app.log'),
-                lambda: logging.handlers.RotatingFileHandler('/var/log/app.log')):
-    try: handler()
-    except PermissionError as error: print(error)
+target = logging.StreamHandler()
+target.setFormatter(logging.Formatter('<%(message)s>'))
+kept = logging.handlers.MemoryHandler(100, target=target)
+logging.getLogger('kept').addHandler(kept)
+)",
+               "log = logging.getLogger('kept')\nlog.warning('a')\nprint('before')\n"
+               "log.error('b')\n"),
+      ElementsAre("stdout 0  1: before\n", "logging 30 kept 1: <a>", "logging 40 kept 1: <b>"));
+}
+
+TEST(LogTest, AHandlerOfTheAppsOwnThatPrintsIsEnough) {
+  constexpr const char* kPrinting = R"(
+import logging
+class Printing(logging.Handler):
+    def emit(self, record): print('own:', self.format(record))
+)";
+  const std::string setup = kPrinting;
+  const auto once = ElementsAre("stdout 0  1: own: hi\n");
+  EXPECT_THAT(EventsOf(setup + "logging.getLogger().addHandler(Printing())\n",
+                       "logging.getLogger('x').warning('hi')\n"),
+              once);
+  EXPECT_THAT(EventsOf(setup + "logging.getLogger('x').addHandler(Printing())\n",
+                       "logging.getLogger('x').warning('hi')\n"),
+              once);
+}
+
+TEST(LogTest, AHandlerThatOnlyCountsCostsNoEvent) {
+  EXPECT_THAT(EventsOf(R"(
+import logging
+class Counting(logging.Handler):
+    count = 0
+    def emit(self, record): Counting.count += 1
+logging.getLogger().addHandler(Counting())
+logging.getLogger('x').addHandler(Counting())
+)",
+                       "logging.getLogger('x').warning('hi')\nprint(Counting.count)\n"),
+              ElementsAre("logging 30 x 1: hi", "stdout 0  1: 2\n"));
+  EXPECT_THAT(EventsOf(R"(
+import logging
+class Failing(logging.Handler):
+    def emit(self, record):
+        try: raise ConnectionError('no network')
+        except ConnectionError: self.handleError(record)
+logging.getLogger('x').addHandler(Failing())
+)",
+                       "logging.getLogger('x').warning('hi')\n"),
+              ::testing::Contains("logging 30 x 1: hi"));
+}
+
+TEST(LogTest, HandlersThatAWorkerHasNothingForAreRefusedWhereTheyAreMade) {
+  const auto node = Serve(R"(
+import logging, logging.config, logging.handlers, tempfile
+class Mine(logging.handlers.RotatingFileHandler): pass
+def in_a_dict(name):
+    logging.config.dictConfig({'version': 1, 'handlers': {'h': {'class': name, 'filename': 'x'}}})
+def in_a_file(text):
+    with open('/tmp/logging.ini', 'w') as file: file.write(text)
+    logging.config.fileConfig('/tmp/logging.ini')
+for attempt in (
+        lambda: logging.FileHandler('app.log'),
+        lambda: logging.FileHandler('app.log', delay=True),
+        lambda: logging.handlers.RotatingFileHandler('/var/log/app.log', maxBytes=1),
+        lambda: logging.handlers.TimedRotatingFileHandler('/tmp/app.log'),
+        lambda: logging.handlers.WatchedFileHandler('app.log'),
+        lambda: Mine('app.log'),
+        lambda: logging.handlers.SocketHandler('localhost', 1),
+        lambda: logging.handlers.DatagramHandler('localhost', 1),
+        lambda: logging.handlers.SysLogHandler(),
+        lambda: logging.handlers.NTEventLogHandler('app'),
+        lambda: logging.handlers.SMTPHandler('localhost', 'a', 'b', 'c'),
+        lambda: logging.handlers.HTTPHandler('localhost', '/'),
+        lambda: logging.basicConfig(filename='app.log'),
+        lambda: in_a_dict('logging.FileHandler'),
+        lambda: in_a_file('[loggers]\nkeys=root\n[handlers]\nkeys=h\n[formatters]\nkeys=\n'
+                          '[logger_root]\nhandlers=h\n'
+                          '[handler_h]\nclass=FileHandler\nargs=("x",)\n')):
+    try: print('made', attempt())
+    except PermissionError as error: print(f'{error.errno} {error}')
 def application(environ, start_response): pass
 )");
-  const std::string text = node->LogText();
-  EXPECT_THAT(text, HasSubstr("use cloister persistence for data to keep, tempfile for scratch: "
-                              "'/app/app.log'\n"));
-  EXPECT_THAT(text, HasSubstr("'/var/log/app.log'\n"));
-  EXPECT_THAT(text, HasSubstr("refused file_write at hello@1.2.0/hello.py:3"));
-  EXPECT_EQ(node->refused().at("file_write"), 2U);
+  std::vector<std::string> printed;
+  std::string places;
+  for (const ReceivedLog& log : node->logs())
+    if (log.source == LogSource::kStdout)
+      printed.push_back(log.bytes);
+    else
+      places += log.bytes + "\n";
+  const std::string files = " writes files, which a worker has not;";
+  const std::string network = " sends over the network, which a worker has not;";
+  const std::string out = " use StreamHandler: `cloister logs` keeps and searches what it prints\n";
+  EXPECT_THAT(
+      printed,
+      ElementsAre(
+          "1 FileHandler" + files + out, "1 FileHandler" + files + out,
+          "1 RotatingFileHandler" + files + out, "1 TimedRotatingFileHandler" + files + out,
+          "1 WatchedFileHandler" + files + out, "1 RotatingFileHandler" + files + out,
+          "1 SocketHandler" + network + out, "1 DatagramHandler" + network + out,
+          "1 SysLogHandler writes to the log of the system, which a worker has not;" + out,
+          "1 NTEventLogHandler writes to the event log of Windows, which is not here;" + out,
+          "1 SMTPHandler sends mail over the network, which a worker has not;" + out,
+          "1 HTTPHandler" + network + out, "1 FileHandler" + files + out,
+          "1 Unable to configure handler 'h': FileHandler" + files + out,
+          "1 FileHandler" + files + out));
+  EXPECT_THAT(places, HasSubstr("refused FileHandler at hello@1.2.0/hello.py:10: FileHandler"));
+  EXPECT_THAT(places, HasSubstr("refused FileHandler at hello@1.2.0/hello.py:22: "));
+  EXPECT_THAT(places, HasSubstr("refused FileHandler at hello@1.2.0/hello.py:5: "));
+  EXPECT_THAT(places, HasSubstr("refused FileHandler at hello@1.2.0/hello.py:8: "));
+  EXPECT_EQ(node->refused().at("FileHandler"), 5U);
 }
 
 TEST(LogTest, ALongEventIsOneEventUpToWhatTheNodeKeeps) {
