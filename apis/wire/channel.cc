@@ -84,6 +84,7 @@ void LogHead::Encode(WireWriter& out) const {
   out.U8(static_cast<std::uint8_t>(source));
   out.U8(level);
   out.Str16(logger);
+  out.Str16(fields);
 }
 
 Result<LogHead> LogHead::Decode(WireReader& in) {
@@ -91,6 +92,7 @@ Result<LogHead> LogHead::Decode(WireReader& in) {
   const std::uint8_t source = in.U8();
   head.level = in.U8();
   head.logger = in.Str16();
+  head.fields = in.Str16();
   if (!in.ok() || source > static_cast<std::uint8_t>(LogSource::kRuntime))
     return Malformed("log event");
   head.source = LogSource{source};

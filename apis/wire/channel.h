@@ -74,6 +74,9 @@ struct LogHead {
   LogSource source = LogSource::kStdout;
   std::uint8_t level = 0;  // of stdlib logging: 0 none, 10 debug ... 50 critical
   std::string_view logger;
+  // As ReadEventFields takes them, which Decode leaves to whoever wants them. None in the frames
+  // with which a long event goes on.
+  std::string_view fields = {};
 
   void Encode(WireWriter& out) const;
   static Result<LogHead> Decode(WireReader& in);

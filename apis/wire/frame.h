@@ -45,7 +45,7 @@ enum class FrameType : std::uint8_t {
 inline constexpr std::uint8_t kFrameEnd = 1;
 inline constexpr std::uint8_t kFrameInlineBody = 2;
 // What the frame carries goes on in the next frame of the same type and id, which begins with the
-// same head (LogHead, path) again; no other frame comes between.
+// same head (LogHead without its fields, path) again; no other frame comes between.
 inline constexpr std::uint8_t kFrameMore = 4;
 // The request is the node's own: its target names a function of the worker's runtime.
 inline constexpr std::uint8_t kFrameForRuntime = 8;

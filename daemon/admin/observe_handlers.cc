@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 
 #include "apis/base/unicode.h"
+#include "apis/wire/event_fields.h"
 #include "daemon/admin/handlers.h"
 #include "daemon/workers/process_memory.h"
 
@@ -59,6 +60,32 @@ Json LevelJson(std::uint8_t level) {
   return std::to_string(level);
 }
 
+// A name or value that a worker sent as text; JSON has nothing but UTF-8.
+Json TextJson(std::string_view text) {
+  return Utf8OrReplaced(text);
+}
+
+Json ValueJson(const EventValue& value) {
+  if (const auto* truth = std::get_if<bool>(&value))
+    return *truth;
+  if (const auto* integer = std::get_if<std::int64_t>(&value))
+    return *integer;
+  if (const auto* real = std::get_if<double>(&value))
+    return *real;
+  if (const auto* text = std::get_if<std::string_view>(&value))
+    return TextJson(*text);
+  return {};
+}
+
+Json FieldsJson(std::string_view fields) {
+  Json json = Json::object();
+  // What lies on disk was checked when it came; a damaged record has been left out.
+  if (const auto read = ReadEventFields(fields); read.ok())
+    for (const EventField& field : read.value())
+      json[Utf8OrReplaced(field.name)] = ValueJson(field.value);
+  return json;
+}
+
 Json EventJson(const LogEvent& event) {
   Json json = {{"sequence", event.sequence},
                {"time", TimeText(event.time)},
@@ -72,6 +99,10 @@ Json EventJson(const LogEvent& event) {
     json["text"] = event.bytes;
   else
     json["base64"] = Base64(event.bytes);
+  if (!event.fields.empty())
+    json["fields"] = FieldsJson(event.fields);
+  if (event.check)
+    json["check"] = true;
   if (event.cut)
     json["cut"] = true;
   if (event.lost > 0)

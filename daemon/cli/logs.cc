@@ -153,8 +153,8 @@ class LogReader {
   std::string Heading(const Json& event) const {
     const std::string level = LevelText(event);
     const std::string logger = TextOf(event, "logger");
-    std::string heading =
-        TextOf(event, "time") + " " + TextOf(event, "release") + " " + TextOf(event, "source");
+    std::string heading = TextOf(event, "time") + " " + TextOf(event, "release") +
+                          (FlagOf(event, "check") ? " [check] " : " ") + TextOf(event, "source");
     if (!level.empty())
       heading += " " + level;
     if (!logger.empty())
@@ -164,15 +164,44 @@ class LogReader {
     return console_.Colour(Paint::kDim, Harmless(heading)) + "  ";
   }
 
-  // The event for people: further lines indented, so that none looks like an event of its own.
+  // A field's value: as it is where that is one word, else as JSON.
+  static std::string ValueText(const Json& value) {
+    if (!value.is_string())
+      return Dump(value);
+    const auto& text = value.get_ref<const std::string&>();
+    const bool plain = !text.empty() && std::ranges::none_of(text, [](char c) {
+      return static_cast<unsigned char>(c) <= 0x20 || c == '"' || c == '=' || c == '\\' ||
+             c == 0x7f;
+    });
+    return plain ? text : Dump(value);
+  }
+
+  // " key=value" of each field. A traceback that the event's text has already is left out.
+  static std::string FieldsText(const Json& event, std::string_view bytes) {
+    std::string text;
+    for (const auto& [name, value] : ObjectOf(event, "fields").items()) {
+      const bool is_traceback = name == "exc_info" || name == "stack_info";
+      std::string shown = value.is_string() ? value.get<std::string>() : "";
+      if (shown.starts_with("..."))
+        shown.erase(0, 3);
+      if (is_traceback && bytes.find(shown) != std::string_view::npos)
+        continue;
+      text += " " + ValueText(name) + "=" + ValueText(value);
+    }
+    return Harmless(text);
+  }
+
+  // The event for people: its fields behind its first line; further lines indented, so that none
+  // looks like an event of its own.
   static std::string Text(const Json& event) {
     std::string bytes =
         event.contains("base64") ? DecodeBase64(TextOf(event, "base64")) : TextOf(event, "text");
     if (bytes.ends_with('\n'))
       bytes.pop_back();
     const std::string harmless = Harmless(bytes);
-    std::string text;
-    for (const char c : harmless)
+    const std::size_t line = std::min(harmless.find('\n'), harmless.size());
+    std::string text = harmless.substr(0, line) + FieldsText(event, bytes);
+    for (const char c : harmless.substr(line))
       text += c == '\n' ? std::string("\n    ") : std::string(1, c);
     return text + (event.contains("cut") ? " [cut]\n" : "\n");
   }

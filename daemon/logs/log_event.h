@@ -29,8 +29,11 @@ struct LogEvent {
   std::uint8_t level = 0;  // of stdlib logging; 0: none
   bool cut = false;        // the event was longer than kLogEventMax
   std::uint64_t lost = 0;  // events that were lost right before this one; given by the LogStore
+  bool check = false;      // of a worker on the overlay: a deploy compiles, boots or checks
+  std::string app_name;    // TENANT/NAME, for those who follow live; not kept on disk
   std::string logger;
-  std::string bytes;  // any bytes, not necessarily a line, not necessarily UTF-8
+  std::string fields;  // as of apis/wire/event_fields.h, which has checked them
+  std::string bytes;   // any bytes, not necessarily a line, not necessarily UTF-8
 };
 
 class LogSink {

@@ -8,6 +8,8 @@ namespace cloister {
 namespace {
 
 constexpr std::uint8_t kFlagCut = 1;
+constexpr std::uint8_t kFlagCheck = 2;
+constexpr std::uint8_t kFlagFields = 4;
 // Sequence, time, lost, worker, four small ones and three empty names.
 constexpr std::size_t kLeastPayload = 4 * 8 + 4 + 3 * 2;
 
@@ -45,6 +47,17 @@ std::optional<std::string_view> TakePayload(std::string_view& bytes) {
   return payload;
 }
 
+bool HasFields(const LogEvent& event) {
+  return !event.fields.empty() && event.fields.size() <= kEventFieldsBytesMax;
+}
+
+std::uint8_t FlagsOf(const LogEvent& event) {
+  const bool cut = event.cut || event.bytes.size() > kLogEventMax;
+  const unsigned flags = (cut ? kFlagCut : 0U) | (event.check ? kFlagCheck : 0U) |
+                         (HasFields(event) ? kFlagFields : 0U);
+  return static_cast<std::uint8_t>(flags);
+}
+
 }  // namespace
 
 std::uint32_t Crc32c(std::string_view bytes) {
@@ -73,11 +86,12 @@ void AppendLogRecord(std::string& out, const LogEvent& event) {
   writer.U64(event.worker.number);
   writer.U8(static_cast<std::uint8_t>(event.source));
   writer.U8(event.level);
-  const bool cut = event.cut || event.bytes.size() > kLogEventMax;
-  writer.U8(cut ? kFlagCut : std::uint8_t{0});
+  writer.U8(FlagsOf(event));
   writer.U8(0);
   for (const std::string* name : {&event.release, &event.request_id, &event.logger})
     writer.Str16(std::string_view(*name).substr(0, kLogNameMax));
+  if (HasFields(event))
+    writer.Str16(event.fields);
   writer.Raw(std::string_view(event.bytes).substr(0, kLogEventMax));
   const std::string_view payload = std::string_view(out).substr(begin + kLogRecordHeader);
   std::string header;
@@ -99,11 +113,15 @@ std::optional<LogEvent> TakeLogRecord(std::string_view& bytes) {
   event.worker = {in.U64()};
   event.source = static_cast<LogSource>(in.U8());
   event.level = in.U8();
-  event.cut = (in.U8() & kFlagCut) != 0;
+  const std::uint8_t flags = in.U8();
+  event.cut = (flags & kFlagCut) != 0;
+  event.check = (flags & kFlagCheck) != 0;
   in.U8();
   event.release = in.Str16();
   event.request_id = in.Str16();
   event.logger = in.Str16();
+  if ((flags & kFlagFields) != 0)
+    event.fields = in.Str16();
   event.bytes = in.Rest();
   return event;
 }

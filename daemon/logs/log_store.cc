@@ -30,7 +30,7 @@ bool IsLossMark(const LogEvent& event) {
 }
 
 std::size_t SizeOf(const LogEvent& event) {
-  return event.bytes.size() + event.logger.size() + kEventOverhead;
+  return event.bytes.size() + event.logger.size() + event.fields.size() + kEventOverhead;
 }
 
 TokenBucket BucketOf(const LogLimits& limits) {

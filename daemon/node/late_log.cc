@@ -4,12 +4,13 @@
 #include <utility>
 
 #include "apis/base/log.h"
+#include "apis/wire/event_fields.h"
 
 namespace cloister {
 namespace {
 
 constexpr std::size_t kPieceMax = std::size_t{64} * 1024;
-static_assert(kPieceMax + 3 * kLogNameMax + 1024 <= kControlMessageMax,
+static_assert(kPieceMax + 4 * kLogNameMax + kEventFieldsBytesMax + 1024 <= kControlMessageMax,
               "a LateEvent is one packet");
 // Taken in one turn: a worker that logs without end must not keep the next node from its requests.
 constexpr int kPacketsPerTurn = 32;
@@ -24,7 +25,10 @@ LateEvent Encode(const LogEvent& event) {
   late.source = static_cast<std::uint32_t>(event.source);
   late.level = event.level;
   late.cut = event.cut ? 1 : 0;
+  late.check = event.check ? 1 : 0;
+  late.app_name = event.app_name.substr(0, kLogNameMax);
   late.logger = event.logger.substr(0, kLogNameMax);
+  late.fields = event.fields;
   return late;
 }
 
@@ -38,7 +42,10 @@ LogEvent Decode(LateEvent late) {
   event.source = LogSource{static_cast<std::uint8_t>(late.source)};
   event.level = static_cast<std::uint8_t>(late.level);
   event.cut = late.cut != 0;
+  event.check = late.check != 0;
+  event.app_name = std::move(late.app_name);
   event.logger = std::move(late.logger);
+  event.fields = std::move(late.fields);
   event.bytes = std::move(late.bytes);
   return event;
 }
@@ -60,6 +67,7 @@ void LogRelay::Append(LogEvent event) {
     sent += late.bytes.size();
     late.more = sent < bytes.size() ? 1 : 0;
     waiting_.push_back(EncodeMessage(late));
+    late.fields.clear();
     waiting_bytes_ += waiting_.back().size();
   } while (sent < bytes.size());
   SendWaiting();
@@ -121,7 +129,7 @@ void LateLogReader::OnReadable() {
       return;
     Result<void> taken;
     if (!received.ok())
-      taken = std::move(received).error();
+      taken = Error(received.error());
     else if (received.value().state == ReceiveState::kPacket)
       taken = Take(received.value().packet);
     if (!taken.ok())
@@ -138,8 +146,11 @@ Result<void> LateLogReader::Take(const Packet& packet) {
   if (late.source > static_cast<std::uint32_t>(LogSource::kRuntime))
     return Error{ErrorCode::kProtocol, "a log event of no known source"};
   const bool more = late.more != 0;
+  TRY(ReadEventFields(late.fields));
   LogEvent event = Decode(std::move(late));
   event.bytes.insert(0, unfinished_.bytes);
+  if (!unfinished_.fields.empty())
+    event.fields = std::move(unfinished_.fields);
   if (event.bytes.size() > kLogEventMax)
     return Error{ErrorCode::kProtocol, "a log event without end"};
   unfinished_ = {};

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "apis/wire/channel.h"
+#include "apis/wire/event_fields.h"
 
 namespace cloister {
 namespace {
@@ -45,7 +46,9 @@ LogEvent WorkerLog::NewEvent(std::string_view request_id) const {
   LogEvent event;
   event.time = clock_.Wall();
   event.app = app_;
+  event.app_name = app_name_;
   event.release = version_;
+  event.check = check_;
   event.worker = worker_;
   event.request_id = request_id;
   return event;
@@ -59,6 +62,8 @@ Result<void> WorkerLog::TakeLog(const Frame& frame, std::string_view request_id)
     event.source = head.source;
     event.level = head.level;
     event.logger = head.logger.substr(0, kLoggerMax);
+    TRY(ReadEventFields(head.fields));
+    event.fields = head.fields;
   }
   const std::string_view piece = reader.Rest();
   const std::size_t room = kLogEventMax - event.bytes.size();

@@ -25,11 +25,16 @@ inline constexpr std::uint8_t kLogError = 40;
 class WorkerLog {
  public:
   WorkerLog(LogSink& sink, const Clock& clock, const ReleaseSpec& spec)
-      : sink_(sink), clock_(clock), app_(spec.app_id), version_(spec.version) {}
+      : sink_(sink),
+        clock_(clock),
+        app_(spec.app_id),
+        app_name_(spec.app.ToString()),
+        version_(spec.version),
+        check_(spec.writes == Writes::kOverlay) {}
 
   void SetWorker(WorkerId worker) { worker_ = worker; }
 
-  // A kLog frame; kProtocol when it is malformed.
+  // A kLog frame; kProtocol when it is malformed, its fields included.
   Result<void> TakeLog(const Frame& frame, std::string_view request_id);
   // A kRefused frame: which call the walls refused, and how often.
   Result<void> TakeRefused(const Frame& frame);
@@ -45,7 +50,9 @@ class WorkerLog {
   LogSink& sink_;
   const Clock& clock_;
   AppId app_;
+  std::string app_name_;
   std::string version_;
+  bool check_ = false;
   WorkerId worker_;
   std::optional<LogEvent> unfinished_;
 };

@@ -42,14 +42,17 @@ PyObject* WriteOutput(PyObject*, PyObject* args) {
   return PyLong_FromSsize_t(size);
 }
 
-// log(source, level, logger, data): one event.
+// log(source, level, logger, data, fields=b''): one event.
 PyObject* LogEventFromPython(PyObject*, PyObject* args) {
   int source = 0;
   int level = 0;
   const char* logger = nullptr;
   Py_ssize_t logger_size = 0;
   Py_buffer data;
-  if (!PyArg_ParseTuple(args, "iis#y*", &source, &level, &logger, &logger_size, &data))
+  const char* fields = "";
+  Py_ssize_t fields_size = 0;
+  if (!PyArg_ParseTuple(args, "iis#y*|y#", &source, &level, &logger, &logger_size, &data, &fields,
+                        &fields_size))
     return nullptr;
   Runtime& runtime = TheRuntime();
   const bool is_logging = source == static_cast<int>(LogSource::kLogging);
@@ -57,7 +60,8 @@ PyObject* LogEventFromPython(PyObject*, PyObject* args) {
           {.source = is_logging ? LogSource::kLogging : LogSource::kRuntime,
            .level = static_cast<std::uint8_t>(std::clamp(level, 0, 255)),
            .logger = {logger, static_cast<std::size_t>(logger_size)},
-           .bytes = {static_cast<const char*>(data.buf), static_cast<std::size_t>(data.len)}});
+           .bytes = {static_cast<const char*>(data.buf), static_cast<std::size_t>(data.len)},
+           .fields = {fields, static_cast<std::size_t>(fields_size)}});
   PyBuffer_Release(&data);
   Py_RETURN_NONE;
 }

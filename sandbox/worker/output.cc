@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "apis/wire/codec.h"
+#include "apis/wire/event_fields.h"
 #include "apis/wire/frame.h"
 
 namespace cloister {
@@ -31,22 +32,24 @@ void SetCurrentRequest(std::uint32_t id) {
 }
 
 void SendLog(WorkerChannel& channel, const LogText& text) {
-  const LogHead head{
-      .source = text.source, .level = text.level, .logger = text.logger.substr(0, kLoggerMax)};
-  std::string encoded;
-  WireWriter encoder(encoded);
-  head.Encode(encoder);
-  const std::size_t piece_max = kFramePayloadMax - encoded.size();
+  LogHead head{.source = text.source,
+               .level = text.level,
+               .logger = text.logger.substr(0, kLoggerMax),
+               .fields = text.fields.size() <= kEventFieldsBytesMax ? text.fields : ""};
   std::string frames;
   std::string_view rest = text.bytes.substr(0, kEventMax);
   do {
-    const std::string_view piece = rest.substr(0, piece_max);
+    std::string payload;
+    WireWriter encoder(payload);
+    head.Encode(encoder);
+    head.fields = {};
+    const std::string_view piece = rest.substr(0, kFramePayloadMax - payload.size());
     rest.remove_prefix(piece.size());
+    encoder.Raw(piece);
     const std::uint8_t flags = rest.empty() ? std::uint8_t{0} : kFrameMore;
-    const std::size_t begin = BeginFrame(frames, FrameType::kLog, flags, CurrentRequest());
-    frames += encoded;
-    frames += piece;
-    FinishFrame(frames, begin);
+    AppendFrame(
+        frames,
+        {.type = FrameType::kLog, .flags = flags, .id = CurrentRequest(), .payload = payload});
   } while (!rest.empty());
   channel.Send(frames);
 }

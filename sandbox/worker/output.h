@@ -22,6 +22,7 @@ struct LogText {
   std::uint8_t level = 0;
   std::string_view logger;
   std::string_view bytes;
+  std::string_view fields = {};  // as of apis/wire/event_fields.h; left out when there are too many
 };
 
 inline constexpr std::uint8_t kLevelWarning = 30;

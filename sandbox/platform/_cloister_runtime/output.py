@@ -7,7 +7,7 @@ import sys
 import threading
 
 import _cloister
-from _cloister_runtime import log_handlers
+from _cloister_runtime import log_fields, log_handlers
 
 STDOUT, STDERR, LOGGING = 0, 1, 2
 
@@ -57,11 +57,19 @@ def _is_event_stream(stream):
         return False
 
 
+def _fields_of(record):
+    # What an app hangs on a record must not cost it the event.
+    try:
+        return log_fields.encode(record)
+    except Exception:
+        return b''
+
+
 def _send(record, text):
     level = min(max(int(record.levelno), 0), 255)
     name = str(record.name).encode('utf-8', 'backslashreplace')
     data = text.encode('utf-8', 'backslashreplace')
-    _cloister.log(LOGGING, level, name, data)
+    _cloister.log(LOGGING, level, name, data, _fields_of(record))
     record._cloister_sent = True
 
 

@@ -145,6 +145,7 @@ TEST(LogHeadTest, ComesBackAndRefusesUnknownSources) {
   head.source = LogSource::kLogging;
   head.level = 30;
   head.logger = "app.views";
+  head.fields = "any bytes";
   std::string bytes = Encoded(head) + "event";
   WireReader reader(bytes);
   const auto decoded = LogHead::Decode(reader);
@@ -152,6 +153,7 @@ TEST(LogHeadTest, ComesBackAndRefusesUnknownSources) {
   EXPECT_EQ(LogSource::kLogging, decoded.value().source);
   EXPECT_EQ(30, decoded.value().level);
   EXPECT_EQ("app.views", decoded.value().logger);
+  EXPECT_EQ("any bytes", decoded.value().fields);
   EXPECT_EQ("event", reader.Rest());
   bytes[0] = 4;
   WireReader unknown(bytes);

@@ -92,7 +92,7 @@ TEST(MessagesTest, NumbersFieldsAndOrderAreAsTheyWere) {
        "address_space_max_bytes:U64 threads_max:U32 environment:STR module_rules:STR"),
       "BlankRefused=41 step:STR error:STR",
       ("LateEvent=50 app:U64 time_us:U64 release:STR worker:U64 request_id:STR source:U32 "
-       "level:U32 cut:U32 logger:STR bytes:STR more:U32"),
+       "level:U32 cut:U32 check:U32 app_name:STR logger:STR fields:STR bytes:STR more:U32"),
       "ClientConnection=51 server:U32 read_ahead:STR",
   };
   EXPECT_EQ(expected, described);

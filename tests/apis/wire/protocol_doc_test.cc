@@ -14,6 +14,7 @@
 #include "apis/base/units.h"
 #include "apis/wire/channel.h"
 #include "apis/wire/codec.h"
+#include "apis/wire/event_fields.h"
 #include "apis/wire/frame.h"
 #include "apis/wire/messages.h"
 
@@ -100,6 +101,14 @@ void AddWorkerFrames(Examples& examples) {
     const LogHead head{.source = LogSource::kStdout, .level = 0, .logger = ""};
     head.Encode(writer);
     writer.Raw("hi\n");
+  });
+  examples["log-with-fields"] = FrameOf(FrameType::kLog, 0, 0x11, [](WireWriter& writer) {
+    const std::string fields = EncodeEventFields(
+        {{.name = "user", .value = std::int64_t{3}}, {.name = "coupon", .value = "FREE"}});
+    const LogHead head{
+        .source = LogSource::kLogging, .level = 20, .logger = "shop", .fields = fields};
+    head.Encode(writer);
+    writer.Raw("sold");
   });
   examples["abort"] = FrameOf(FrameType::kResponseAbort, 0, 0x11,
                               [](WireWriter& writer) { writer.Str32("raised"); });

@@ -5,6 +5,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "apis/wire/event_fields.h"
 #include "tests/daemon/admin/admin_fixture.h"
 
 namespace cloister {
@@ -214,6 +215,27 @@ TEST_F(AdminTest, LogsAreReadFollowedAndCancelled) {
   EXPECT_EQ(Ask("GET", target + "?tail=1").json()["events"].size(), 1U);
   EXPECT_EQ(Ask("GET", target + "?limit=1").json()["next"], 1);
   ExpectProblem(Ask("GET", target + "?tail=1&after=1"), 400, "query_invalid");
+}
+
+TEST_F(AdminTest, LogEventsHaveTheirFields) {
+  Prepare();
+  LogEvent event;
+  event.app = releases->catalog().FindApp(Hello())->row.id;
+  event.source = LogSource::kLogging;
+  event.check = true;
+  event.fields = EncodeEventFields({{.name = "user", .value = std::int64_t{-3}},
+                                    {.name = "ratio", .value = 0.5},
+                                    {.name = "paid", .value = true},
+                                    {.name = "coupon", .value = {}},
+                                    {.name = "\xff", .value = "gr\xc3\xbc\xc3\x9f\xff"}});
+  logs->Append(std::move(event));
+  const Json shown = Ask("GET", std::string(kApp) + "/logs?wait_ms=60000").json()["events"][0];
+  EXPECT_EQ(shown["check"], true);
+  EXPECT_EQ(shown["fields"], (Json{{"user", -3},
+                                   {"ratio", 0.5},
+                                   {"paid", true},
+                                   {"coupon", nullptr},
+                                   {"\xef\xbf\xbd", "gr\xc3\xbc\xc3\x9f\xef\xbf\xbd"}}));
 }
 
 TEST_F(AdminTest, WorkersAndStatus) {

@@ -105,6 +105,37 @@ TEST(LogsTest, WhatIsLostIsSaidWhereItIsMissing) {
             "T2 1.0.0 stdout R1  two [cut]\n");
 }
 
+TEST(LogsTest, FieldsStandBehindTheFirstLine) {
+  Json event = Event(1, "sold\nmore\n");
+  event["fields"] = {
+      {"user", 3},           {"paid", true}, {"coupon", nullptr},  {"name", "gr\xc3\xbc"},
+      {"text", "two words"}, {"empty", ""},  {"a b", "x=\"y\"\n"}, {"ratio", 0.5},
+      {"evil", "\x1b[2J"}};
+  FakeLog log(std::vector<Json>{event});
+  EXPECT_EQ(Show(log, {}, kText),
+            "T1 1.0.0 stdout R1  sold \"a b\"=\"x=\\\"y\\\"\\n\" coupon=null empty=\"\" "
+            "evil=\"\\u001b[2J\" name=gr\xc3\xbc paid=true ratio=0.5 text=\"two words\" user=3\n"
+            "    more\n");
+}
+
+TEST(LogsTest, ATracebackThatIsInTheTextIsNotRepeated) {
+  Json event = Event(1, "failed\nTraceback: x");
+  event["fields"] = {{"exc_info", "Traceback: x"}, {"stack_info", "...Traceback: x"}, {"user", 3}};
+  Json other = Event(2, "failed");
+  other["fields"] = {{"exc_info", "Traceback: x"}};
+  FakeLog log({event, other});
+  EXPECT_EQ(Show(log, {}, kText),
+            "T1 1.0.0 stdout R1  failed user=3\n    Traceback: x\n"
+            "T2 1.0.0 stdout R1  failed exc_info=\"Traceback: x\"\n");
+}
+
+TEST(LogsTest, WhatACheckSaidIsMarked) {
+  Json event = Event(1, "one");
+  event["check"] = true;
+  FakeLog log(std::vector<Json>{event});
+  EXPECT_EQ(Show(log, {}, kText), "T1 1.0.0 [check] stdout R1  one\n");
+}
+
 TEST(LogsTest, OneJsonObject) {
   FakeLog log({Event(1, "one"), Event(2, "two"), Event(3, "three")});
   const Json shown = Json::parse(Show(log, {}, kJson));

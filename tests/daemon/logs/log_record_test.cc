@@ -16,7 +16,9 @@ LogEvent Full() {
   event.level = 30;
   event.cut = true;
   event.lost = 12;
+  event.check = true;
   event.logger = "shop.orders";
+  event.fields = std::string("\1\0a\2", 4);
   event.bytes = std::string("gr\xc3\xbc\0\xff\n", 7);
   return event;
 }
@@ -37,7 +39,9 @@ TEST(LogRecordTest, EverythingComesBack) {
   EXPECT_EQ(event->level, 30);
   EXPECT_TRUE(event->cut);
   EXPECT_EQ(event->lost, 12U);
+  EXPECT_TRUE(event->check);
   EXPECT_EQ(event->logger, "shop.orders");
+  EXPECT_EQ(event->fields, Full().fields);
   EXPECT_EQ(event->bytes, Full().bytes);
   ASSERT_TRUE(TakeLogRecord(rest));
   EXPECT_TRUE(rest.empty());
@@ -60,6 +64,18 @@ TEST(LogRecordTest, TheBytesOnDiskDoNotChange) {
       44);
   EXPECT_EQ(bytes.substr(kLogRecordHeader), payload);
   EXPECT_EQ(bytes.substr(0, 4), std::string("\x2c\0\0\0", 4));
+}
+
+TEST(LogRecordTest, FieldsStandBeforeTheBytesWhereAFlagSaysSo) {
+  LogEvent event;
+  event.check = true;
+  event.fields = std::string("\1\0a\2", 4);
+  event.bytes = "hi";
+  std::string bytes;
+  AppendLogRecord(bytes, event);
+  constexpr std::size_t kFlags = kLogRecordHeader + 4 * 8 + 2;
+  EXPECT_EQ(bytes[kFlags], 6);
+  EXPECT_TRUE(bytes.ends_with(std::string("\0\0\0\0\0\0\4\0\1\0a\2hi", 14)));
 }
 
 TEST(LogRecordTest, Crc32cKnownAnswers) {
@@ -89,6 +105,7 @@ TEST(LogRecordTest, LongPartsAreCut) {
   event.cut = false;
   event.bytes.assign(kLogEventMax + 1, 'x');
   event.logger.assign(5000, 'l');
+  event.fields.assign(kEventFieldsBytesMax, 'f');
   std::string bytes;
   AppendLogRecord(bytes, event);
   EXPECT_LE(bytes.size(), kLogRecordMax + kLogRecordHeader);
@@ -97,6 +114,19 @@ TEST(LogRecordTest, LongPartsAreCut) {
   ASSERT_TRUE(back);
   EXPECT_TRUE(back->cut);
   EXPECT_EQ(back->bytes.size(), kLogEventMax);
+  EXPECT_EQ(back->fields.size(), kEventFieldsBytesMax);
+}
+
+TEST(LogRecordTest, TooManyFieldsAreLeftOut) {
+  LogEvent event = Full();
+  event.fields.assign(kEventFieldsBytesMax + 1, 'f');
+  std::string bytes;
+  AppendLogRecord(bytes, event);
+  std::string_view rest = bytes;
+  const std::optional<LogEvent> back = TakeLogRecord(rest);
+  ASSERT_TRUE(back);
+  EXPECT_EQ(back->fields, "");
+  EXPECT_EQ(back->bytes, Full().bytes);
 }
 
 }  // namespace

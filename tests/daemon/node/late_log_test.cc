@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "apis/wire/event_fields.h"
 #include "apis/wire/fd_socket.h"
 #include "daemon/loop/timer.h"
 
@@ -33,6 +34,9 @@ LogEvent EventOf(std::string bytes) {
   event.source = LogSource::kLogging;
   event.level = 30;
   event.logger = "app.db";
+  event.check = true;
+  event.app_name = "demo/hello";
+  event.fields = EncodeEventFields({{.name = "user", .value = std::int64_t{3}}});
   event.bytes = std::move(bytes);
   return event;
 }
@@ -88,6 +92,9 @@ TEST_F(LateLogTest, EventsArriveWholeAndInOrder) {
   EXPECT_EQ(LogSource::kLogging, event.source);
   EXPECT_EQ(30, event.level);
   EXPECT_EQ("app.db", event.logger);
+  EXPECT_TRUE(event.check);
+  EXPECT_EQ("demo/hello", event.app_name);
+  EXPECT_EQ(EventOf("").fields, event.fields);
   EXPECT_EQ("", taken_.events.back().bytes);
 }
 
@@ -100,6 +107,7 @@ TEST_F(LateLogTest, LargeEventsTravelInPiecesAndWaitForASlowReader) {
   RunUntil(10);
   EXPECT_TRUE(relay_.idle());
   EXPECT_EQ(std::string(kLogEventMax, 'j'), taken_.events.back().bytes);
+  EXPECT_EQ(EventOf("").fields, taken_.events.back().fields);
   EXPECT_EQ(0U, relay_.lost());
 }
 

@@ -12,6 +12,7 @@
 #include "tests/support/fake_clock.h"
 #include "tests/support/fake_workers.h"
 #include "tests/support/run_until.h"
+#include "tests/support/temp_dir.h"
 
 namespace cloister {
 namespace {

@@ -5,6 +5,8 @@
 #include <csignal>
 #include <string>
 
+#include "apis/wire/channel.h"
+#include "apis/wire/event_fields.h"
 #include "tests/daemon/workers/worker_fixture.h"
 #include "tests/support/fake_clock.h"
 
@@ -46,6 +48,59 @@ TEST(WorkerLogTest, LoggersNameIsCut) {
     EXPECT_EQ(sink.events.back().logger, name.substr(0, 200));
     EXPECT_EQ(sink.events.back().bytes, "text");
   }
+}
+
+std::string LogPayload(std::string_view fields) {
+  std::string payload;
+  WireWriter writer(payload);
+  const LogHead head{
+      .source = LogSource::kLogging, .level = 20, .logger = "shop", .fields = fields};
+  head.Encode(writer);
+  writer.Raw("text");
+  return payload;
+}
+
+TEST(WorkerLogTest, FieldsArePassedOnAsTheyAre) {
+  LogCollector sink;
+  FakeClock clock;
+  WorkerLog log(sink, clock, SomeRelease());
+  const std::string fields = EncodeEventFields({{.name = "user", .value = std::int64_t{3}}});
+  const std::string first = LogPayload(fields);
+  const std::string second = LogPayload("");
+  ASSERT_TRUE(
+      log.TakeLog({.type = FrameType::kLog, .flags = kFrameMore, .id = 0, .payload = first}, {})
+          .ok());
+  ASSERT_TRUE(
+      log.TakeLog({.type = FrameType::kLog, .flags = 0, .id = 0, .payload = second}, {}).ok());
+  ASSERT_EQ(sink.events.size(), 1U);
+  EXPECT_EQ(sink.events.front().fields, fields);
+  EXPECT_EQ(sink.events.front().bytes, "texttext");
+}
+
+TEST(WorkerLogTest, FieldsThatAreNoneAreAViolation) {
+  LogCollector sink;
+  FakeClock clock;
+  WorkerLog log(sink, clock, SomeRelease());
+  const std::string many = EncodeEventFields(std::vector<EventField>(kEventFieldsMax + 1));
+  for (const std::string& fields : {std::string("\1\0a\6", 4), std::string("\1"), many}) {
+    const std::string payload = LogPayload(fields);
+    EXPECT_FALSE(
+        log.TakeLog({.type = FrameType::kLog, .flags = 0, .id = 0, .payload = payload}, {}).ok());
+  }
+  EXPECT_TRUE(sink.events.empty());
+}
+
+TEST(WorkerLogTest, AnEventSaysWhetherItIsACheckS) {
+  LogCollector sink;
+  FakeClock clock;
+  ReleaseSpec spec = SomeRelease();
+  WorkerLog(sink, clock, spec).Say(kLogInfo, "serves");
+  spec.writes = Writes::kOverlay;
+  WorkerLog(sink, clock, spec).Say(kLogInfo, "is checked");
+  ASSERT_EQ(sink.events.size(), 2U);
+  EXPECT_FALSE(sink.events[0].check);
+  EXPECT_TRUE(sink.events[1].check);
+  EXPECT_EQ(sink.events[1].app_name, spec.app.ToString());
 }
 
 struct EndRow {

@@ -248,7 +248,8 @@ void FakeNode::HandleLog(const Frame& frame) {
                      .source = head.value().source,
                      .level = head.value().level,
                      .logger = std::string(head.value().logger),
-                     .bytes = {}});
+                     .bytes = {},
+                     .fields = std::string(head.value().fields)});
   logs_.back().bytes += reader.Rest();
   log_goes_on_ = frame.Has(kFrameMore);
 }

@@ -39,6 +39,7 @@ struct ReceivedLog {
   std::uint8_t level = 0;
   std::string logger;
   std::string bytes;
+  std::string fields;  // as of apis/wire/event_fields.h
 };
 
 struct ReceivedReport {

@@ -4,8 +4,10 @@
 #include <gtest/gtest.h>
 
 #include <string>
+#include <variant>
 #include <vector>
 
+#include "apis/wire/event_fields.h"
 #include "tests/sandbox/worker/fake_node.h"
 
 namespace cloister::testing {
@@ -124,6 +126,134 @@ except ZeroDivisionError: logging.exception('failed')
   ASSERT_EQ(events.size(), 1U);
   EXPECT_THAT(events[0], HasSubstr("logging 40 root 1: failed\nTraceback"));
   EXPECT_THAT(events[0], HasSubstr("ZeroDivisionError: division by zero"));
+}
+
+// The fields of an event as "name=value name=value"; texts in quotes.
+struct Shown {
+  std::string operator()(std::monostate /*none*/) const { return "none"; }
+  std::string operator()(bool truth) const { return truth ? "true" : "false"; }
+  std::string operator()(std::int64_t integer) const { return std::to_string(integer); }
+  std::string operator()(double real) const { return "real " + std::to_string(real); }
+  std::string operator()(std::string_view text) const { return "'" + std::string(text) + "'"; }
+};
+
+std::string FieldsOf(const ReceivedLog& log) {
+  std::string text;
+  const auto fields = ReadEventFields(log.fields);
+  EXPECT_TRUE(fields.ok());
+  for (const EventField& field : fields.value())
+    text += (text.empty() ? "" : " ") + std::string(field.name) + "=" +
+            std::visit(Shown(), field.value);
+  return text;
+}
+
+// The fields of the events that `lines` log in a request.
+std::vector<std::string> FieldsOfEvents(const std::string& setup, const std::string& lines) {
+  const auto node = Serve(setup + R"(
+import logging
+log = logging.getLogger('shop')
+log.setLevel(logging.DEBUG)
+def application(environ, start_response):
+    exec(LINES, {**globals()})
+    start_response('200 OK', [])
+    return [b'']
+LINES = '''
+)" + lines + "'''\n");
+  EXPECT_EQ(node->Ask({}).status, 200) << node->LogText();
+  std::vector<std::string> fields;
+  for (const ReceivedLog& log : node->logs())
+    fields.push_back(FieldsOf(log));
+  return fields;
+}
+
+TEST(LogTest, ExtraBecomesFieldsOfTheirKind) {
+  EXPECT_THAT(FieldsOfEvents("", R"(
+log.info('hi')
+log.info('hi', extra={'user': 3, 'ratio': 0.5, 'paid': True, 'late': False, 'coupon': None,
+                      'city': 'gr\u00fc'})
+log.info('hi', extra={'least': -2**63, 'most': 2**63 - 1, 'more': 2**63, 'nan': float('nan'),
+                      'inf': float('inf'), 'bytes': b'x', 'list': [1, 'a'], 'lone': chr(0xdcff)})
+)"),
+              ElementsAre("",
+                          "user=3 ratio=real 0.500000 paid=true late=false coupon=none "
+                          "city='gr\xc3\xbc'",
+                          "least=-9223372036854775808 most=9223372036854775807 "
+                          "more='9223372036854775808' nan='nan' inf='inf' bytes='b'x'' "
+                          "list='[1, 'a']' lone='\\udcff'"));
+}
+
+TEST(LogTest, WhatAnAppPutsIntoFieldsCannotHurtIt) {
+  EXPECT_THAT(FieldsOfEvents(R"(
+class Raises:
+    def __str__(self): raise ValueError('no text')
+class Deep:
+    def __str__(self): return str(self)
+    __repr__ = __str__
+class NoRepr(Raises):
+    __repr__ = Raises.__str__
+class Text(str):
+    def __str__(self): raise ValueError
+    def __repr__(self): raise ValueError
+class Lies(int):
+    def __str__(self): return 'lies'
+)",
+                             R"(
+log.info('hi', extra={'a': Raises(), 'b': Deep(), 'c': NoRepr(), 'd': Text('x'), 'e': Lies(1)})
+log.info('hi', extra={'huge': 10 ** 5000})
+log.info('hi', extra={1: 2, ('a',): 3})
+)"),
+              ElementsAre(::testing::MatchesRegex(
+                              "a='<.*Raises object at .*>' b='<Deep that cannot be shown>' "
+                              "c='<NoRepr that cannot be shown>' d='<Text that cannot be shown>' "
+                              "e='lies'"),
+                          "huge='<int that cannot be shown>'", "1=2 ('a',)=3"));
+}
+
+TEST(LogTest, FieldsHaveLimitsAndSayWhatWasLeftOut) {
+  const std::vector<std::string> fields = FieldsOfEvents("", R"(
+log.info('hi', extra={f'f{i}': i for i in range(63)})
+log.info('hi', extra={f'f{i}': i for i in range(100)})
+log.info('hi', extra={f'f{i}': 'x' * 4096 for i in range(10)})
+log.info('hi', extra={'long': '\u20ac' * 4096})
+log.info('hi', extra={'n' * 500: 1})
+)");
+  ASSERT_EQ(fields.size(), 5U);
+  EXPECT_TRUE(fields[0].ends_with("f62=62"));
+  EXPECT_TRUE(fields[1].ends_with("f62=62 fields_left_out=37"));
+  EXPECT_TRUE(fields[2].ends_with("x' fields_left_out=7"))
+      << fields[2].substr(fields[2].size() - 99);
+  EXPECT_LE(fields[3].size(), 4096U + 10);
+  EXPECT_TRUE(fields[3].ends_with("\xe2\x82\xac...'"));
+  EXPECT_EQ(fields[4], std::string(97, 'n') + "...=1");
+}
+
+TEST(LogTest, ATracebackIsAFieldWhateverTheFormatMakesOfIt) {
+  const std::vector<std::string> fields = FieldsOfEvents("", R"(
+try: 1 / 0
+except ZeroDivisionError: log.exception('failed', extra={'user': 3})
+log.info('here', stack_info=True)
+log.info('none', exc_info=True)
+)");
+  ASSERT_EQ(fields.size(), 3U);
+  EXPECT_THAT(fields[0], ::testing::StartsWith("user=3 exc_info='Traceback (most recent"));
+  EXPECT_THAT(fields[0], HasSubstr("ZeroDivisionError: division by zero'"));
+  EXPECT_THAT(fields[1], ::testing::StartsWith("stack_info='Stack (most recent call last)"));
+  EXPECT_EQ(fields[2], "");
+}
+
+TEST(LogTest, FieldsOfAnEventOfTheMostBytes) {
+  const auto node = Serve(R"(
+import logging
+def application(environ, start_response):
+    logging.warning('x' * 200_000, extra={f'f{i}': 'y' * 4000 for i in range(4)})
+    start_response('200 OK', [])
+    return [b'']
+)");
+  node->Ask({});
+  ASSERT_EQ(node->logs().size(), 1U);
+  EXPECT_EQ(node->logs()[0].bytes, std::string(200'000, 'x'));
+  EXPECT_GT(node->logs()[0].fields.size(), 16'000U);
+  EXPECT_LE(node->logs()[0].fields.size(), kEventFieldsBytesMax);
 }
 
 TEST(LogTest, HandlersThatHandOnDoNotDouble) {
