@@ -62,6 +62,7 @@ void Router::Say(const RoutingSnapshot& snapshot, std::string text) {
   LogEvent event;
   event.time = parts_.clock.Wall();
   event.app = snapshot.app_id;
+  event.app_name = snapshot.app.ToString();
   event.release = snapshot.version;
   event.source = LogSource::kRuntime;
   event.level = kWarningLevel;
