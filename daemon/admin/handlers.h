@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "apis/base/time_text.h"
 #include "daemon/admin/body.h"
 #include "daemon/admin/call.h"
 #include "daemon/releases/releases.h"
@@ -70,8 +71,5 @@ using AdminHandler = void (*)(AdminContext& context, const AdminRequest& request
 // The app that names[0] and names[1] name. Null, and the request is answered, when there is none.
 AppEntry* FindAppOrFail(AdminContext& context, const AdminRequest& request,
                         const AdminReply& reply);
-
-// "2026-11-21T10:05:03.123456Z".
-std::string TimeText(WallTime time);
 
 }  // namespace cloister

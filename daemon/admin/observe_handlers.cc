@@ -1,15 +1,13 @@
 // What the node does right now: status, workers, logs.
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <array>
-#include <ctime>
 
 #include <nlohmann/json.hpp>
 
 #include "apis/base/unicode.h"
 #include "apis/wire/event_fields.h"
+#include "config/log_query.h"
 #include "daemon/admin/handlers.h"
 #include "daemon/workers/process_memory.h"
 
@@ -118,7 +116,31 @@ Json WorkerJson(const WorkerInfo& worker) {
           {"request", worker.request_id}, {"request_age_ms", worker.request_age.count()}};
 }
 
-Outcome<LogQuery> ReadLogQuery(AppId app, const Query& query) {
+Problem WrongParameter(std::string_view name, const Error& why) {
+  return Problem{.code = ProblemCode::kQueryInvalid,
+                 .detail = "the parameter '" + std::string(name) + "' " + why.message};
+}
+
+Outcome<LogFilter> ReadLogFilter(const Query& query, WallTime now) {
+  LogFilter filter;
+  filter.release = query.Text("release").value_or("");
+  filter.request_id = query.Text("request").value_or("");
+  if (const auto text = query.Text("since")) {
+    const Result<WallTime> since = ReadSince(*text, now);
+    if (!since.ok())
+      return WrongParameter("since", since.error());
+    filter.since = since.value();
+  }
+  if (const auto text = query.Text("level")) {
+    const Result<std::uint8_t> level = ReadEventLevel(*text);
+    if (!level.ok())
+      return WrongParameter("level", level.error());
+    filter.level = level.value();
+  }
+  return filter;
+}
+
+Outcome<LogQuery> ReadLogQuery(AppId app, const Query& query, WallTime now) {
   LogQuery wanted;
   wanted.app = app;
   const auto after = TRY(query.Number("after", kAnyNumber));
@@ -131,20 +153,11 @@ Outcome<LogQuery> ReadLogQuery(AppId app, const Query& query) {
   wanted.limit = std::min<std::uint64_t>(limit.value_or(kLogLimitMax), kLogLimitMax);
   const auto wait = TRY(query.Number("wait_ms", 3600 * 1000));
   wanted.wait = Millis(wait.value_or(0));
+  wanted.filter = TRY(ReadLogFilter(query, now));
   return wanted;
 }
 
 }  // namespace
-
-std::string TimeText(WallTime time) {
-  const std::int64_t micros = time.time_since_epoch().count();
-  const std::time_t seconds = static_cast<std::time_t>(micros / 1000000);
-  std::tm parts = {};
-  (void)::gmtime_r(&seconds, &parts);
-  return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:06}Z", parts.tm_year + 1900,
-                     parts.tm_mon + 1, parts.tm_mday, parts.tm_hour, parts.tm_min, parts.tm_sec,
-                     micros % 1000000);
-}
 
 void HandleStatus(AdminContext& context, const AdminRequest& /*request*/, const AdminReply& reply) {
   const Catalog& catalog = context.parts.releases.catalog();
@@ -194,7 +207,8 @@ void HandleLogs(AdminContext& context, const AdminRequest& request, const AdminR
   const AppEntry* app = FindAppOrFail(context, request, reply);
   if (app == nullptr)
     return;
-  const Outcome<LogQuery> query = ReadLogQuery(app->row.id, request.query);
+  const Outcome<LogQuery> query =
+      ReadLogQuery(app->row.id, request.query, context.parts.clock.Wall());
   if (!query.ok())
     return reply.Fail(query.error());
   LogStore& logs = context.parts.logs;

@@ -19,7 +19,7 @@ constexpr Bytes kSmallBody = KiB(16);
 // 20,000 files with paths of a kilobyte fit.
 constexpr Bytes kFileListBody = MiB(32);
 
-constexpr std::size_t kParametersMax = 4;
+constexpr std::size_t kParametersMax = 8;
 
 struct Route {
   std::string_view method;

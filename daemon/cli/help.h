@@ -45,13 +45,17 @@ inline constexpr const char* kDeployHelp =
 inline constexpr const char* kLogsHelp =
     "What the app printed, logged with `logging` or wrote to wsgi.errors, and what the node "
     "says\n"
-    "of it. Each event: time, version, source, request id, text; what is no text is shown as\n"
-    "\\xNN. With --json the exact events, as one object (events, next, lost), with -f one a "
+    "of it. Each event: time, version, source, level, logger, request id, text, fields; what is\n"
+    "no text is shown as \\xNN; [check]: said while a deploy was checked. A TIME is as\n"
+    "2026-11-21T10:05:03Z, or 90s, 15min, 1h, 7d. What is printed has no level: --level leaves\n"
+    "it out. docs/apps/logging.md says more.\n"
+    "With --json the exact events, as one object (events, next, lost), with -f one a "
     "line;\n"
     "bytes that are not UTF-8 are in `base64` instead of `text`.\n\n"
     "Examples:\n"
     "  cloister logs demo/hello\n"
     "  cloister logs demo/hello -f -n 0\n"
+    "  cloister logs demo/hello --since 1h --level warning\n"
     "  cloister logs demo/hello --request 01JD3Q8ZC0V8J9T0F5K2W7X4YB\n"
     "  cloister logs demo/hello -f --json | jq -r .text\n\n";
 

@@ -4,11 +4,11 @@
 
 #include <algorithm>
 #include <array>
-#include <deque>
 #include <thread>
 
 #include <nlohmann/json.hpp>
 
+#include "apis/base/time_text.h"
 #include "daemon/cli/app_ref.h"
 
 namespace cloister {
@@ -38,10 +38,40 @@ std::string CountOfEvents(std::uint64_t count) {
   return std::to_string(count) + (count == 1 ? " event was" : " events were");
 }
 
+std::string PercentEncoded(std::string_view text) {
+  constexpr std::string_view kPlain =
+      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.~";
+  std::string encoded;
+  for (const char c : text)
+    if (kPlain.find(c) != std::string_view::npos)
+      encoded += c;
+    else
+      encoded += fmt::format("%{:02X}", static_cast<unsigned char>(c));
+  return encoded;
+}
+
+// What of the options the node is to filter by, as parameters of a query, each with a '&' behind
+// it.
+std::string FilterQuery(const LogOptions& options) {
+  std::string query;
+  const auto add = [&query](std::string_view name, std::string_view value) {
+    if (!value.empty())
+      query += fmt::format("{}={}&", name, PercentEncoded(value));
+  };
+  add("since", options.since ? TimeText(*options.since) : "");
+  add("level", options.level);
+  add("release", options.release);
+  add("request", options.request_id);
+  return query;
+}
+
 class LogReader {
  public:
   LogReader(AdminApi& api, Console& console, const LogOptions& options, const AppName& app)
-      : api_(api), console_(console), options_(options), target_(AppTarget(app, "/logs")) {}
+      : api_(api),
+        console_(console),
+        options_(options),
+        target_(AppTarget(app, "/logs") + "?" + FilterQuery(options)) {}
 
   Attempt<void> Run() {
     TRY(options_.tail ? ReadTail(*options_.tail) : ReadAll());
@@ -54,24 +84,20 @@ class LogReader {
   }
 
  private:
-  bool Matches(const Json& event) const {
-    return (options_.release.empty() || TextOf(event, "release") == options_.release) &&
-           (options_.request_id.empty() || TextOf(event, "request_id") == options_.request_id);
-  }
-
   // Asks for a page and remembers where the next begins.
   Attempt<Json> Page(const std::string& query, Millis wait) {
-    Attempt<Json> answer = api_.Get(target_ + "?" + query, wait);
+    Attempt<Json> answer = api_.Get(target_ + query, wait);
     if (!answer.ok())
       return answer;
     next_ = std::max(next_, NumberOf(answer.value(), "next"));
     std::uint64_t lost = NumberOf(answer.value(), "lost");
     lost_ += lost;
-    // What is lost right before an event is said there; the rest is older than all that is kept.
+    // What is lost right before an event that is shown is said there. The rest is no longer kept,
+    // or stands before events that were not wanted.
     for (const Json& event : ListOf(answer.value(), "events"))
       lost -= std::min(lost, NumberOf(event, "lost"));
     if (lost > 0)
-      console_.Note("-- " + CountOfEvents(lost) + " no longer kept --");
+      console_.Note("-- " + CountOfEvents(lost) + " lost or no longer kept --");
     return answer;
   }
 
@@ -86,28 +112,23 @@ class LogReader {
       if (events.empty())
         return {};
       for (const Json& event : events)
-        if (Matches(event))
-          Take(event);
+        Take(event);
     }
   }
 
-  // The last `count` that match; the node itself does not filter.
+  // The last `count` that match. What comes meanwhile is shown only when following.
   Attempt<void> ReadTail(std::uint64_t count) {
-    std::deque<Json> last;
-    const bool all_match = options_.release.empty() && options_.request_id.empty();
-    Json page = TRY(all_match && count <= kPage
-                        ? Page(fmt::format("tail={}", std::max<std::uint64_t>(count, 1)), Millis(0))
-                        : PageAfter(Millis(0)));
+    Json page = TRY(Page(fmt::format("tail={}&limit={}", count, kPage), Millis(0)));
+    std::uint64_t left = count;
     while (!ListOf(page, "events").empty()) {
-      for (const Json& event : ListOf(page, "events"))
-        if (Matches(event))
-          last.push_back(event);
-      while (last.size() > count)
-        last.pop_front();
+      for (const Json& event : ListOf(page, "events")) {
+        if (left == 0 && options_.follow == LogOptions::Follow::kNo)
+          return {};
+        left -= std::min<std::uint64_t>(left, 1);
+        Take(event);
+      }
       page = TRY(PageAfter(Millis(0)));
     }
-    for (const Json& event : last)
-      Take(event);
     return {};
   }
 
@@ -121,8 +142,7 @@ class LogReader {
       return {};
     }
     for (const Json& event : ListOf(page.value(), "events"))
-      if (Matches(event))
-        Take(event);
+      Take(event);
     return {};
   }
 
@@ -142,12 +162,14 @@ class LogReader {
     return number == 0 ? name : std::string(LevelName(number));
   }
 
+  // The node's own event about a loss says all of this itself.
   std::string LostBefore(const Json& event) const {
     const std::uint64_t lost = NumberOf(event, "lost");
-    return lost == 0 ? ""
-                     : console_.Colour(Paint::kYellow, "-- " + CountOfEvents(lost) +
-                                                           " lost: over the log's rate --") +
-                           "\n";
+    return lost == 0 || TextOf(event, "source") == "runtime"
+               ? ""
+               : console_.Colour(Paint::kYellow,
+                                 "-- " + CountOfEvents(lost) + " lost: over the log's rate --") +
+                     "\n";
   }
 
   std::string Heading(const Json& event) const {

@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 
+#include "apis/base/clock.h"
 #include "daemon/cli/api.h"
 #include "daemon/cli/console.h"
 
@@ -19,8 +20,10 @@ struct LogOptions {
   std::string app = {};
   std::optional<std::uint64_t> tail = {};  // of the events that are there already; empty: all
   Follow follow = Follow::kNo;
-  std::string release = {};     // only of this version; empty: any
-  std::string request_id = {};  // only of this request; empty: any
+  std::optional<WallTime> since = {};  // only from this time on
+  std::string level = {};              // as of ReadEventLevel: only at or above; empty: any
+  std::string release = {};            // only of this version; empty: any
+  std::string request_id = {};         // only of this request; empty: any
   // NOLINTEND(readability-redundant-member-init)
 };
 

@@ -11,6 +11,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include "config/log_query.h"
 #include "config/settings.h"
 #include "config/values.h"
 #include "daemon/cli/commands.h"
@@ -230,6 +231,17 @@ void AddTurns(CLI::App& root, Arguments& arguments) {
       std::string(kExitCodes));
 }
 
+// What is wrong, for CLI11; empty: nothing.
+template <typename T>
+std::string Complaint(const Result<T>& read) {
+  return read.ok() ? "" : read.error().message;
+}
+
+std::optional<WallTime> SinceOf(const std::string& text) {
+  Result<WallTime> since = ReadSince(text, SystemClock().Wall());
+  return since.ok() ? std::optional(since.value()) : std::nullopt;
+}
+
 void AddLogs(CLI::App& root, Arguments& arguments) {
   CLI::App* logs = root.add_subcommand("logs", "Show an app's log.");
   logs->add_option("APP", arguments.logs.app, kAppHelp)->required();
@@ -238,6 +250,17 @@ void AddLogs(CLI::App& root, Arguments& arguments) {
                    "Only the last N of the events that are there already")
       ->option_text("N (all)")
       ->check(CLI::Range(0, 100000));
+  logs->add_option_function<std::string>(
+          "--since",
+          [&arguments](const std::string& text) { arguments.logs.since = SinceOf(text); },
+          "Only events from then on: a time, or how long ago")
+      ->option_text("TIME")
+      ->check(
+          [](const std::string& text) { return Complaint(ReadSince(text, SystemClock().Wall())); });
+  logs->add_option("--level", arguments.logs.level,
+                   "Only events at this level or above: debug, info, warning, error, critical")
+      ->option_text("LEVEL")
+      ->check([](const std::string& text) { return Complaint(ReadEventLevel(text)); });
   logs->add_option("--release", arguments.logs.release, "Only events of this version")
       ->option_text("V");
   logs->add_option("--request", arguments.logs.request_id,

@@ -24,6 +24,15 @@ constexpr std::string_view kSuffix = ".log";
 constexpr std::size_t kDigits = 20;
 constexpr std::uint64_t kIndexStep = 64 * 1024;
 constexpr std::size_t kChunkMax = std::size_t{1024} * 1024;
+static_assert(kChunkMax > kLogRecordHeader + kLogRecordMax, "a chunk begins with a whole record");
+constexpr std::uint64_t kAll = ~std::uint64_t{0};
+// What one reading looks at.
+constexpr std::size_t kScanMax = std::size_t{4} * 1024 * 1024;
+// Beyond its bytes, what an event costs in an answer.
+constexpr std::size_t kEventOverhead = 256;
+// Events that another process sends late, and small corrections of the clock, put an event this
+// much behind a later one.
+constexpr Seconds kDisorder{60};
 
 // Held for the time of one operation; processes exclude each other, a dead one holds nothing.
 class FileLock {
@@ -66,12 +75,13 @@ Result<std::vector<std::uint64_t>> ListSegments(const std::string& directory) {
   return segments;
 }
 
-Result<std::string> ReadFrom(int fd, std::uint64_t offset) {
+// Everything from `offset` on, at most `most` bytes.
+Result<std::string> ReadFrom(int fd, std::uint64_t offset, std::uint64_t most) {
   struct stat status = {};
   if (::fstat(fd, &status) != 0)
     return SystemError("sizing a log segment");
   const auto size = static_cast<std::uint64_t>(status.st_size);
-  std::string bytes(size > offset ? size - offset : 0, '\0');
+  std::string bytes(std::min(size > offset ? size - offset : 0, most), '\0');
   std::size_t got = 0;
   while (got < bytes.size()) {
     const ssize_t count =
@@ -117,6 +127,29 @@ std::uint64_t Boot() {
   return kBoot;
 }
 
+// Gives `visit` each record's event, and its size on disk, until it answers false, or the records
+// end: at the end of the file, or at damage. What that swallows shows as a gap in the numbers. The
+// offset behind the last one.
+template <typename Visit>
+Result<std::uint64_t> ScanRecords(int fd, std::uint64_t offset, Visit visit) {
+  for (;;) {
+    const std::string bytes = TRY(ReadFrom(fd, offset, kChunkMax));
+    std::string_view rest = bytes;
+    bool goes_on = true;
+    while (goes_on) {
+      const std::size_t before = rest.size();
+      std::optional<LogEvent> event = TakeLogRecord(rest);
+      if (!event)
+        break;
+      goes_on = visit(std::move(*event), before - rest.size());
+    }
+    const std::size_t taken = bytes.size() - rest.size();
+    offset += taken;
+    if (!goes_on || taken == 0)
+      return offset;
+  }
+}
+
 std::optional<std::uint64_t> SizeOf(int fd) {
   struct stat status = {};
   if (::fstat(fd, &status) != 0)
@@ -127,13 +160,32 @@ std::optional<std::uint64_t> SizeOf(int fd) {
 }  // namespace
 
 struct AppLog::Reading {
-  std::uint64_t after = 0;
+  const LogRange& range;
   std::uint64_t expected = 0;  // the number that comes next if none is missing; 0: any
-  std::size_t limit = 0;
   std::size_t bytes_left = 0;
-  LogPage page;
+  std::size_t scan_left = kScanMax;
+  LogPage page = {};
 
-  bool full() const { return page.events.size() >= limit || bytes_left == 0; }
+  bool full() const {
+    return page.events.size() >= range.limit || bytes_left == 0 || scan_left == 0;
+  }
+  // Takes an event whose record has so many bytes.
+  void Take(LogEvent event, std::size_t record) {
+    // What stands before the range in its segment is no more than that.
+    if (event.sequence <= range.after)
+      return;
+    scan_left -= std::min(scan_left, record);
+    if (expected != 0 && event.sequence > expected)
+      page.lost += event.sequence - expected;
+    expected = event.sequence + 1;
+    page.lost += event.lost;
+    page.next = event.sequence;
+    if (!range.filter.Matches(event))
+      return;
+    const std::size_t cost = event.bytes.size() + event.fields.size() + kEventOverhead;
+    bytes_left -= std::min(bytes_left, cost);
+    page.events.push_back(std::move(event));
+  }
 };
 
 std::string AppLog::PathOf(std::uint64_t first) const {
@@ -227,7 +279,7 @@ Result<void> AppLog::Reload() {
 }
 
 Result<void> AppLog::ScanNewest() {
-  const std::string bytes = TRY(ReadFrom(newest_.get(), 0));
+  const std::string bytes = TRY(ReadFrom(newest_.get(), 0, kAll));
   std::string_view rest = bytes;
   last_ = segments_.back() - 1;
   std::string_view first_record = rest;
@@ -363,51 +415,102 @@ Result<std::uint64_t> AppLog::Last() {
   return last_;
 }
 
-Result<void> AppLog::ReadSegment(std::size_t index, Reading& reading) const {
-  const bool newest = index + 1 == segments_.size();
+Result<int> AppLog::OpenToRead(std::size_t index, UniqueFd& opened) const {
+  if (index + 1 == segments_.size())
+    return newest_.get();
+  const std::string path = PathOf(segments_[index]);
+  opened = UniqueFd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
+  if (!opened.valid())
+    return SystemError("opening " + path);
+  return opened.get();
+}
+
+std::uint64_t AppLog::OffsetFor(std::size_t index, std::uint64_t after) const {
   std::uint64_t offset = 0;
-  if (newest) {
+  if (index + 1 == segments_.size()) {
     for (const auto& [sequence, position] : index_)
-      if (sequence <= reading.after + 1)
+      if (sequence <= after + 1)
         offset = position;
   }
+  if (read_to_.segment == segments_[index] && read_to_.sequence <= after)
+    offset = std::max(offset, read_to_.offset);
+  return offset;
+}
+
+Result<void> AppLog::ReadSegment(std::size_t index, Reading& reading) {
   UniqueFd opened;
-  if (!newest) {
-    const std::string path = PathOf(segments_[index]);
-    opened = UniqueFd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
-    if (!opened.valid())
-      return SystemError("opening " + path);
-  }
-  const std::string bytes = TRY(ReadFrom(newest ? newest_.get() : opened.get(), offset));
-  std::string_view rest = bytes;
-  while (!reading.full()) {
-    std::optional<LogEvent> event = TakeLogRecord(rest);
-    if (!event)
-      return {};  // the end, or damage: what it swallowed shows as a gap in the numbers
-    if (event->sequence <= reading.after)
-      continue;
-    if (reading.expected != 0 && event->sequence > reading.expected)
-      reading.page.lost += event->sequence - reading.expected;
-    reading.expected = event->sequence + 1;
-    reading.page.lost += event->lost;
-    reading.page.next = event->sequence;
-    reading.bytes_left -= std::min(reading.bytes_left, event->bytes.size() + 256);
-    reading.page.events.push_back(std::move(*event));
-  }
+  const int fd = TRY(OpenToRead(index, opened));
+  std::uint64_t offset = OffsetFor(index, reading.range.after);
+  const std::uint64_t end =
+      TRY(ScanRecords(fd, offset, [&reading](LogEvent event, std::size_t size) {
+        reading.Take(std::move(event), size);
+        return !reading.full();
+      }));
+  if (end > offset)
+    read_to_ = {.segment = segments_[index], .sequence = reading.page.next, .offset = end};
   return {};
 }
 
-Result<LogPage> AppLog::Read(std::uint64_t after, std::size_t limit, std::size_t bytes_max) {
+Result<bool> AppLog::BeginsBefore(std::size_t index, WallTime since) const {
+  UniqueFd opened;
+  const int fd = TRY(OpenToRead(index, opened));
+  const std::string bytes = TRY(ReadFrom(fd, 0, kLogRecordHeader + kLogRecordMax));
+  std::string_view rest = bytes;
+  const std::optional<LogEvent> first = TakeLogRecord(rest);
+  return first && first->time < since - kDisorder;
+}
+
+Result<std::size_t> AppLog::FirstSegment(const LogRange& range) const {
+  const auto above = std::upper_bound(segments_.begin(), segments_.end(), range.after + 1);
+  const auto least =
+      static_cast<std::size_t>(std::max<std::ptrdiff_t>(above - segments_.begin(), 1) - 1);
+  if (!range.filter.since)
+    return least;
+  std::size_t first = segments_.size() - 1;
+  while (first > least && !TRY(BeginsBefore(first, *range.filter.since)))
+    --first;
+  return first;
+}
+
+Result<LogPage> AppLog::Read(const LogRange& range) {
   const FileLock lock(position_.get());
   TRY(Refresh());
-  Reading reading{.after = after, .limit = limit, .bytes_left = bytes_max, .page = {}};
-  reading.page.next = after;
-  for (std::size_t i = 0; i < segments_.size() && !reading.full(); ++i) {
-    const bool wanted = i + 1 == segments_.size() || segments_[i + 1] > after + 1;
-    if (wanted)
-      TRY(ReadSegment(i, reading));
-  }
+  Reading reading{.range = range, .bytes_left = range.bytes_max};
+  reading.page.next = range.after;
+  if (segments_.empty())
+    return std::move(reading.page);
+  const std::size_t first = TRY(FirstSegment(range));
+  // What `since` skips is not missing.
+  const bool skips = first > 0 && segments_[first] > range.after + 1 && range.filter.since;
+  if (range.resumes && !skips)
+    reading.expected = range.after + 1;
+  for (std::size_t i = first; i < segments_.size() && !reading.full(); ++i)
+    TRY(ReadSegment(i, reading));
+  reading.page.more = reading.full();
   return std::move(reading.page);
+}
+
+Result<std::optional<std::uint64_t>> AppLog::SeekTail(const LogFilter& filter, LogTail& tail) {
+  const FileLock lock(position_.get());
+  TRY(Refresh());
+  const auto above = std::lower_bound(segments_.begin(), segments_.end(), tail.before);
+  if (tail.count == 0 || above == segments_.begin())
+    return std::optional(std::min(last_, tail.before - 1));
+  const auto index = static_cast<std::size_t>(above - segments_.begin()) - 1;
+  UniqueFd opened;
+  const int fd = TRY(OpenToRead(index, opened));
+  std::vector<std::uint64_t> found;
+  TRY(ScanRecords(fd, 0, [&](const LogEvent& event, std::size_t /*size*/) {
+    if (event.sequence < tail.before && filter.Matches(event))
+      found.push_back(event.sequence);
+    return event.sequence < tail.before;
+  }));
+  if (found.size() >= tail.count)
+    return std::optional(found[found.size() - tail.count] - 1);
+  tail.count -= found.size();
+  tail.before = segments_[index];
+  const bool is_last = index == 0 || (filter.since && TRY(BeginsBefore(index, *filter.since)));
+  return is_last ? std::optional(tail.before - 1) : std::nullopt;
 }
 
 }  // namespace cloister

@@ -21,6 +21,7 @@
 #include "apis/base/unique_fd.h"
 #include "apis/base/units.h"
 #include "daemon/logs/log_event.h"
+#include "daemon/logs/log_filter.h"
 
 namespace cloister {
 
@@ -32,11 +33,28 @@ struct LogRetention {
   Millis segment_age{std::chrono::hours(24)};
 };
 
+// What one reading wants.
+struct LogRange {
+  std::uint64_t after = 0;  // events with sequence numbers above it
+  std::size_t limit = 1000;
+  std::size_t bytes_max = kLogEventMax;  // about; one event at least
+  LogFilter filter = {};
+  // Whether the reader has had `after`: then what is missing right behind it counts as lost.
+  bool resumes = false;
+};
+
 // What one reading gives.
 struct LogPage {
   std::vector<LogEvent> events;
   std::uint64_t next = 0;  // give it as `after` to go on
-  std::uint64_t lost = 0;  // events lost before or between those here
+  std::uint64_t lost = 0;  // events lost before or between those that were looked at
+  bool more = false;       // it ended at a limit: there may be more behind `next`
+};
+
+// A search for the last events that match: where it is.
+struct LogTail {
+  std::uint64_t count = 0;                   // so many more are wanted
+  std::uint64_t before = ~std::uint64_t{0};  // events from this number on were looked at
 };
 
 class AppLog {
@@ -54,8 +72,13 @@ class AppLog {
   // Drops what is too old although nothing is appended.
   Result<void> Expire(WallTime now);
 
-  // Events with sequence numbers above `after`, at most `limit` and about `bytes_max`.
-  Result<LogPage> Read(std::uint64_t after, std::size_t limit, std::size_t bytes_max);
+  // The events of the range that match. Looks at 4 MiB of records at most, so that a search through
+  // a large log is many readings, with room for others between them.
+  Result<LogPage> Read(const LogRange& range);
+
+  // Looks at one more segment, the newest first, for the last `tail.count` events that match. The
+  // number behind which they begin once it is known; empty: ask again.
+  Result<std::optional<std::uint64_t>> SeekTail(const LogFilter& filter, LogTail& tail);
 
   // The number of the newest event; 0 when there was none so far. Sees what others appended.
   Result<std::uint64_t> Last();
@@ -90,7 +113,15 @@ class AppLog {
   bool SegmentIsFull(std::size_t pending, std::size_t more, WallTime now) const;
   void DropOld(WallTime now);
   void AddToIndex(std::uint64_t sequence, std::uint64_t offset);
-  Result<void> ReadSegment(std::size_t index, Reading& reading) const;
+  Result<void> ReadSegment(std::size_t index, Reading& reading);
+  // Opens a segment that is not the newest into `opened`; the descriptor to read either from.
+  Result<int> OpenToRead(std::size_t index, UniqueFd& opened) const;
+  // The offset of a record that is not behind the first one above `after`.
+  std::uint64_t OffsetFor(std::size_t index, std::uint64_t after) const;
+  // Whether a segment's first event, and with it all older segments, is from before `since`.
+  Result<bool> BeginsBefore(std::size_t index, WallTime since) const;
+  // The oldest segment that may hold what `range` wants; there is at least one.
+  Result<std::size_t> FirstSegment(const LogRange& range) const;
   std::string PathOf(std::uint64_t first) const;
 
   std::string directory_;
@@ -104,6 +135,13 @@ class AppLog {
   // Of the newest segment, about every 64 KiB: (sequence, offset of its record). What was written
   // before this was opened may be missing.
   std::vector<std::pair<std::uint64_t, std::uint64_t>> index_;
+  // Where the last reading ended: the next one mostly goes on there.
+  struct Place {
+    std::uint64_t segment = 0;
+    std::uint64_t sequence = 0;
+    std::uint64_t offset = 0;
+  };
+  Place read_to_;
 };
 
 }  // namespace cloister

@@ -53,16 +53,12 @@ std::vector<LogEvent> WriteEvents(LogFiles& files, AppId app, std::vector<LogEve
   return events;
 }
 
-Result<LogPage> ReadEvents(LogFiles& files, const LogQuery& query) {
-  AppLog* log = TRY(files.Find(query.app));
-  if (log == nullptr)
-    return LogPage{.events = {}, .next = query.tail ? 0 : query.after, .lost = 0};
-  std::uint64_t after = query.after;
-  if (query.tail) {
-    const std::uint64_t last = TRY(log->Last());
-    after = last - std::min(last, *query.tail);
-  }
-  return log->Read(after, query.limit, kLogPageBytes);
+// As AppLog::SeekTail, which need not look at events that all match.
+Result<std::optional<std::uint64_t>> SeekTail(AppLog& log, const LogFilter& filter, LogTail& tail) {
+  if (!filter.open())
+    return log.SeekTail(filter, tail);
+  const std::uint64_t last = TRY(log.Last());
+  return std::optional(last - std::min(last, tail.count));
 }
 
 }  // namespace
@@ -288,11 +284,38 @@ void LogStore::Remove(AppId app, std::function<void()> done) {
       });
 }
 
+// On the store's thread.
+Result<LogStore::ReadStep> LogStore::ReadEvents(LogFiles& files, const LogQuery& query,
+                                                std::optional<LogTail> tail) {
+  ReadStep step;
+  AppLog* log = TRY(files.Find(query.app));
+  step.page.next = tail ? 0 : query.after;
+  if (log == nullptr)
+    return step;
+  LogRange range{.after = query.after,
+                 .limit = query.limit,
+                 .bytes_max = kLogPageBytes,
+                 .filter = query.filter,
+                 .resumes = query.after > 0 && !tail};
+  if (tail) {
+    const std::optional<std::uint64_t> found = TRY(SeekTail(*log, query.filter, *tail));
+    if (!found) {
+      step.tail = tail;
+      return step;
+    }
+    range.after = *found;
+  }
+  step.page = TRY(log->Read(range));
+  return step;
+}
+
 LogReadId LogStore::Read(const LogQuery& query, std::function<void(Result<LogPage>)> done) {
   const LogReadId id = ++last_read_;
   Reader& reader = readers_[id];
   reader.query = query;
   reader.query.limit = std::clamp<std::size_t>(query.limit, 1, kLogLimitMax);
+  if (query.tail)
+    reader.tail = LogTail{.count = *query.tail};
   reader.deadline = clock_.Now() + (may_wait_ ? std::min(query.wait, kLogWaitMax) : Millis(0));
   reader.done = std::move(done);
   StartRead(id);
@@ -318,28 +341,41 @@ void LogStore::StartRead(LogReadId id) {
   reader.again = false;
   pool_.Run(
       reader.query.app.number,
-      [files = files_.get(), query = reader.query] { return ReadEvents(*files, query); },
-      [self = self_, id](Result<LogPage> page) {
+      [files = files_.get(), query = reader.query, tail = reader.tail] {
+        return ReadEvents(*files, query, tail);
+      },
+      [self = self_, id](Result<ReadStep> step) {
         if (*self != nullptr)
-          (*self)->OnRead(id, std::move(page));
+          (*self)->OnRead(id, std::move(step));
       });
 }
 
-void LogStore::OnRead(LogReadId id, Result<LogPage> page) {
+void LogStore::OnRead(LogReadId id, Result<ReadStep> step) {
   const auto found = readers_.find(id);
   if (found == readers_.end())
     return;
   Reader& reader = found->second;
   reader.reading = false;
-  const bool empty = page.ok() && page.value().events.empty();
+  if (step.ok() && step.value().tail) {
+    reader.tail = step.value().tail;
+    return StartRead(id);
+  }
+  if (step.ok()) {
+    LogPage& page = step.value().page;
+    reader.lost += std::exchange(page.lost, 0);
+    // From here on only what is new counts, however many the reader wanted of the past.
+    reader.tail.reset();
+    reader.query.after = page.next;
+    if (page.events.empty() && page.more)
+      return StartRead(id);
+    page.lost = reader.lost;
+  }
+  const bool empty = step.ok() && step.value().page.events.empty();
   if (!empty || clock_.Now() >= reader.deadline) {
     const auto done = std::move(reader.done);
     readers_.erase(found);
-    return done(std::move(page));
+    return step.ok() ? done(std::move(step.value().page)) : done(Error(step.error()));
   }
-  // From here on only what is new counts, however many the reader wanted of the past.
-  reader.query.tail.reset();
-  reader.query.after = page.value().next;
   if (reader.again)
     StartRead(id);
   else if (!wait_timer_.active())

@@ -45,6 +45,7 @@ struct LogQuery {
   std::optional<std::uint64_t> tail;  // instead of `after`: the last so many
   std::size_t limit = 1000;
   Millis wait{0};  // for an event when there is none; at most kLogWaitMax
+  LogFilter filter = {};
 };
 
 inline constexpr std::size_t kLogLimitMax = 10000;
@@ -68,7 +69,8 @@ class LogStore : public LogSink {
   // The app has limits of its own from now on: its rate, burst, event_max and retention.
   void SetLimits(AppId app, const LogLimits& limits);
 
-  // `done` is called once, later, unless the reading is cancelled.
+  // `done` is called once, later, unless the reading is cancelled. The page has no events only when
+  // there are none up to the log's end that match.
   LogReadId Read(const LogQuery& query, std::function<void(Result<LogPage>)> done);
   void Cancel(LogReadId id);
   // Nobody waits for an event any more: who does is answered with what there is.
@@ -103,8 +105,15 @@ class LogStore : public LogSink {
     std::uint64_t batch = 0;  // the last that it waits for
     std::function<void()> done;
   };
+  // What one job of a reading gives: a page, or how far the search for the tail is.
+  struct ReadStep {
+    LogPage page;
+    std::optional<LogTail> tail;
+  };
   struct Reader {
     LogQuery query;
+    std::optional<LogTail> tail;  // still to be found; then query.after is where it begins
+    std::uint64_t lost = 0;       // of what was looked at so far
     MonotonicTime deadline;
     std::function<void(Result<LogPage>)> done;
     bool reading = false;
@@ -124,8 +133,10 @@ class LogStore : public LogSink {
   void EndFlushes();
   void DropIdle();
 
+  static Result<ReadStep> ReadEvents(LogFiles& files, const LogQuery& query,
+                                     std::optional<LogTail> tail);
   void StartRead(LogReadId id);
-  void OnRead(LogReadId id, Result<LogPage> page);
+  void OnRead(LogReadId id, Result<ReadStep> step);
   void Wake(AppId app);
   void CheckWaiting();
   void ExpireAll();

@@ -178,8 +178,8 @@ constexpr const char* kStatics = R"sql(
 ALTER TABLE releases ADD COLUMN statics TEXT NOT NULL DEFAULT '';
 )sql";
 
-constexpr Migration kMigrations[] = {kVersion1, kGoals,   {kSeals, SealOlderRows}, kRetention,
-                                     kModules,  kQuotas,  kStatics};
+constexpr Migration kMigrations[] = {
+    kVersion1, kGoals, {kSeals, SealOlderRows}, kRetention, kModules, kQuotas, kStatics};
 
 }  // namespace
 

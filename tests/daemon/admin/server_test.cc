@@ -238,6 +238,40 @@ TEST_F(AdminTest, LogEventsHaveTheirFields) {
                                    {"\xef\xbf\xbd", "gr\xc3\xbc\xc3\x9f\xef\xbf\xbd"}}));
 }
 
+TEST_F(AdminTest, LogsAreFilteredByTheNode) {
+  Prepare();
+  for (int i = 0; i < 6; ++i) {
+    LogEvent event;
+    event.time = clock.Wall() - Seconds(600 - 100 * i);
+    event.app = releases->catalog().FindApp(Hello())->row.id;
+    event.release = i < 3 ? "1.0.0" : "1.1.0+x";
+    event.request_id = i % 2 == 0 ? "EVEN" : "ODD";
+    event.level = static_cast<std::uint8_t>(10 * i);
+    logs->Append(std::move(event));
+  }
+  const auto numbers = [&](const std::string& query) {
+    const Json page = Ask("GET", std::string(kApp) + "/logs?" + query).json();
+    std::vector<int> found;
+    for (const Json& event : page["events"])
+      found.push_back(event["sequence"]);
+    EXPECT_EQ(page["next"], 6) << query;
+    return found;
+  };
+  using Numbers = std::vector<int>;
+  Ask("GET", std::string(kApp) + "/logs?wait_ms=60000");
+  EXPECT_EQ(numbers("level=warning"), Numbers({4, 5, 6}));
+  EXPECT_EQ(numbers("level=31"), Numbers({5, 6}));
+  EXPECT_EQ(numbers("release=1.1.0%2Bx"), Numbers({4, 5, 6}));
+  EXPECT_EQ(numbers("request=ODD"), Numbers({2, 4, 6}));
+  EXPECT_EQ(numbers("request=ODD&tail=1"), Numbers({6}));
+  EXPECT_EQ(numbers("since=350s"), Numbers({4, 5, 6}));
+  EXPECT_EQ(numbers("since=" + TimeText(clock.Wall() - Seconds(200))), Numbers({5, 6}));
+  EXPECT_EQ(numbers("since=350s&level=error&request=EVEN"), Numbers({5}));
+  EXPECT_EQ(numbers("release=none"), Numbers());
+  for (const char* wrong : {"since=yesterday", "since=", "level=loud", "level=256", "levle=10"})
+    ExpectProblem(Ask("GET", std::string(kApp) + "/logs?" + wrong), 400, "query_invalid");
+}
+
 TEST_F(AdminTest, WorkersAndStatus) {
   Prepare();
   for (const char* name : {"demo/hello", "demo/other"})

@@ -22,7 +22,7 @@ Json Event(int sequence, const std::string& text, const std::string& release = "
           {"request_id", "R1"},   {"text", text}};
 }
 
-// Serves the events of one log, two a page.
+// Serves the events of one log, two a page, filtered by release and request as the node does.
 class FakeLog {
  public:
   explicit FakeLog(std::vector<Json> events)
@@ -32,9 +32,28 @@ class FakeLog {
   FakeNode& node() { return node_; }
 
  private:
-  static std::uint64_t Parameter(const std::string& target, const std::string& name) {
+  static std::string Text(const std::string& target, const std::string& name) {
     const std::size_t at = target.find(name + "=");
-    return at == std::string::npos ? 0 : std::stoull(target.substr(at + name.size() + 1));
+    return at == std::string::npos
+               ? ""
+               : target.substr(at + name.size() + 1, target.find('&', at) - at - name.size() - 1);
+  }
+  static std::uint64_t Parameter(const std::string& target, const std::string& name) {
+    const std::string text = Text(target, name);
+    return text.empty() ? 0 : std::stoull(text);
+  }
+  static bool Matches(const std::string& target, const Json& event) {
+    const std::string release = Text(target, "release");
+    const std::string request = Text(target, "request");
+    return (release.empty() || event["release"] == release) &&
+           (request.empty() || event["request_id"] == request);
+  }
+  // Behind which event the last `tail` that match begin.
+  std::uint64_t StartOfTail(const std::string& target, std::uint64_t tail) const {
+    std::uint64_t after = events_.size();
+    for (; tail > 0 && after > 0; --after)
+      tail -= Matches(target, events_[after - 1]) ? 1U : 0U;
+    return after;
   }
 
   std::string Answer(const std::string& target) {
@@ -42,14 +61,12 @@ class FakeLog {
     // There is nothing to wait for: a follower ends here.
     if (Parameter(target, "wait_ms") > 0 && after >= events_.size())
       return FakeNode::Problem(404, "app_not_found", "the app is gone");
-    std::uint64_t most = 2;
-    if (const std::uint64_t tail = Parameter(target, "tail"); tail > 0) {
-      after = events_.size() - std::min<std::uint64_t>(tail, events_.size());
-      most = tail;
-    }
+    if (target.find("tail=") != std::string::npos)
+      after = StartOfTail(target, Parameter(target, "tail"));
     Json page = Json::array();
-    while (page.size() < most && after < events_.size())
-      page.push_back(events_[after++]);
+    for (; page.size() < 2 && after < events_.size(); ++after)
+      if (Matches(target, events_[after]))
+        page.push_back(events_[after]);
     return FakeNode::Json(200, Json{{"events", page}, {"next", after}, {"lost", 0}}.dump());
   }
 
@@ -105,6 +122,20 @@ TEST(LogsTest, WhatIsLostIsSaidWhereItIsMissing) {
             "T2 1.0.0 stdout R1  two [cut]\n");
 }
 
+// The node's own event about a loss says how much: nothing is said twice.
+TEST(LogsTest, ALossIsSaidOnce) {
+  Json mark = Event(2, "7 events were lost here: more came than the log takes");
+  mark["source"] = "runtime";
+  mark["release"] = "";
+  mark["request_id"] = "";
+  mark["level"] = "warning";
+  mark["lost"] = 7;
+  FakeLog log({Event(1, "one"), mark});
+  EXPECT_EQ(Show(log, {}, kText),
+            "T1 1.0.0 stdout R1  one\n"
+            "T2  runtime warning  7 events were lost here: more came than the log takes\n");
+}
+
 TEST(LogsTest, FieldsStandBehindTheFirstLine) {
   Json event = Event(1, "sold\nmore\n");
   event["fields"] = {
@@ -134,6 +165,23 @@ TEST(LogsTest, WhatACheckSaidIsMarked) {
   event["check"] = true;
   FakeLog log(std::vector<Json>{event});
   EXPECT_EQ(Show(log, {}, kText), "T1 1.0.0 [check] stdout R1  one\n");
+}
+
+TEST(LogsTest, TheNodeFiltersEachPage) {
+  FakeLog log({Event(1, "one"), Event(2, "two"), Event(3, "three")});
+  Show(log,
+       {.since = WallTime(Seconds(1'795'255'503)),
+        .level = "warning",
+        .release = "1.0.0",
+        .request_id = "a b&c"},
+       kText);
+  const std::string filter =
+      "GET /v1/tenants/demo/apps/hello/logs?since=2026-11-21T10%3A05%3A03.000000Z&level=warning&"
+      "release=1.0.0&request=a%20b%26c&after=";
+  std::size_t pages = 0;
+  for (const std::string& seen : log.node().Seen())
+    pages += seen.starts_with(filter) ? 1U : 0U;
+  EXPECT_GE(pages, 1U);
 }
 
 TEST(LogsTest, OneJsonObject) {

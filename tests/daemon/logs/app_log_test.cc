@@ -10,6 +10,7 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <optional>
 
 #include "tests/support/temp_dir.h"
 
@@ -42,9 +43,21 @@ class AppLogTest : public testing::Test {
     EXPECT_EQ(written, events.size());
   }
   static LogPage Read(AppLog& log, std::uint64_t after = 0, std::size_t limit = 100'000) {
-    Result<LogPage> page = log.Read(after, limit, std::size_t{1} << 30);
-    EXPECT_TRUE(page.ok()) << page.error().message;
-    return std::move(page).value();
+    return ReadAll(log, {.after = after, .limit = limit, .bytes_max = std::size_t{1} << 30});
+  }
+  // One reading after the other, until nothing is left or the limit is reached.
+  static LogPage ReadAll(AppLog& log, LogRange range) {
+    LogPage all;
+    for (bool more = true; more && all.events.size() < range.limit;) {
+      Result<LogPage> page = log.Read(range);
+      EXPECT_TRUE(page.ok()) << page.error().message;
+      range.after = all.next = page.value().next;
+      range.resumes = true;
+      all.lost += page.value().lost;
+      std::ranges::move(page.value().events, std::back_inserter(all.events));
+      more = page.value().more;
+    }
+    return all;
   }
   // Whether the events are numbered from `first` to `last` without a gap.
   static void ExpectNumbers(const LogPage& page, std::uint64_t first, std::uint64_t last) {
@@ -85,7 +98,7 @@ TEST_F(AppLogTest, APageIsBoundedByCountAndBytes) {
   AppLog log = Open();
   Append(log, Events(100, std::string(1000, 'x')));
   ExpectNumbers(Read(log, 10, 5), 11, 15);
-  const Result<LogPage> page = log.Read(0, 1000, 10'000);
+  const Result<LogPage> page = log.Read({.after = 0, .limit = 1000, .bytes_max = 10'000});
   ASSERT_TRUE(page.ok());
   EXPECT_LT(page.value().events.size(), 11U);
   EXPECT_GT(page.value().events.size(), 5U);
@@ -212,7 +225,7 @@ int AppendUnderFileLimit(const std::string& directory) {
     return 3;
   if (!log.Append(small, kStart, written).ok())
     return 4;
-  const Result<LogPage> page = log.Read(0, 1000, kPage);
+  const Result<LogPage> page = log.Read({.after = 0, .limit = 1000, .bytes_max = kPage});
   return page.ok() && page.value().events.size() == 20 && page.value().next == 20 ? 0 : 5;
 }
 
@@ -296,6 +309,127 @@ TEST_F(AppLogTest, APositionOfAnotherBootIsNotTrusted) {
   EXPECT_EQ(std::filesystem::file_size(segment), 0U);
   Append(log, Events(5));
   EXPECT_EQ(Read(log).events.size(), 5U);
+}
+
+// Events a minute apart, of which each tenth is an error of release 2 and request R.
+std::vector<LogEvent> Varied(std::size_t count) {
+  std::vector<LogEvent> events = Events(count, std::string(1000, 'x'));
+  for (std::size_t i = 0; i < count; ++i) {
+    events[i].time = kStart + std::chrono::minutes(i);
+    events[i].release = i % 10 == 9 ? "2" : "1";
+    events[i].level = i % 10 == 9 ? 40 : 20;
+    events[i].request_id = i % 10 == 9 ? "R" : "";
+  }
+  return events;
+}
+
+TEST_F(AppLogTest, OnlyWhatMatchesIsGivenAndTheRestIsPassed) {
+  AppLog log = Open({.segment_bytes = KiB(64)});
+  Append(log, Varied(1000));
+  for (const LogFilter& filter :
+       {LogFilter{.level = 40}, LogFilter{.release = "2"}, LogFilter{.request_id = "R"}}) {
+    const LogPage page = ReadAll(log, {.filter = filter});
+    ASSERT_EQ(page.events.size(), 100U);
+    EXPECT_EQ(page.events.front().sequence, 10U);
+    EXPECT_EQ(page.events.back().sequence, 1000U);
+  }
+  const LogPage none = ReadAll(log, {.filter = {.level = 41}});
+  EXPECT_TRUE(none.events.empty());
+  EXPECT_EQ(none.next, 1000U);
+  EXPECT_EQ(none.lost, 0U);
+}
+
+TEST_F(AppLogTest, OneReadingLooksAtABoundedPart) {
+  AppLog log = Open();
+  Append(log, Varied(10'000));
+  LogRange range{.filter = {.level = 50}};
+  std::size_t readings = 0;
+  for (bool more = true; more; ++readings) {
+    Result<LogPage> page = log.Read(range);
+    ASSERT_TRUE(page.ok());
+    more = page.value().more;
+    EXPECT_EQ(more, page.value().next < 10'000U);
+    range.after = page.value().next;
+  }
+  EXPECT_EQ(readings, 3U) << "of 4 MiB of the 10 MiB each";
+}
+
+TEST_F(AppLogTest, SinceGivesWhatIsNewerAndReadsNoOlderSegment) {
+  AppLog log = Open({.segment_bytes = KiB(64)});
+  Append(log, Varied(1000));
+  const WallTime since = kStart + std::chrono::minutes(900);
+  EXPECT_EQ(ReadAll(log, {.filter = {.since = since}}).events.size(), 100U);
+  std::vector<std::string> segments = Segments();
+  std::sort(segments.begin(), segments.end());
+  ASSERT_GT(segments.size(), 10U);
+  // Nobody can read what is not there any more.
+  for (std::size_t i = 0; i < segments.size() / 2; ++i)
+    std::filesystem::remove(segments[i]);
+  const LogPage page = ReadAll(log, {.filter = {.since = since}});
+  ASSERT_EQ(page.events.size(), 100U);
+  EXPECT_EQ(page.events.front().sequence, 901U);
+  EXPECT_EQ(page.lost, 0U);
+}
+
+TEST_F(AppLogTest, AnEventThatComesLateIsNotSkipped) {
+  AppLog log = Open({.segment_bytes = KiB(16)});
+  std::vector<LogEvent> events = Varied(40);
+  // Written behind later ones, as those that a draining node sends are.
+  std::swap(events[15].time, events[16].time);
+  Append(log, events);
+  for (int minute = 0; minute < 40; ++minute) {
+    const WallTime since = kStart + std::chrono::minutes(minute);
+    EXPECT_EQ(ReadAll(log, {.filter = {.since = since}}).events.size(),
+              static_cast<std::size_t>(40 - minute));
+  }
+}
+
+TEST_F(AppLogTest, WhatIsMissingBehindWhereAReaderWasIsLost) {
+  AppLog log = Open({.kept_bytes = KiB(64), .segment_bytes = KiB(16)});
+  Append(log, Varied(1000));
+  const LogPage page = ReadAll(log, {.after = 10, .resumes = true});
+  ASSERT_FALSE(page.events.empty());
+  const std::uint64_t oldest = page.events.front().sequence;
+  EXPECT_GT(oldest, 900U);
+  EXPECT_EQ(page.lost, oldest - 11);
+  EXPECT_EQ(ReadAll(log, {.after = 10}).lost, 0U) << "it never was there";
+}
+
+// The numbers of the last `count` events that match, as one finds them.
+std::vector<std::uint64_t> Tail(AppLog& log, const LogFilter& filter, std::uint64_t count) {
+  LogTail tail{.count = count};
+  std::optional<std::uint64_t> after;
+  while (!after) {
+    const auto step = log.SeekTail(filter, tail);
+    EXPECT_TRUE(step.ok());
+    after = step.value();
+  }
+  std::vector<std::uint64_t> numbers;
+  LogRange range{.after = *after, .filter = filter};
+  for (bool more = true; more;) {
+    Result<LogPage> page = log.Read(range);
+    for (const LogEvent& event : page.value().events)
+      numbers.push_back(event.sequence);
+    range.after = page.value().next;
+    more = page.value().more;
+  }
+  return numbers;
+}
+
+TEST_F(AppLogTest, TheLastThatMatchAreFoundFromTheEnd) {
+  AppLog log = Open({.segment_bytes = KiB(64)});
+  const LogFilter errors{.level = 40};
+  EXPECT_TRUE(Tail(log, errors, 3).empty()) << "an empty log";
+  Append(log, Varied(1000));
+  using Numbers = std::vector<std::uint64_t>;
+  EXPECT_EQ(Tail(log, errors, 0), Numbers());
+  EXPECT_EQ(Tail(log, errors, 1), Numbers({1000}));
+  EXPECT_EQ(Tail(log, errors, 3), Numbers({980, 990, 1000}));
+  EXPECT_EQ(Tail(log, errors, 100).size(), 100U);
+  EXPECT_EQ(Tail(log, errors, 101).size(), 100U);
+  EXPECT_EQ(Tail(log, {.level = 50}, 5), Numbers());
+  const LogFilter recent{.since = kStart + std::chrono::minutes(985), .level = 40};
+  EXPECT_EQ(Tail(log, recent, 5), Numbers({990, 1000}));
 }
 
 }  // namespace

@@ -26,7 +26,11 @@ class LogFilesTest : public testing::Test {
     ASSERT_TRUE(files_.Open(app).value()->Append(events, Now(), written).ok());
   }
   std::size_t EventsOf(AppId app) {
-    return files_.Find(app).value()->Read(0, 100, kLogEventMax).value().events.size();
+    return files_.Find(app)
+        .value()
+        ->Read({.after = 0, .limit = 100, .bytes_max = kLogEventMax})
+        .value()
+        .events.size();
   }
 
   TempDir dir_;

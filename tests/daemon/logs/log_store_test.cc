@@ -81,6 +81,77 @@ TEST_F(LogStoreTest, TailGivesTheLastOnes) {
   EXPECT_EQ(Read(query).events.size(), 10U);
 }
 
+// Each tenth of so many is an error.
+std::vector<LogEvent> WithErrors(std::size_t count, const std::string& text) {
+  std::vector<LogEvent> events;
+  for (std::size_t i = 1; i <= count; ++i) {
+    events.push_back(EventOf(text));
+    events.back().level = i % 10 == 0 ? 40 : 20;
+  }
+  return events;
+}
+
+constexpr LogLimits kNoRate{.retention = {}, .rate = MiB(1024), .burst = MiB(1024)};
+
+TEST_F(LogStoreTest, AFilterIsAppliedToAllOfALargeLog) {
+  Make(kNoRate);
+  for (LogEvent& event : WithErrors(20'000, std::string(1000, 'x')))
+    store_->Append(std::move(event));
+  store_->Append(EventOf("printed"));
+  LogEvent last = EventOf("the needle");
+  last.level = 50;
+  store_->Append(std::move(last));
+  Flush();
+  // Over 20 MiB, so several jobs look for it; the first page has it nevertheless.
+  const LogPage page = Read({.app = kApp, .tail = {}, .filter = {.level = 41}});
+  ASSERT_EQ(page.events.size(), 1U);
+  EXPECT_EQ(page.events[0].bytes, "the needle");
+  EXPECT_EQ(page.next, 20'002U);
+  const LogPage tail = Read({.app = kApp, .tail = 3, .filter = {.level = 40}});
+  ASSERT_EQ(tail.events.size(), 3U);
+  EXPECT_EQ(tail.events[0].sequence, 19'990U);
+  EXPECT_EQ(tail.events[2].sequence, 20'002U);
+  const LogPage none = Read({.app = kApp, .tail = {}, .filter = {.release = "2"}});
+  EXPECT_TRUE(none.events.empty());
+  EXPECT_EQ(none.next, 20'002U) << "looked at, and not again";
+}
+
+TEST_F(LogStoreTest, AFollowerWithAFilterHearsOnlyOfWhatMatches) {
+  Make();
+  std::optional<LogPage> page;
+  store_->Read({.app = kApp, .tail = 10, .wait = Millis(60000), .filter = {.level = 40}},
+               [&](Result<LogPage> read) { page = std::move(read).value(); });
+  store_->Append(EventOf("printed"));
+  Flush();
+  // By then the follower has looked as well: an app's readings run in their order.
+  EXPECT_EQ(Read(After(0)).events.size(), 1U);
+  EXPECT_EQ(Read(After(0)).events.size(), 1U);
+  EXPECT_FALSE(page);
+  LogEvent error = EventOf("failed");
+  error.level = 40;
+  store_->Append(std::move(error));
+  ASSERT_TRUE(RunUntil(loop_, [&] { return page.has_value(); }));
+  ASSERT_EQ(page->events.size(), 1U);
+  EXPECT_EQ(page->events[0].bytes, "failed");
+}
+
+TEST_F(LogStoreTest, ASearchDoesNotHoldUpWhatIsWritten) {
+  Make(kNoRate);
+  for (LogEvent& event : WithErrors(40'000, std::string(1000, 'x')))
+    store_->Append(std::move(event));
+  Flush();
+  bool searched = false;
+  store_->Read({.app = kApp, .tail = {}, .filter = {.level = 50}},
+               [&](const Result<LogPage>& /*page*/) { searched = true; });
+  std::optional<bool> searched_when_written;
+  constexpr AppId kOther{2};
+  store_->Append(EventOf("other", kOther));
+  store_->Flush([&] { searched_when_written = searched; });
+  ASSERT_TRUE(RunUntil(loop_, [&] { return searched; }));
+  ASSERT_TRUE(searched_when_written.has_value());
+  EXPECT_FALSE(*searched_when_written) << "40 MiB are ten jobs, with turns of others between them";
+}
+
 TEST_F(LogStoreTest, AppsDoNotSeeEachOther) {
   Make();
   store_->Append(EventOf("mine"));
