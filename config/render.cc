@@ -18,6 +18,7 @@ std::string RenderList(const std::vector<std::string>& items) {
 }
 std::string RenderNetworks(const std::vector<IpNetwork>& networks) {
   std::vector<std::string> texts;
+  texts.reserve(networks.size());
   for (const IpNetwork& network : networks)
     texts.push_back(network.Text());
   return RenderList(texts);

@@ -56,13 +56,13 @@ std::optional<IpAddress> IpAddress::Parse(std::string_view text) {
   return std::nullopt;
 }
 
-bool IpAddress::is_v4() const {
+bool IpAddress::IsV4() const {
   return std::equal(kMapped.begin(), kMapped.end(), bytes_.begin());
 }
 
 std::string IpAddress::Text() const {
   std::array<char, INET6_ADDRSTRLEN> text = {};
-  if (is_v4())
+  if (IsV4())
     (void)::inet_ntop(AF_INET, bytes_.data() + kMapped.size(), text.data(), text.size());
   else
     (void)::inet_ntop(AF_INET6, bytes_.data(), text.data(), text.size());
@@ -95,7 +95,7 @@ Result<IpNetwork> IpNetwork::Parse(std::string_view text) {
   network.bits_ = kBits;
   if (slash == std::string_view::npos)
     return network;
-  const std::uint32_t before = address->is_v4() ? kMappedBits : 0;
+  const std::uint32_t before = address->IsV4() ? kMappedBits : 0;
   const std::optional<std::uint32_t> length = ParseLength(text.substr(slash + 1));
   if (!length || *length > kBits - before)
     return Wrong(text, "must end in a prefix length from 0 to " + std::to_string(kBits - before));
@@ -108,13 +108,13 @@ Result<IpNetwork> IpNetwork::Parse(std::string_view text) {
 }
 
 bool IpNetwork::Contains(const IpAddress& address) const {
-  return address.is_v4() == address_.is_v4() && address.HasPrefix(address_, bits_);
+  return address.IsV4() == address_.IsV4() && address.HasPrefix(address_, bits_);
 }
 
 std::string IpNetwork::Text() const {
   if (bits_ == kBits)
     return address_.Text();
-  return address_.Text() + "/" + std::to_string(address_.is_v4() ? bits_ - kMappedBits : bits_);
+  return address_.Text() + "/" + std::to_string(address_.IsV4() ? bits_ - kMappedBits : bits_);
 }
 
 }  // namespace cloister

@@ -22,7 +22,7 @@ class IpAddress {
   // Empty when `text` is not one address alone: no port, no brackets, no zone.
   static std::optional<IpAddress> Parse(std::string_view text);
 
-  bool is_v4() const;
+  bool IsV4() const;
   std::string Text() const;
   // Whether the first `bits` of both are the same; of 128.
   bool HasPrefix(const IpAddress& other, std::uint32_t bits) const;

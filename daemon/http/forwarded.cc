@@ -73,10 +73,10 @@ std::string_view SchemeOf(std::string_view text) {
 std::vector<std::string_view> ListFromEnd(std::span<const HttpHeader> headers,
                                           std::string_view name) {
   std::vector<std::string_view> elements;
-  for (auto header = headers.rbegin(); header != headers.rend(); ++header) {
-    if (header->name != name)
+  for (std::size_t left = headers.size(); left > 0; --left) {
+    if (headers[left - 1].name != name)
       continue;
-    std::string_view rest = header->value;
+    std::string_view rest = headers[left - 1].value;
     while (elements.size() < kElementsMax) {
       const std::size_t comma = rest.rfind(',');
       elements.push_back(Trimmed(rest.substr(comma == std::string_view::npos ? 0 : comma + 1)));
@@ -101,6 +101,7 @@ std::vector<Element> ReadXForwarded(std::span<const HttpHeader> headers) {
   const std::vector<std::string_view> addresses = ListFromEnd(headers, kFor);
   const std::vector<std::string_view> schemes = ListFromEnd(headers, kProto);
   std::vector<Element> elements;
+  elements.reserve(addresses.size() + 1);
   for (std::size_t i = 0; i < addresses.size(); ++i)
     elements.push_back({.node = addresses[i], .scheme = SchemeFor(schemes, i, addresses.size())});
   if (addresses.empty() && !schemes.empty())

@@ -24,14 +24,14 @@ enum class AppActivity { kNone, kDeploying, kDeleting };
 struct LiveRelease {
   ReleaseId id;
   std::string version;
-  std::shared_ptr<const StaticRoutes> statics;  // null: none
+  std::shared_ptr<const StaticRoutes> statics = {};  // null: none
 };
 
 struct CanaryRelease {
   ReleaseId id;
   std::string version;
   std::uint32_t percent = 0;
-  std::shared_ptr<const StaticRoutes> statics;  // null: none
+  std::shared_ptr<const StaticRoutes> statics = {};  // null: none
 };
 
 struct AppEntry {

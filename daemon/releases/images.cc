@@ -67,14 +67,14 @@ Result<Sources> BuildSources(Database& db, ReleaseId release, const std::string&
     return sources;
   ImageBuilder builder;
   auto next = sources.modules.begin();  // both lists are in the order of the paths
-  TRY(ForEachContent(db, release,
-                     [&](const ReleaseFile& file, std::string contents) -> Result<void> {
-                       if (next != sources.modules.end() && next->path == file.path) {
-                         builder.Add(file.path, std::move(contents), "");
-                         ++next;
-                       }
-                       return {};
-                     }));
+  const auto add = [&](const ReleaseFile& file, std::string contents) -> Result<void> {
+    if (next != sources.modules.end() && next->path == file.path) {
+      builder.Add(file.path, std::move(contents), "");
+      ++next;
+    }
+    return {};
+  };
+  TRY(ForEachContent(db, release, add));
   CHECK(next == sources.modules.end());
   sources.image = std::make_shared<const UniqueFd>(
       TRY(builder.BuildMemfd("sources-" + std::to_string(release.number))));

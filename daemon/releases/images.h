@@ -45,6 +45,8 @@ class Images : public ImageSource, public StaticSource {
   };
 
   Images(Loop& loop, State& state, Options options);
+  Images(const Images&) = delete;
+  Images& operator=(const Images&) = delete;
   ~Images() override;
 
   void LoadImage(ReleaseId release, Done done) override;

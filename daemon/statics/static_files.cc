@@ -293,7 +293,8 @@ void StaticFiles::Load(ReleaseId release, Exchange& exchange,
 void StaticFiles::OnLoaded(ReleaseId release, Result<std::shared_ptr<const StaticImage>> loaded) {
   // Other loads may begin below, so no iterator is kept.
   std::list<Waiting>& waiting = loads_.find(release)->second;
-  if (loaded.ok())
+  const bool is_there = loaded.ok();
+  if (is_there)
     Keep(release, std::move(loaded).value());
   else
     NoteFailure(release, loaded.error());
@@ -302,7 +303,7 @@ void StaticFiles::OnLoaded(ReleaseId release, Result<std::shared_ptr<const Stati
     const std::function<void(Exchange&)> again = std::move(waiting.front().again);
     exchange.SetListener(nullptr);
     waiting.pop_front();
-    if (loaded.ok())
+    if (is_there)
       again(exchange);
     else
       RespondUnavailable(exchange);

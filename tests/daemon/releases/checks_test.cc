@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "daemon/logs/log_store.h"
 #include "daemon/releases/problem.h"
 #include "tests/support/fake_clock.h"
 #include "tests/support/fake_workers.h"
