@@ -35,6 +35,9 @@ std::string RenderDuration(Millis duration) {
 std::string RenderCores(std::uint32_t millis) {
   return CoresText(millis);
 }
+std::string RenderFlag(bool flag) {
+  return flag ? "true" : "false";
+}
 std::string RenderLevel(LogLevel level) {
   return QuoteToml(LevelText(level));
 }
@@ -53,6 +56,9 @@ std::string NetworksRange(std::size_t /*low*/, std::size_t /*high*/) {
   return "";
 }
 std::string LevelRange(int /*low*/, int /*high*/) {
+  return "";
+}
+std::string FlagRange(int /*low*/, int /*high*/) {
   return "";
 }
 std::string CountRange(std::uint32_t low, std::uint32_t high) {

@@ -101,6 +101,7 @@ struct LogSettings {
   Bytes rate = KiB(64);  // per second
   Bytes burst = MiB(1);
   Bytes event_max = KiB(256);
+  bool journal = false;  // apps' events, too
 };
 
 struct Settings {

@@ -198,6 +198,10 @@ Result<LogLevel> ReadLevel(const TomlValue& value, int /*low*/, int /*high*/) {
   return Wrong("must be \"debug\", \"info\", \"warning\" or \"error\", not " + Describe(value));
 }
 
+Result<bool> ReadFlag(const TomlValue& value, int /*low*/, int /*high*/) {
+  return ReadBool(value);
+}
+
 Result<bool> ReadBool(const TomlValue& value) {
   const auto* truth = std::get_if<bool>(&value);
   if (truth == nullptr)

@@ -35,6 +35,7 @@ Result<std::vector<IpNetwork>> ReadNetworks(const TomlValue& value, std::size_t 
                                             std::size_t high);
 // low and high mean nothing here.
 Result<LogLevel> ReadLevel(const TomlValue& value, int low, int high);
+Result<bool> ReadFlag(const TomlValue& value, int low, int high);
 Result<bool> ReadBool(const TomlValue& value);
 
 // As in the file, but without quotes.

@@ -118,6 +118,9 @@ class Child {
 
   [[noreturn]] void Exec() const {
     std::vector<std::string> environment = {"LC_ALL=C.UTF-8"};
+    // What tells them how to write their own logs.
+    if (const char* stream = ::getenv("JOURNAL_STREAM"); stream != nullptr)
+      environment.push_back(std::string("JOURNAL_STREAM=") + stream);
 #ifdef CLOISTER_SANITIZED
     for (const char* name : {"ASAN_OPTIONS", "UBSAN_OPTIONS", "LSAN_OPTIONS", "TSAN_OPTIONS"})
       if (const char* value = ::getenv(name); value != nullptr)

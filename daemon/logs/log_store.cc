@@ -1,6 +1,7 @@
 #include "daemon/logs/log_store.h"
 
 #include <algorithm>
+#include <span>
 #include <utility>
 
 #include "apis/base/log.h"
@@ -37,11 +38,17 @@ TokenBucket BucketOf(const LogLimits& limits) {
   return {static_cast<double>(limits.rate.count), static_cast<double>(limits.burst.count)};
 }
 
+// Where the store's thread writes.
+struct Places {
+  LogFiles& files;
+  EventJournal* journal = nullptr;
+};
+
 // On the store's thread. Gives back the events that could not be written.
-std::vector<LogEvent> WriteEvents(LogFiles& files, AppId app, std::vector<LogEvent> events,
+std::vector<LogEvent> WriteEvents(const Places& places, AppId app, std::vector<LogEvent> events,
                                   WallTime now) {
   std::size_t written = 0;
-  Result<AppLog*> log = files.Open(app);
+  Result<AppLog*> log = places.files.Open(app);
   Result<void> appended =
       log.ok() ? log.value()->Append(events, now, written) : Result<void>(Error(log.error()));
   if (!appended.ok())
@@ -49,6 +56,8 @@ std::vector<LogEvent> WriteEvents(LogFiles& files, AppId app, std::vector<LogEve
         {{"app", app.number},
          {"events", events.size() - written},
          {"why", appended.error().message}});
+  if (places.journal != nullptr)
+    places.journal->Send(std::span(events).first(written));
   events.erase(events.begin(), events.begin() + static_cast<std::ptrdiff_t>(written));
   return events;
 }
@@ -74,6 +83,7 @@ LogStore::LogStore(Loop& loop, const Clock& clock, std::string state_directory, 
       self_(std::make_shared<LogStore*>(this)),
       files_(std::make_unique<LogFiles>(std::move(state_directory), limits.retention,
                                         limits.open_max)),
+      journal_(limits.journal == ToJournal::kYes ? std::make_unique<EventJournal>() : nullptr),
       pool_(loop, 1) {
   expire_timer_.Repeat(kExpirePeriod, [this] { ExpireAll(); });
 }
@@ -131,6 +141,7 @@ void LogStore::Append(LogEvent event) {
     return Lose(app, source, 1);
   if (source.lost > 0)
     AddLossMark(app, source);
+  source.app_name = event.app_name;
   Queue(app, source, std::move(event));
 }
 
@@ -153,6 +164,7 @@ void LogStore::AddLossMark(AppId app, Source& source) {
   LogEvent mark;
   mark.time = clock_.Wall();
   mark.app = app;
+  mark.app_name = source.app_name;
   mark.source = LogSource::kRuntime;
   mark.level = kWarningLevel;
   mark.lost = lost;
@@ -204,9 +216,9 @@ void LogStore::Write(AppId app, Source& source) {
     bytes += SizeOf(event);
   pool_.Run(
       app.number,
-      [files = files_.get(), app, now = clock_.Wall(), bytes, batch = source.batch,
-       events = std::exchange(source.pending, {})]() mutable {
-        return Written{.unwritten = WriteEvents(*files, app, std::move(events), now),
+      [places = Places{.files = *files_, .journal = journal_.get()}, app, now = clock_.Wall(),
+       bytes, batch = source.batch, events = std::exchange(source.pending, {})]() mutable {
+        return Written{.unwritten = WriteEvents(places, app, std::move(events), now),
                        .bytes = bytes,
                        .batch = batch};
       },

@@ -21,6 +21,7 @@
 #include "apis/base/clock.h"
 #include "apis/quota/quota.h"
 #include "daemon/logs/app_log.h"
+#include "daemon/logs/journal.h"
 #include "daemon/logs/log_event.h"
 #include "daemon/logs/log_files.h"
 #include "daemon/loop/background.h"
@@ -28,6 +29,9 @@
 #include "daemon/loop/timer.h"
 
 namespace cloister {
+
+// Whether events go to systemd's journal as well.
+enum class ToJournal { kNo, kYes };
 
 // What an app may log, and what the store may hold.
 struct LogLimits {
@@ -37,6 +41,7 @@ struct LogLimits {
   Bytes event_max{kLogEventMax};
   Bytes unwritten_max = MiB(64);  // of all apps, in memory
   std::size_t open_max = 128;     // logs with open files
+  ToJournal journal = ToJournal::kNo;
 };
 
 struct LogQuery {
@@ -91,6 +96,7 @@ class LogStore : public LogSink {
     TokenBucket own;
     TokenBucket runtime;  // the node's words about the app: a flood of the app must not hide them
     std::vector<LogEvent> pending;
+    std::string app_name;     // of its last event
     std::uint64_t batch = 0;  // the number of what is pending
     std::uint64_t lost = 0;
     MonotonicTime loss_reported;  // in the node's own log
@@ -165,8 +171,10 @@ class LogStore : public LogSink {
   Timer wait_timer_;
   Timer expire_timer_;
   std::shared_ptr<LogStore*> self_;  // null inside once this is gone
-  std::unique_ptr<LogFiles> files_;  // touched by the pool's thread alone
-  Background pool_;                  // one thread; destroyed first: its jobs use files_
+  // Touched by the pool's thread alone.
+  std::unique_ptr<LogFiles> files_;
+  std::unique_ptr<EventJournal> journal_;  // null: not wanted
+  Background pool_;                        // one thread; destroyed first: its jobs use those
 };
 
 }  // namespace cloister

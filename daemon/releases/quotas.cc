@@ -46,6 +46,7 @@ LogLimits LogLimitsOf(const LogSettings& log) {
   limits.rate = log.rate;
   limits.burst = log.burst;
   limits.event_max = log.event_max;
+  limits.journal = log.journal ? ToJournal::kYes : ToJournal::kNo;
   return limits;
 }
 

@@ -48,6 +48,8 @@ header_timeout = "2min"
 [limits]
 cpu = 0.5
 workers = 3
+[log]
+journal = true
 )",
                                             "x");
   ASSERT_TRUE(settings.ok()) << settings.error().message;
@@ -61,6 +63,7 @@ workers = 3
   EXPECT_EQ(read.http.header_timeout, Millis(120000));
   EXPECT_EQ(read.limits.worker.cpu_millis, 500U);
   EXPECT_EQ(read.limits.workers_max, 3U);
+  EXPECT_TRUE(read.log.journal);
 }
 
 struct BadFile {
@@ -95,6 +98,7 @@ TEST(SettingsParserTest, SaysWhatIsWrongAndWhere) {
       {"[node]\nstate_dir = \"/a\\nb\"\n", "control characters"},
       {"[node]\nrequire = [\"cgroup\"]\n", "unknown name 'cgroup'; did you mean 'cgroups'?"},
       {"[node]\nlog_level = \"loud\"\n", "must be \"debug\""},
+      {"[log]\njournal = \"yes\"\n", "cloisterd.toml:2: journal must be true or false, not 'yes'"},
       {"[node]\nbase_domain = \".x\"\n", "is not a domain"},
       {"[limits]\ncpu = nan\n", "must be from 0.01 to 1024.0"},
       {"[limits]\nmemory = \"2GiB\"\n", "[limits] address_space: must not be smaller"},
@@ -153,6 +157,7 @@ TEST(SettingsRenderTest, ChangedValuesSurvive) {
   settings.http.min_rate = Bytes{0};
   settings.http.body_max = Bytes{1048577};
   settings.limits.worker.cpu_millis = 1005;
+  settings.log.journal = true;
   Result<Settings> again = ParseSettings(RenderSettings(settings), "rendered");
   ASSERT_TRUE(again.ok()) << again.error().message;
   EXPECT_EQ(again.value().node.state_dir, settings.node.state_dir);
@@ -162,6 +167,7 @@ TEST(SettingsRenderTest, ChangedValuesSurvive) {
   EXPECT_EQ(again.value().http.min_rate, Bytes{0});
   EXPECT_EQ(again.value().http.body_max, Bytes{1048577});
   EXPECT_EQ(again.value().limits.worker.cpu_millis, 1005U);
+  EXPECT_TRUE(again.value().log.journal);
 }
 
 TEST(SettingsValidateTest, AddressesAreNumericWithAPort) {

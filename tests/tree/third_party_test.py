@@ -15,6 +15,7 @@ PLACES = {
     r"CLI/.*": ["daemon/cli/main"],
     r"spdlog/.*": ["apis/base/log"],
     r"benchmark/.*": ["tests/bench/"],
+    r"systemd/.*": ["daemon/logs/journal"],
 }
 # Slow to compile: only in sources, never in headers.
 SOURCES_ONLY = {
@@ -29,7 +30,7 @@ SYSTEM = [
     r"(sys|linux|netinet|arpa|net|asm)/[a-z0-9_]+\.h",
     r"(dirent|dlfcn|endian|errno|fcntl|grp|limits|link|locale|poll|pthread|pwd|sched|setjmp"
     r"|signal|spawn|stdlib|syscall|termios|time|ucontext|unistd|wait|netdb|elf|getopt|glob"
-    r"|malloc)\.h",
+    r"|malloc|syslog)\.h",
 ]
 
 

@@ -2,7 +2,10 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
+#include <cstdlib>
 #include <string>
 
 namespace cloister {
@@ -18,6 +21,35 @@ TEST(LogTest, WritesAnEventWithItsFields) {
   const std::string line = testing::internal::GetCapturedStderr();
   EXPECT_THAT(line, testing::MatchesRegex("....-..-..T..:..:......Z info some-program "
                                           "worker_started app=demo/hello boot_ms=12 load=0.500\n"));
+}
+
+// What systemd does: it names the stream that it made stderr of.
+std::string StreamOf(int fd) {
+  struct stat status = {};
+  EXPECT_EQ(::fstat(fd, &status), 0);
+  return std::to_string(status.st_dev) + ":" + std::to_string(status.st_ino);
+}
+
+TEST(LogTest, ToTheJournalALineHasAPriorityAndNoTime) {
+  testing::internal::CaptureStderr();
+  ::setenv("JOURNAL_STREAM", StreamOf(STDERR_FILENO).c_str(), 1);
+  OpenLog("some-program", LogLevel::kDebug);
+  Log(LogLevel::kDebug, "a");
+  Log(LogLevel::kInfo, "b", {{"app", "demo/hello"}});
+  Log(LogLevel::kWarning, "c");
+  Log(LogLevel::kError, "d");
+  ::unsetenv("JOURNAL_STREAM");
+  OpenLog("some-program", LogLevel::kInfo);
+  EXPECT_EQ(testing::internal::GetCapturedStderr(),
+            "<7>debug some-program a\n<6>info some-program b app=demo/hello\n"
+            "<4>warning some-program c\n<3>error some-program d\n");
+}
+
+TEST(LogTest, AStreamOfSomebodyElsesIsNotTheJournal) {
+  EXPECT_TRUE(IsJournalStream(StreamOf(STDERR_FILENO), STDERR_FILENO));
+  EXPECT_FALSE(IsJournalStream("", STDERR_FILENO));
+  EXPECT_FALSE(IsJournalStream("1:1", STDERR_FILENO));
+  EXPECT_FALSE(IsJournalStream(StreamOf(STDERR_FILENO), -1));
 }
 
 TEST(LogTest, WhatATenantSaysCannotForgeALine) {
