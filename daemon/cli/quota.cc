@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <string_view>
 
 #include <nlohmann/json.hpp>
@@ -46,10 +47,10 @@ std::string UseText(const Console& console, const Json& quota) {
     return "-";
   const std::uint64_t used = NumberOf(quota, "used");
   const double part = static_cast<double>(used) / static_cast<double>(limit);
-  const std::string percent = fmt::format("{:.0f}%", part * 100);
+  std::string percent = fmt::format("{:.0f}%", part * 100);
   if (!console.bars())
     return percent;
-  const auto filled = static_cast<std::size_t>(std::min(1.0, part) * kBarWidth + 0.5);
+  const auto filled = static_cast<std::size_t>(std::lround(std::min(1.0, part) * kBarWidth));
   std::string bar;
   for (std::size_t i = 0; i < kBarWidth; ++i)
     bar += i < filled ? "█" : "░";

@@ -118,7 +118,7 @@ void Quotas::ChangeApp(const AppName& app, std::vector<QuotaChange> changes, std
          .done = std::move(done)});
 }
 
-void Quotas::Write(Request request) {
+void Quotas::Write(const Request& request) {
   if (!parts_.catalog.open())
     return request.done(NotOpen());
   if (Outcome<Done> checked = CheckChanges(node_, request.changes); !checked.ok())

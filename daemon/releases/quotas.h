@@ -83,7 +83,7 @@ class Quotas {
   };
 
   QuotaValues& ValuesOf(const QuotaOwner& owner);
-  void Write(Request request);
+  void Write(const Request& request);
   // Its log gets the limits that it has, when they are not the node's.
   void LimitLog(const AppRow& app) const;
   void TakeOver(const QuotaOwner& owner, const std::vector<QuotaChange>& changes);

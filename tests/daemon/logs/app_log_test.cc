@@ -211,7 +211,7 @@ TEST_F(AppLogTest, TwoProcessesMayAppendToOneLog) {
 // In a process of its own: the limit cannot be raised again.
 int AppendUnderFileLimit(const std::string& directory) {
   AppLog log = std::move(AppLog::Open(directory, {})).value();
-  ::signal(SIGXFSZ, SIG_IGN);
+  (void)::signal(SIGXFSZ, SIG_IGN);
   const rlimit limit = {.rlim_cur = 100'000, .rlim_max = 100'000};
   if (::setrlimit(RLIMIT_FSIZE, &limit) != 0)
     return 1;

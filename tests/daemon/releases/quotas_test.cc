@@ -148,12 +148,14 @@ TEST_F(QuotasTest, TheAuditTellsWhoSetWhat) {
   Make("demo", "hello");
   EXPECT_EQ(Change("demo/hello", {{"limits.workers", "1"}}), "");
   EXPECT_EQ(Change("demo/hello", {{"limits.workers", std::nullopt}}), "");
-  std::optional<Result<std::vector<AuditRow>>> rows;
+  std::vector<AuditRow> audit;
   state->Read(
       0, [](Database& db) { return ListAudit(db, 2); },
-      [&](Result<std::vector<AuditRow>> listed) { rows = std::move(listed); });
-  ASSERT_TRUE(RunUntil(loop, [&] { return rows.has_value() && rows->ok(); }));
-  const std::vector<AuditRow>& audit = rows->value();
+      [&](Result<std::vector<AuditRow>> listed) {
+        ASSERT_TRUE(listed.ok());
+        audit = std::move(listed).value();
+      });
+  ASSERT_TRUE(RunUntil(loop, [&] { return !audit.empty(); }));
   ASSERT_EQ(audit.size(), 2U);
   EXPECT_EQ(audit[0].action, "quota_set");
   EXPECT_EQ(audit[0].subject, "demo/hello");
