@@ -1,6 +1,5 @@
 #include "daemon/releases/quotas.h"
 
-#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <optional>
@@ -12,8 +11,6 @@
 
 namespace cloister {
 namespace {
-
-using ::testing::HasSubstr;
 
 class QuotasTest : public NodeTest {
  protected:

@@ -146,7 +146,7 @@ class WorkerBench {
     while (worker.room() < kInboxSlots) {
       exchange.finished = false;
       Send(request, exchange);
-      CHECK(ground.Until([&] { return worker.in_flight() == 0; }));
+      CHECK(ground.Until([this] { return IsIdle(); }));
     }
     script.on_request = nullptr;
     script.requests.clear();
@@ -157,6 +157,7 @@ class WorkerBench {
     exchange.SetListener(&request);
     worker.Send(request);
   }
+  bool IsIdle() const { return worker.in_flight() == 0; }
   bool Until(const std::function<bool()>& condition) { return ground.Until(condition); }
   // The first request that the worker gets, which it claims.
   bool SendClaimed(ScriptedWorker& script, WorkerRequest& request, Exchange& exchange) {
