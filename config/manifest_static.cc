@@ -108,14 +108,17 @@ void SortLongestFirst(std::vector<StaticRoute>& routes) {
   });
 }
 
-// The files that the module of "pkg.mod:callable" may be in.
+// The files that the module of "pkg.mod:callable" may be in, and the manifest.
 bool PublishesEntry(const StaticRoute& route, std::string_view web_entry) {
   std::string module(web_entry.substr(0, web_entry.find(':')));
   std::ranges::replace(module, '.', '/');
   const auto covers = [&route](const std::string& file) {
     return route.is_folder() ? file.starts_with(route.target) : file == route.target;
   };
-  return covers(module + ".py") || covers(module + "/__init__.py");
+  for (const char* const root : {"", "site-packages/"})
+    if (covers(root + module + ".py") || covers(root + module + "/__init__.py"))
+      return true;
+  return covers("cloister.toml");
 }
 
 std::string FaultOf(const StaticRoute& route, const StaticBundle& bundle) {
@@ -131,7 +134,8 @@ std::string FaultOf(const StaticRoute& route, const StaticBundle& bundle) {
                : "leads to '" + route.target + "', but the bundle has no such file";
   if (PublishesEntry(route, bundle.web_entry))
     return "leads to '" + route.target +
-           "', which holds the app's own module: keep what is for everybody in a folder of its own";
+           "', which holds the app's own module or manifest: keep what is for everybody in a "
+           "folder of its own";
   return {};
 }
 

@@ -35,6 +35,10 @@ Seconds TokenBucket::RetryAfter(double cost) const {
   return Seconds(static_cast<std::int64_t>(std::ceil(std::clamp(wait, 1.0, kLongest))));
 }
 
+std::string CountOfRequests(std::uint64_t count) {
+  return std::to_string(count) + (count == 1 ? " request was" : " requests were");
+}
+
 bool QuotaNotice::IsDue(std::optional<MonotonicTime>& last, MonotonicTime now) {
   if (last && now - *last < kQuotaNoticePeriod)
     return false;

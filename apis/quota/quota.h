@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <string>
 
 #include "apis/base/clock.h"
 #include "apis/base/units.h"
@@ -49,6 +50,9 @@ class TokenBucket {
 inline constexpr double kQuotaNear = 0.8;
 // How often it is told the same.
 inline constexpr Millis kQuotaNoticePeriod{60000};
+
+// "1 request was", "7 requests were".
+std::string CountOfRequests(std::uint64_t count);
 
 // When an app's log should say something about a quota: that it is near, or that something was
 // refused, each at most once in kQuotaNoticePeriod.

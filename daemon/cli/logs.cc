@@ -180,7 +180,7 @@ class LogReader {
     if (!level.empty())
       heading += " " + level;
     if (!logger.empty())
-      heading += " " + logger;
+      heading += " " + ValueText(logger);
     if (const std::string id = TextOf(event, "request_id"); !id.empty())
       heading += " " + id;
     return console_.Colour(Paint::kDim, Harmless(heading)) + "  ";

@@ -27,6 +27,7 @@ struct LogEvent {
   std::string request_id;  // empty outside of a request
   LogSource source = LogSource::kStdout;
   std::uint8_t level = 0;  // of stdlib logging; 0: none
+  bool by_node = false;    // the node's own word, which has a rate of its own; not kept on disk
   bool cut = false;        // the event was longer than kLogEventMax
   std::uint64_t lost = 0;  // events that were lost right before this one; given by the LogStore
   bool check = false;      // of a worker on the overlay: a deploy compiles, boots or checks

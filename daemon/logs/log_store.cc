@@ -134,8 +134,7 @@ void LogStore::Append(LogEvent event) {
   }
   Source& source = SourceOf(app);
   const std::size_t size = SizeOf(event);
-  const bool runtime = event.source == LogSource::kRuntime;
-  TokenBucket& bucket = runtime ? source.runtime : source.own;
+  TokenBucket& bucket = event.by_node ? source.runtime : source.own;
   const bool taken = bucket.Take(static_cast<double>(size), clock_.Now());
   if (!taken || unwritten_ + size > limits_.unwritten_max.count)
     return Lose(app, source, 1);

@@ -49,9 +49,7 @@ bool Router::TakeRequest(Route& route, Exchange& exchange) {
   RespondProblem(exchange, 503, "requests_exceeded", "This app gets too many requests a second.",
                  route.requests.RetryAfter(1));
   if (const auto refused = route.notice.Refuse(now))
-    Say(snapshot, std::to_string(*refused) +
-                      " requests were refused with a 503: there were more "
-                      "than " +
+    Say(snapshot, CountOfRequests(*refused) + " refused with a 503: there were more than " +
                       quota() +
                       ". Let clients cache what they can, or ask the node's operator "
                       "for more.");
@@ -65,6 +63,7 @@ void Router::Say(const RoutingSnapshot& snapshot, std::string text) {
   event.app_name = snapshot.app.ToString();
   event.release = snapshot.version;
   event.source = LogSource::kRuntime;
+  event.by_node = true;
   event.level = kWarningLevel;
   event.bytes = std::move(text);
   parts_.logs.Append(std::move(event));

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <optional>
+#include <ranges>
 #include <utility>
 
 #include "apis/base/log.h"
@@ -134,7 +135,14 @@ class StaticFiles::Transfer final : public ExchangeListener {
  public:
   Transfer(StaticFiles& owner, Exchange& exchange, std::shared_ptr<const StaticImage> image,
            std::string_view rest)
-      : owner_(owner), exchange_(exchange), image_(std::move(image)), rest_(rest) {}
+      : owner_(owner),
+        number_(++owner.last_transfer_),
+        exchange_(exchange),
+        image_(std::move(image)),
+        rest_(rest) {}
+
+  std::uint64_t number() const { return number_; }
+  const StaticImage& image() const { return *image_; }
 
   // May be the end of this.
   void Go() {
@@ -147,13 +155,19 @@ class StaticFiles::Transfer final : public ExchangeListener {
     if (!rest_.empty())
       return;
     exchange_.Finish();
-    owner_.EndTransfer(this);
+    owner_.EndTransfer(number_);
   }
-  void OnClientGone() override { owner_.EndTransfer(this); }
+  // The client has to ask again.
+  void Abort() {
+    exchange_.SetListener(nullptr);
+    exchange_.Abort();
+  }
+  void OnClientGone() override { owner_.EndTransfer(number_); }
   void OnWritable() override { Go(); }
 
  private:
   StaticFiles& owner_;
+  std::uint64_t number_;
   Exchange& exchange_;
   std::shared_ptr<const StaticImage> image_;  // holds the bytes
   std::string_view rest_;
@@ -262,13 +276,13 @@ void StaticFiles::Send(Exchange& exchange, std::shared_ptr<const StaticImage> im
   }
   auto made = std::make_unique<Transfer>(*this, exchange, std::move(image), bytes);
   Transfer& transfer = *made;
-  transfers_.emplace(&transfer, std::move(made));
+  transfers_.emplace(transfer.number(), std::move(made));
   exchange.SetListener(&transfer);
   transfer.Go();
 }
 
-void StaticFiles::EndTransfer(const Transfer* transfer) {
-  transfers_.erase(transfer);
+void StaticFiles::EndTransfer(std::uint64_t number) {
+  transfers_.erase(number);
 }
 
 // --- Images
@@ -332,17 +346,51 @@ std::shared_ptr<const StaticImage> StaticFiles::Find(ReleaseId release) {
 }
 
 void StaticFiles::Keep(ReleaseId release, std::shared_ptr<const StaticImage> image) {
-  Forget(release);
+  Drop(release);
   kept_bytes_ += image->size();
   kept_.push_front({.release = release, .image = std::move(image)});
   by_release_[release] = kept_.begin();
   // Two stay in any case: a live release and its canary must not push each other out for ever.
   while (kept_.size() > kImagesMin &&
          (kept_bytes_ > options_.budget.count || kept_.size() > options_.images_max))
-    Forget(kept_.back().release);
+    Drop(kept_.back().release);
+  EndExcess();
 }
 
 void StaticFiles::Forget(ReleaseId release) {
+  Drop(release);
+  EndExcess();
+}
+
+bool StaticFiles::IsKept(const StaticImage& image) const {
+  return std::ranges::any_of(kept_,
+                             [&image](const Kept& kept) { return kept.image.get() == &image; });
+}
+
+void StaticFiles::EndExcess() {
+  std::unordered_map<const StaticImage*, bool> stays;
+  std::uint64_t held = 0;
+  std::vector<std::uint64_t> excess;
+  // The newest first: who began long ago has had the most time.
+  for (const auto& [number, transfer] : std::views::reverse(transfers_)) {
+    const StaticImage& image = transfer->image();
+    const auto [found, is_new] = stays.try_emplace(&image, true);
+    if (is_new && !IsKept(image)) {
+      found->second = held + image.size() <= options_.budget.count;
+      held += found->second ? image.size() : 0;
+    }
+    if (!found->second)
+      excess.push_back(number);
+  }
+  for (const std::uint64_t number : excess) {
+    const auto ended = transfers_.extract(number);
+    ended.mapped()->Abort();
+  }
+  if (!excess.empty())
+    Log(LogLevel::kWarning, "static_transfers_ended", {{"count", excess.size()}});
+}
+
+void StaticFiles::Drop(ReleaseId release) {
   const auto found = by_release_.find(release);
   if (found == by_release_.end())
     return;

@@ -14,6 +14,7 @@
 #include <cstdint>
 #include <functional>
 #include <list>
+#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -76,7 +77,8 @@ class StaticFiles {
   // second without trying again.
   void Load(ReleaseId release, Exchange& exchange, std::function<void(Exchange&)> again);
 
-  // Lets go of the image of a release that serves no more. What is being sent of it goes on.
+  // Lets go of the image of a release that serves no more. What is being sent of it goes on, as
+  // long as there is memory for it.
   void Forget(ReleaseId release);
 
  private:
@@ -102,9 +104,14 @@ class StaticFiles {
                    Exchange& exchange);
   std::shared_ptr<const StaticImage> Find(ReleaseId release);
   void Keep(ReleaseId release, std::shared_ptr<const StaticImage> image);
+  void Drop(ReleaseId release);
+  bool IsKept(const StaticImage& image) const;
+  // Images that are not kept any more live as long as clients take files of them: together within
+  // the budget, else the oldest of those transfers end.
+  void EndExcess();
   void OnLoaded(ReleaseId release, Result<std::shared_ptr<const StaticImage>> loaded);
   void Send(Exchange& exchange, std::shared_ptr<const StaticImage> image, std::string_view bytes);
-  void EndTransfer(const Transfer* transfer);
+  void EndTransfer(std::uint64_t number);
   void NoteFailure(ReleaseId release, const Error& error);
   bool HasFailed(ReleaseId release) const;
 
@@ -115,8 +122,9 @@ class StaticFiles {
   std::unordered_map<ReleaseId, std::list<Kept>::iterator> by_release_;
   std::uint64_t kept_bytes_ = 0;
   std::unordered_map<ReleaseId, std::list<Waiting>> loads_;
-  std::unordered_map<ReleaseId, MonotonicTime> failed_;  // and when it may be tried again
-  std::unordered_map<const Transfer*, std::unique_ptr<Transfer>> transfers_;
+  std::unordered_map<ReleaseId, MonotonicTime> failed_;           // and when it may be tried again
+  std::map<std::uint64_t, std::unique_ptr<Transfer>> transfers_;  // the oldest first
+  std::uint64_t last_transfer_ = 0;
   std::shared_ptr<StaticFiles*> self_;  // null inside once this is gone
 };
 

@@ -63,8 +63,7 @@ void Pool::RefuseForQueue(Exchange& exchange) {
   RespondProblem(exchange, 503, "queue_full", "Too many requests wait for this app.", Seconds(1));
   if (const auto refused = queue_notice_.Refuse(env_.loop.Now()))
     log_.Say(kLogWarning,
-             std::to_string(*refused) +
-                 " requests were refused with a 503: " + std::to_string(spec_.queue_max) +
+             CountOfRequests(*refused) + " refused with a 503: " + std::to_string(spec_.queue_max) +
                  " wait for a worker already, which is the quota limits.queue. Make requests "
                  "faster, or ask the node's operator for more workers (limits.workers).");
 }
@@ -313,6 +312,10 @@ void Pool::Update(const ReleaseSpec& spec) {
   if (retired_)
     return;
   spec_ = spec;
+  // What did not start within the former limits may start within these.
+  crashes_ = 0;
+  backoff_until_ = env_.loop.Now();
+  backoff_timer_.Stop();
   for (const std::unique_ptr<Worker>& worker : workers_)
     worker->NoteLimits();
   EndSurplus();
@@ -436,6 +439,13 @@ void Pool::SayCrashes(Millis delay) {
                                    ". This is not the app's fault: the node's own log has the "
                                    "reason. The next one is tried in " +
                                    next + "; until then requests may get a 503.");
+  if (usable() > 0)
+    return log_.Say(kLogError,
+                    "New workers of this release ended " + times +
+                        "; those that serve go on as they are. The next one is tried in " + next +
+                        ". If a quota was lowered lately, it may be too low: `cloister "
+                        "quota show " +
+                        app_name_ + "`.");
   log_.Say(kLogError, "Workers of this release ended " + times + "; the next one starts in " +
                           next +
                           ". If that is long, requests get a 503 until then. `cloister "

@@ -92,6 +92,7 @@ Result<void> WorkerLog::TakeRefused(const Frame& frame) {
 void WorkerLog::Say(std::uint8_t level, std::string text, std::string_view request_id) {
   LogEvent event = NewEvent(request_id);
   event.source = LogSource::kRuntime;
+  event.by_node = true;
   event.level = level;
   event.bytes = std::move(text);
   sink_.Append(std::move(event));

@@ -146,10 +146,15 @@ TEST(ManifestStaticTest, TheBundleMustHaveWhatRowsLeadTo) {
 }
 
 TEST(ManifestStaticTest, TheAppsOwnModuleIsNotPublished) {
-  const std::set<std::string> files = {"blog/app.py", "blog/logo.png", "blog/css/a.css"};
+  const std::set<std::string> files = {"blog/app.py",    "blog/logo.png",
+                                       "blog/css/a.css", "site-packages/blog/app.py",
+                                       "cloister.toml",  "site-packages/other/a.css"};
+  EXPECT_EQ(CheckedAgainst(files, "\"/o/\" = \"site-packages/other\""), "no error");
   EXPECT_EQ(CheckedAgainst(files, "\"/a/\" = \"blog/css\"\n\"/l\" = \"blog/logo.png\""),
             "no error");
-  for (const char* row : {"\"/a/\" = \"blog\"", "\"/a.py\" = \"blog/app.py\""})
+  for (const char* row :
+       {"\"/a/\" = \"blog\"", "\"/a.py\" = \"blog/app.py\"", "\"/a/\" = \"site-packages/blog\"",
+        "\"/a\" = \"site-packages/blog/app.py\"", "\"/m\" = \"cloister.toml\""})
     EXPECT_THAT(CheckedAgainst(files, row), HasSubstr("holds the app's own module")) << row;
 }
 

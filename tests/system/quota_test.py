@@ -158,7 +158,7 @@ def test_requests_over_the_quota_are_refused_and_told(node, tmp_path):
     assert int(refused[0].header("retry-after")) >= 1
     texts = [event["text"] for event in node.events(app)]
     assert any("comes near to 5 requests a second" in text for text in texts)
-    assert any("were refused with a 503" in text for text in texts)
+    assert any("1 request was refused with a 503" in text for text in texts)
     (row,) = [
         row for row in node.json("quota", "show", app)["quotas"] if row["name"] == "limits.requests"
     ]

@@ -97,12 +97,11 @@ def test_compressed_forms(node):
 
 def test_conditions_and_ranges(node):
     first = node.http(APP, "/assets/app.js")
-    for condition in (
-        ("If-None-Match", first.header("ETag")),
-        ("If-Modified-Since", first.header("Last-Modified")),
-    ):
-        answer = node.http(APP, "/assets/app.js", headers=[condition])
-        assert (answer.status, answer.body) == (304, b"")
+    tag = [("If-None-Match", first.header("ETag"))]
+    answer = node.http(APP, "/assets/app.js", headers=tag)
+    assert (answer.status, answer.body) == (304, b"")
+    dated = [("If-Modified-Since", first.header("Last-Modified"))]
+    assert node.http(APP, "/assets/app.js", headers=dated).body == SCRIPT
     part = node.http(APP, "/assets/large.bin", headers=[("Range", "bytes=1000000-1000999")])
     assert (part.status, part.body) == (206, LARGE[1000000:1001000])
     assert part.header("Content-Range") == f"bytes 1000000-1000999/{len(LARGE)}"

@@ -99,9 +99,12 @@ TEST(LogsTest, ALevelIsANameOrANumber) {
   named["logger"] = "shop";
   Json numbered = Event(2, "y");
   numbered["level"] = 40;
-  FakeLog log({named, numbered});
+  Json forged = Event(3, "z");
+  forged["logger"] = "a\nT4 1.0.0 runtime";
+  FakeLog log({named, numbered, forged});
   EXPECT_EQ(Show(log, {}, kText),
-            "T1 1.0.0 stdout warning shop R1  x\nT2 1.0.0 stdout error R1  y\n");
+            "T1 1.0.0 stdout warning shop R1  x\nT2 1.0.0 stdout error R1  y\n"
+            "T3 1.0.0 stdout \"a\\nT4 1.0.0 runtime\" R1  z\n");
 }
 
 TEST(LogsTest, BytesThatAreNoText) {

@@ -209,6 +209,7 @@ TEST_F(LogStoreTest, AFloodDoesNotHideTheNodesOwnWords) {
     store_->Append(EventOf(std::string(500, 'x')));
   LogEvent event = EventOf("the worker was ended");
   event.source = LogSource::kRuntime;
+  event.by_node = true;
   store_->Append(std::move(event));
   Flush();
   EXPECT_EQ(Read(After(0)).events.back().bytes, "the worker was ended");

@@ -200,7 +200,7 @@ TEST_F(RouterTest, TheAppsLogTellsThatItIsNearAndWhatWasRefused) {
   for (int i = 0; i < 100; ++i)
     (void)Ask("hello.demo.apps.example.com");
   ASSERT_EQ(logs_.events.size(), 2U);
-  EXPECT_TRUE(logs_.events[1].bytes.starts_with("1 requests were refused with a 503: "))
+  EXPECT_TRUE(logs_.events[1].bytes.starts_with("1 request was refused with a 503: "))
       << logs_.events[1].bytes;
   // Its own bucket is full after a minute; what was refused meanwhile is told then.
   for (int i = 0; i < 11; ++i)

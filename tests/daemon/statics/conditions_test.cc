@@ -38,11 +38,8 @@ TEST(ConditionsTest, IfNoneMatch) {
             Condition::kNotModified);
 }
 
-TEST(ConditionsTest, IfModifiedSinceCountsOnlyWhenItIsExactlyTheFiles) {
-  EXPECT_EQ(Check({{"if-modified-since", kDate}}), Condition::kNotModified);
-  EXPECT_EQ(Check({{"if-modified-since", "Sunday, 06-Nov-94 08:49:37 GMT"}}),
-            Condition::kNotModified);
-  for (const char* value : {kEarlier, kLater, "", "yesterday"})
+TEST(ConditionsTest, IfModifiedSinceProvesNothing) {
+  for (const char* value : {kDate, kEarlier, kLater, "", "yesterday"})
     EXPECT_EQ(Check({{"if-modified-since", value}}), Condition::kServe) << value;
 }
 
@@ -117,8 +114,7 @@ TEST(PartTest, IfRangeMustNameThisFile) {
     return Part({{"range", "bytes=0-1"}, {"if-range", value}});
   };
   EXPECT_EQ(with("\"abc\""), "0+2");
-  EXPECT_EQ(with(kDate), "0+2");
-  for (const char* value : {"W/\"abc\"", "\"x\"", "abc", kEarlier, kLater, "*"})
+  for (const char* value : {"W/\"abc\"", "\"x\"", "abc", kDate, kEarlier, kLater, "*"})
     EXPECT_EQ(with(value), "whole") << value;
 }
 
