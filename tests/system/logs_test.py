@@ -1,6 +1,7 @@
 """What an app says arrives in its log: all of it, in order, byte for byte, and nobody else's."""
 
 import base64
+import contextlib
 import json
 import subprocess
 import threading
@@ -306,42 +307,40 @@ def test_the_log_can_be_read_from_where_one_was(node):
     assert everything["lost"] == 0
 
 
-def test_following_shows_what_comes(node):
-    following = subprocess.Popen(
-        [*node.as_user(), node.bin / "cloister", "--socket", node.socket, "logs", APP, "-f"],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        seen = []
-        reader = threading.Thread(target=lambda: seen.extend(iter(following.stdout.readline, "")))
-        reader.start()
-        wait_until(lambda: any("imported" in line for line in seen), "what was there is shown")
-        count = sum("gr\u00fc" in line for line in seen)
-        node.http(APP, "/text")
-        wait_until(lambda: sum("gr\u00fc" in line for line in seen) > count, "what is new is shown")
-    finally:
-        following.terminate()
-        following.wait()
-        reader.join()
-        following.stdout.close()
-
-
-def test_following_with_a_filter_shows_what_matches(node):
-    following = subprocess.Popen(
+@contextlib.contextmanager
+def following(node, *arguments):
+    """The lines that `cloister logs -f` has printed so far, as they come."""
+    process = subprocess.Popen(
         [
-            *[*node.as_user(), node.bin / "cloister", "--socket", node.socket, "--json"],
-            *["logs", APP, "-f", "-n", "0", "--level", "error"],
+            *[*node.as_user(), node.bin / "cloister", "--socket", node.socket],
+            *["logs", APP, "-f", *arguments],
         ],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         text=True,
     )
+    seen = []
+    reader = threading.Thread(target=lambda: seen.extend(iter(process.stdout.readline, "")))
+    reader.start()
     try:
-        seen = []
-        reader = threading.Thread(target=lambda: seen.extend(iter(following.stdout.readline, "")))
-        reader.start()
+        yield seen
+    finally:
+        process.terminate()
+        process.wait()
+        reader.join()
+        process.stdout.close()
+
+
+def test_following_shows_what_comes(node):
+    with following(node) as seen:
+        wait_until(lambda: any("imported" in line for line in seen), "what was there is shown")
+        count = sum("gr\u00fc" in line for line in seen)
+        node.http(APP, "/text")
+        wait_until(lambda: sum("gr\u00fc" in line for line in seen) > count, "what is new is shown")
+
+
+def test_following_with_a_filter_shows_what_matches(node):
+    with following(node, "--json", "-n", "0", "--level", "error") as seen:
 
         def asked_and_seen():
             # Again, as nothing tells when the follower has begun.
@@ -351,11 +350,6 @@ def test_following_with_a_filter_shows_what_matches(node):
         wait_until(asked_and_seen, "errors are shown")
         levels = {json.loads(line)["level"] for line in list(seen)}
         assert levels <= {"error", "critical"}
-    finally:
-        following.terminate()
-        following.wait()
-        reader.join()
-        following.stdout.close()
 
 
 def test_the_log_survives_kill_9_of_everything(own_node, tmp_path):
