@@ -10,9 +10,13 @@
 namespace cloister {
 namespace {
 
-// Whether all of it is known and well-formed, on top of what holds now.
-Outcome<Done> CheckChanges(Quota quota, const std::vector<QuotaChange>& changes) {
+// Whether all of it is known and well-formed. What a version that knew it has set can be
+// unset.
+Outcome<Done> CheckChanges(Quota quota, const QuotaValues& set_before,
+                           const std::vector<QuotaChange>& changes) {
   for (const QuotaChange& change : changes) {
+    if (!change.value && set_before.contains(change.name))
+      continue;
     const std::string value = change.value.value_or(std::string());
     const Result<void> set = SetQuota(quota, change.name, value);
     if (set.ok())
@@ -77,8 +81,18 @@ Quota Quotas::Of(const AppRow& app) const {
 }
 
 void Quotas::Load(const std::vector<QuotaRow>& rows) {
-  for (const QuotaRow& row : rows)
-    ValuesOf(row.owner)[row.name] = row.value;
+  for (const QuotaRow& row : rows) {
+    Quota probe = node_;
+    const Result<void> fits = SetQuota(probe, row.name, row.value);
+    if (!fits.ok())
+      Log(LogLevel::kWarning, "quota_left_out",
+          {{"tenant", row.owner.tenant.number},
+           {"app", row.owner.app.number},
+           {"why", fits.error().message}});
+    // A name that is not known does no harm and can be unset; a value that is none is not shown.
+    if (fits.ok() || fits.error().code == ErrorCode::kNotFound)
+      ValuesOf(row.owner)[row.name] = row.value;
+  }
   for (const auto& [name, app] : parts_.catalog.apps())
     LimitLog(app.row);
 }
@@ -121,7 +135,8 @@ void Quotas::ChangeApp(const AppName& app, std::vector<QuotaChange> changes, std
 void Quotas::Write(const Request& request) {
   if (!parts_.catalog.open())
     return request.done(NotOpen());
-  if (Outcome<Done> checked = CheckChanges(node_, request.changes); !checked.ok())
+  if (Outcome<Done> checked = CheckChanges(node_, SetFor(request.owner), request.changes);
+      !checked.ok())
     return request.done(std::move(checked));
   parts_.state.Write(
       // One key: whoever set it last in the state set it last here.

@@ -81,6 +81,29 @@ TEST_F(QuotasTest, WhatWasSetIsThereAfterARestart) {
   EXPECT_EQ(Of("demo/one").log.rate, MiB(1));
 }
 
+TEST_F(QuotasTest, RowsOfAnotherVersionAreLeftOutAndCanBeUnset) {
+  Start();
+  Make("demo", "one");
+  std::optional<Result<void>> written;
+  state->Write(
+      0,
+      [app = Row("demo/one")](Database& db) {
+        return ChangeQuotas(db, {.tenant = app.tenant, .app = app.id}, "demo/one",
+                            {{"limits.of_old", "7"}, {"limits.workers", "99999999"}},
+                            {.who = "tester", .when = {}});
+      },
+      [&](Result<void> result) { written = std::move(result); });
+  ASSERT_TRUE(RunUntil(loop, [&] { return written.has_value(); }));
+  Restart();
+  const QuotaOwner owner{.tenant = Row("demo/one").tenant, .app = Row("demo/one").id};
+  EXPECT_EQ(Of("demo/one").limits.workers_max, LimitSettings().workers_max);
+  EXPECT_FALSE(releases->quotas().SetFor(owner).contains("limits.workers"));
+  EXPECT_EQ(Change("demo/one", {{"limits.of_newer", std::nullopt}}), "quota_unknown");
+  EXPECT_EQ(Change("demo/one", {{"limits.of_old", std::nullopt}}), "");
+  Restart();
+  EXPECT_TRUE(releases->quotas().SetFor(owner).empty());
+}
+
 TEST_F(QuotasTest, AServingReleaseRunsWithinThem) {
   Start();
   Make("demo", "hello");
