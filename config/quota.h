@@ -20,10 +20,15 @@ namespace cloister {
 struct Quota {
   LimitSettings limits;
   LogSettings log;
+  ConfigQuota config = {};
+  CacheQuota cache = {};
 };
 
 inline Quota QuotaOf(const Settings& settings) {
-  return {.limits = settings.limits, .log = settings.log};
+  return {.limits = settings.limits,
+          .log = settings.log,
+          .config = settings.config,
+          .cache = settings.cache};
 }
 
 struct QuotaInfo {

@@ -16,6 +16,10 @@
 #include "apis/base/ip_address.h"
 #include "apis/base/log.h"
 #include "apis/base/units.h"
+#include "apis/cache/quota.h"
+#include "apis/config/quota.h"
+#include "apis/entrypoint/quota.h"
+#include "apis/logging/quota.h"
 #include "sandbox/limits.h"
 
 namespace cloister {
@@ -71,15 +75,9 @@ struct WorkerSettings {
   Millis zygote_age_max{3600000};
 };
 
-// [limits]: the defaults of one app.
-struct LimitSettings {
+// [limits]: what the requests of one app may use, and each of its workers.
+struct LimitSettings : EntrypointQuota {
   WorkerLimits worker;
-  std::uint32_t requests_rate = 500;  // a second
-  std::uint32_t concurrent_max = 64;
-  Bytes body_max = MiB(32);
-  std::uint32_t workers_max = 8;
-  std::uint32_t queue_max = 256;
-  std::uint32_t draining_max = 8;
 };
 
 // [releases]: what is kept of one app's former ones.
@@ -95,12 +93,7 @@ struct ModuleSettings {
 };
 
 // [log]: what is kept of one app's events.
-struct LogSettings {
-  Bytes kept_bytes = MiB(64);
-  Millis kept_age{std::chrono::hours(7 * 24)};
-  Bytes rate = KiB(64);  // per second
-  Bytes burst = MiB(1);
-  Bytes event_max = KiB(256);
+struct LogSettings : LoggingQuota {
   bool journal = false;  // apps' events, too
 };
 
@@ -113,6 +106,8 @@ struct Settings {
   ReleaseSettings releases;
   ModuleSettings modules;
   LogSettings log;
+  ConfigQuota config;
+  CacheQuota cache;
 };
 
 // Where root's node on the default state directory has its admin socket, so that `cloister` finds

@@ -1,4 +1,4 @@
-"""Makes the platform's image: make_image.py OUTPUT PLATFORM_FOLDER
+"""Makes the platform's image: make_image.py OUTPUT PLATFORM_FOLDER APIS_FOLDER
 
 Runs with the Python that the zygote embeds (Debian's, -I -S). The layout of the file is that of
 sandbox/image/image.h; paths in it are absolute ones without the leading '/'.
@@ -56,6 +56,15 @@ def python_files(root, shown_root):
             yield path, source, compiled(source, path)
 
 
+def package_files(apis_folder):
+    """What apps import: the package, with the worker side of each API in it."""
+    sys.path.insert(0, os.path.join(apis_folder, 'package'))
+    import assemble
+    for relative, file in assemble.package_files(apis_folder, assemble.Target.WORKER):
+        source, path = read(file), f'{RUNTIME}/{relative}'
+        yield path, source, compiled(source, path)
+
+
 def zone_files():
     if not os.path.isdir(ZONE_INFO):
         return
@@ -88,10 +97,11 @@ def image_of(files):
 
 
 def main():
-    output, platform_folder = sys.argv[1:]
+    output, platform_folder, apis_folder = sys.argv[1:]
     files = list(python_files(STANDARD_LIBRARY, STANDARD_LIBRARY))
-    for package in ('cloister', '_cloister_runtime'):
-        files += python_files(os.path.join(platform_folder, package), f'{RUNTIME}/{package}')
+    files += python_files(os.path.join(platform_folder, '_cloister_runtime'),
+                          f'{RUNTIME}/_cloister_runtime')
+    files += package_files(apis_folder)
     files += zone_files()
     files.append((VERSION_PATH, '{}.{}.{}'.format(*sys.version_info[:3]).encode(), b''))
     files.append((NAMES_PATH, '\n'.join(sorted(sys.stdlib_module_names)).encode(), b''))

@@ -1,0 +1,63 @@
+#pragma once
+
+// What the node's side of an API implements, and what it answers to.
+//
+// Runs on the loop thread. daemon/calls decodes nothing of a call but its number: it knows which
+// worker speaks, and so which app (I10), has metered it, and gives it to the service of its API.
+// The service answers by the call's id, at once or later, exactly once; an answer whose worker is
+// gone meanwhile is dropped.
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "apis/base/names.h"
+#include "apis/base/result.h"
+#include "apis/cache/quota.h"
+#include "apis/calls.h"
+
+namespace cloister {
+
+// Of the node process; never used twice.
+using CallId = std::uint64_t;
+// A release that is booted and checked without a trace; 0: what is written stays.
+using OverlayId = std::uint64_t;
+
+// The quotas of one app for what its calls use.
+struct CallQuota {
+  CacheQuota cache;
+
+  bool operator==(const CallQuota&) const = default;
+};
+
+// Whose call it is. The quota is the one of now.
+struct CallOrigin {
+  AppId app;
+  OverlayId overlay = 0;
+  CallQuota quota;
+};
+
+class CallAnswers {
+ public:
+  virtual ~CallAnswers() = default;
+  // `reply` is what EncodeReply gives, at most kCallMax.
+  virtual void Answer(CallId call, std::string reply) = 0;
+  // For the app's log: a quota is near or was gone beyond; at most once a minute is said.
+  virtual void NoteQuotaNear(AppId app, std::string_view quota, double used) = 0;
+  virtual void NoteQuotaRefused(AppId app, std::string_view quota) = 0;
+};
+
+class ApiService {
+ public:
+  virtual ~ApiService() = default;
+  // `args` are valid within this call only. kProtocol: no honest worker sends this; it is ended,
+  // and the call needs no answer.
+  virtual Result<void> Serve(CallId id, const CallOrigin& origin, CallNumber number,
+                             std::string_view args) = 0;
+  // The last worker of that release on the overlay is gone, and what they wrote with it.
+  virtual void OnOverlayEnded(OverlayId /*overlay*/) {}
+  // The app is gone: so is what it has here.
+  virtual void OnAppDeleted(AppId /*app*/) {}
+};
+
+}  // namespace cloister
