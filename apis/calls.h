@@ -91,17 +91,17 @@ enum class CallNumber : std::uint16_t {
 #undef END_CALL
 };
 
-#define CALL(name, number, method)                               \
-  struct name {                                                  \
-    static constexpr CallNumber kNumber = CallNumber::k##name;   \
-    template <typename Visitor>                                  \
-    void ForEachField(Visitor&& visit) {                         \
-      VisitFields(*this, visit);                                 \
-    }                                                            \
-    template <typename Visitor>                                  \
-    void ForEachField(Visitor&& visit) const {                   \
-      VisitFields(*this, visit);                                 \
-    }                                                            \
+#define CALL(name, number, method)                             \
+  struct name {                                                \
+    static constexpr CallNumber kNumber = CallNumber::k##name; \
+    template <typename Visitor>                                \
+    void ForEachField(Visitor&& visit) {                       \
+      VisitFields(*this, visit);                               \
+    }                                                          \
+    template <typename Visitor>                                \
+    void ForEachField(Visitor&& visit) const {                 \
+      VisitFields(*this, visit);                               \
+    }                                                          \
     bool operator==(const name&) const = default;
 #define ARG(type, name) call::type name = {};
 #define RESULT(type, name)
