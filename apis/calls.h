@@ -22,14 +22,15 @@
 
 namespace cloister {
 
-// The most bytes of one call or its answer, heads of frames not counted.
-inline constexpr std::size_t kCallMax = std::size_t{2} << 20;
+// The most bytes of one call or its answer, heads of frames not counted: the largest value, and
+// what belongs to it.
+inline constexpr std::size_t kCallMax = (std::size_t{1} << 20) + 65536;
 // The most elements of one list.
 inline constexpr std::size_t kCallListMax = 1000;
 // Calls that one worker may have under way, and bytes of them. An honest worker waits before it
 // sends more.
 inline constexpr std::size_t kCallsMax = 64;
-inline constexpr std::size_t kCallBytesMax = 2 * kCallMax;
+inline constexpr std::size_t kCallBytesMax = 4 * kCallMax;
 
 enum class CallStatus : std::uint8_t { kDone = 0, kQuotaExceeded = 1, kFailed = 2 };
 

@@ -15,6 +15,7 @@
 #include "apis/base/time_text.h"
 #include "daemon/admin/body.h"
 #include "daemon/admin/call.h"
+#include "daemon/calls/call_server.h"
 #include "daemon/releases/releases.h"
 
 namespace cloister {
@@ -30,6 +31,7 @@ struct AdminParts {
   LogStore& logs;
   WorkerSupervisor& workers;
   Router& router;
+  CallServer& calls;
 };
 
 struct AdminOptions {

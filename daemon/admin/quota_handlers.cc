@@ -52,14 +52,18 @@ std::map<std::string_view, std::uint64_t> UseOf(AdminContext& context, const App
           {"limits.memory", memory},
           {"limits.workers", use.workers},
           {"limits.queue", use.queued},
-          {"limits.draining", app.draining.size()}};
+          {"limits.draining", app.draining.size()},
+          {"cache.calls", context.parts.calls.UseOf(app.row.id, Api::kCache).used}};
 }
 
 // Requests that were refused since the node process began.
 std::map<std::string_view, std::uint64_t> RefusedOf(AdminContext& context, const AppEntry& app) {
   const ReleaseUse use = app.live ? context.parts.workers.Use(app.live->id) : ReleaseUse{};
   return {{"limits.requests", context.parts.router.UseOf(app.row.id).refused},
-          {"limits.queue", use.queue_refused}};
+          {"limits.queue", use.queue_refused},
+          {"cache.calls", context.parts.calls.RefusedOf(app.row.id, "cache.calls")},
+          {"cache.value", context.parts.calls.RefusedOf(app.row.id, "cache.value")},
+          {"cache.key", context.parts.calls.RefusedOf(app.row.id, "cache.key")}};
 }
 
 void AddUse(AdminContext& context, const AppEntry& app, const Quota& quota, Json& rows) {

@@ -29,6 +29,7 @@
 #include "daemon/admin/health.h"
 #include "daemon/admin/operators.h"
 #include "daemon/admin/server.h"
+#include "daemon/calls/call_server.h"
 #include "daemon/http/access_log.h"
 #include "daemon/http/server.h"
 #include "daemon/logs/log_store.h"
@@ -147,6 +148,7 @@ class Node : private KeeperListener {
   LogStore logs_;
   LogRelay relay_;
   Images images_;
+  CallServer calls_;
   Supervisor workers_;
   StaticFiles statics_;
   Router router_;

@@ -115,7 +115,7 @@ Deploy::~Deploy() {
 }
 
 ReleaseSpec Deploy::Spec(Writes writes) const {
-  ReleaseSpec spec = SpecOf(app_, release_, parts_.quotas.Of(app_).limits);
+  ReleaseSpec spec = SpecOf(app_, release_, parts_.quotas.Of(app_));
   spec.writes = writes;
   // One worker is checked; the app's minimum is for those who serve.
   if (writes == Writes::kOverlay)

@@ -172,6 +172,7 @@ void Owners::TakeOff(const AppEntry& app) {
 }
 
 void Owners::RemoveFiles(AppId app) {
+  parts_.calls.OnAppDeleted(app);
   parts_.logs.Remove(app, [&state = parts_.state, app] {
     state.Bulk(
         app.number,

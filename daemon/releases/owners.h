@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "apis/base/clock.h"
+#include "daemon/calls/call_server.h"
 #include "daemon/logs/log_store.h"
 #include "daemon/releases/catalog.h"
 #include "daemon/releases/images.h"
@@ -33,6 +34,7 @@ class Owners {
     LogStore& logs;
     WorkerSupervisor& workers;
     Router& router;
+    CallServer& calls;
     Catalog& catalog;
     Quotas& quotas;
   };

@@ -183,15 +183,14 @@ void Quotas::Apply(const AppEntry& app) {
   parts_.state.Write(
       app.row.id.number,
       [id = app.row.id, limits = quota.limits](Database& db) { return CutServing(db, id, limits); },
-      [self = self_, row = app.row,
-       limits = quota.limits](const Outcome<std::vector<ReleaseRow>>& serving) {
+      [self = self_, row = app.row, quota](const Outcome<std::vector<ReleaseRow>>& serving) {
         if (*self == nullptr)
           return;
         if (!serving.ok())
           return Log(LogLevel::kError, "quota_not_in_force",
                      {{"app", row.name.ToString()}, {"why", serving.error().detail}});
         for (const ReleaseRow& release : serving.value())
-          (*self)->parts_.workers.Update(SpecOf(row, release, limits));
+          (*self)->parts_.workers.Update(SpecOf(row, release, quota));
       });
 }
 

@@ -169,7 +169,7 @@ Outcome<Done> CutToQuota(Database& db, ReleaseRow& release, const LimitSettings&
   return Done();
 }
 
-ReleaseSpec SpecOf(const AppRow& app, const ReleaseRow& release, const LimitSettings& quota) {
+ReleaseSpec SpecOf(const AppRow& app, const ReleaseRow& release, const Quota& quota) {
   return ReleaseSpec{.app_id = app.id,
                      .app = app.name,
                      .release = release.id,
@@ -179,7 +179,8 @@ ReleaseSpec SpecOf(const AppRow& app, const ReleaseRow& release, const LimitSett
                      .workers_min = release.run.workers_min,
                      .workers_max = release.run.workers_max,
                      .queue_max = release.run.queue_max,
-                     .concurrent_max = quota.concurrent_max};
+                     .concurrent_max = quota.limits.concurrent_max,
+                     .call_quota = {.cache = quota.cache}};
 }
 
 Outcome<ReceivedRelease> ReceiveRelease(Database& db, const ReceiveRequest& request,

@@ -11,6 +11,7 @@
 
 #include "apis/backends/sqlite.h"
 #include "config/manifest.h"
+#include "config/quota.h"
 #include "config/settings.h"
 #include "daemon/releases/bundle.h"
 #include "daemon/releases/problem.h"
@@ -59,6 +60,6 @@ ReleaseRun RunOf(const Manifest& manifest, const LimitSettings& quota);
 Outcome<Done> CutToQuota(Database& db, ReleaseRow& release, const LimitSettings& quota);
 
 // The release as its workers need it.
-ReleaseSpec SpecOf(const AppRow& app, const ReleaseRow& release, const LimitSettings& quota);
+ReleaseSpec SpecOf(const AppRow& app, const ReleaseRow& release, const Quota& quota);
 
 }  // namespace cloister

@@ -77,6 +77,7 @@ Releases::Releases(const Parts& parts, const Quota& quota, const ReleaseSettings
                .logs = parts.logs,
                .workers = parts.workers,
                .router = parts.router,
+               .calls = parts.calls,
                .catalog = catalog_,
                .quotas = quotas_}),
       uploads_(parts.clock, parts.state, catalog_),
@@ -167,9 +168,9 @@ void Releases::Adopt(Loaded loaded) {
     }
     AppEntry& app = *found->second;
     // Quotas may be lower than when it went live.
-    const LimitSettings limits = quotas_.Of(app.row).limits;
-    release.run = Within(std::move(release.run), limits);
-    parts_.workers.Adopt(SpecOf(app.row, release, limits));
+    const Quota quota = quotas_.Of(app.row);
+    release.run = Within(std::move(release.run), quota.limits);
+    parts_.workers.Adopt(SpecOf(app.row, release, quota));
     if (release.live)
       app.live = {.id = release.id, .version = release.version, .statics = StaticsOf(release)};
     else

@@ -9,7 +9,8 @@
 //
 //   State state(loop, dir);  LogStore logs(loop, clock, dir, {});  Images images(loop, state, {});
 //   ... workers (they ask `images`), router (it asks workers) ...
-//   Releases releases({loop, clock, state, images, logs, workers, router}, QuotaOf(settings),
+//   Releases releases({loop, clock, state, images, logs, workers, router, calls},
+//   QuotaOf(settings),
 //                     settings.releases);
 //   releases.Start([](Result<void> started) { ... });
 
@@ -17,6 +18,7 @@
 #include <memory>
 #include <string>
 
+#include "daemon/calls/call_server.h"
 #include "daemon/logs/log_store.h"
 #include "daemon/loop/timer.h"
 #include "daemon/releases/catalog.h"
@@ -40,6 +42,7 @@ class Releases {
     LogStore& logs;
     WorkerSupervisor& workers;
     Router& router;
+    CallServer& calls;
   };
 
   // `quota`: the node's. `policy`: which former releases stay.

@@ -30,6 +30,8 @@ class FrameChannel : private Stream::Handler {
     virtual void OnFrame(const Frame& frame) = 0;
     // The whole frames of those that arrived together were given, or as many as one turn gives.
     virtual void OnBatchEnd() {}
+    // The kernel has all that was appended.
+    virtual void OnDrained() {}
     // What arrived is not frames. Nothing comes after this.
     virtual void OnGarbage(const Error& error) = 0;
     // The worker's end is closed and every frame that it sent was given; `in_frame`: it closed in
@@ -61,6 +63,10 @@ class FrameChannel : private Stream::Handler {
  private:
   void OnData(std::string_view bytes) override;
   void OnEnd(bool broken) override;
+  void OnDrained() override {
+    if (!closed_)
+      handler_.OnDrained();
+  }
   // Gives the frames that are whole with `bytes`, at most so many.
   void Take(std::string_view bytes, std::size_t frames_max);
   // Gives the whole frames at the front of `bytes`, at most so many; returns what is left.

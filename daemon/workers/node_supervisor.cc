@@ -18,6 +18,7 @@ Supervisor::Supervisor(const Parts& parts, const SupervisorOptions& options)
            .control = parts.control,
            .spawner = spawner_,
            .logs = parts.logs,
+           .calls = parts.calls,
            .processes = processes_,
            .options = options.worker},
       self_(std::make_shared<Supervisor*>(this)) {

@@ -12,6 +12,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "daemon/calls/call_server.h"
 #include "daemon/http/message.h"
 #include "daemon/logs/log_event.h"
 #include "daemon/loop/loop.h"
@@ -43,6 +44,7 @@ class Supervisor : public WorkerSupervisor,
     WorkerControl& control;
     ImageSource& images;
     LogSink& logs;
+    CallServer& calls;
   };
 
   Supervisor(const Parts& parts, const SupervisorOptions& options);

@@ -105,7 +105,7 @@ void Pool::Assign() {
 }
 
 Worker* Pool::Pick(const WorkerRequest& request) const {
-  const bool alone = Worker::NeedsEmptyWorker(request);
+  const bool alone = request.HasLargeBody();
   Worker* idle = nullptr;
   for (const std::unique_ptr<Worker>& worker : workers_) {
     if (worker->room() == 0)

@@ -15,6 +15,7 @@
 #include "apis/base/names.h"
 #include "apis/base/result.h"
 #include "apis/base/unique_fd.h"
+#include "apis/service.h"
 #include "sandbox/limits.h"
 
 namespace cloister {
@@ -37,6 +38,7 @@ struct ReleaseSpec {
   std::uint32_t workers_max = 8;
   std::uint32_t queue_max = 256;
   std::uint32_t concurrent_max = 64;  // requests that its workers have at one time
+  CallQuota call_quota = {};
   Writes writes = Writes::kKept;
 };
 

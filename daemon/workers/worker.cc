@@ -1,8 +1,6 @@
 #include "daemon/workers/worker.h"
 
 #include <algorithm>
-#include <array>
-#include <charconv>
 #include <csignal>
 #include <utility>
 
@@ -23,6 +21,14 @@ BootFailure FailureOf(const char* code, std::string message) {
   return {.code = code, .message = std::move(message), .file = {}, .line = 0, .traceback = {}};
 }
 
+Caller CallerOf(const ReleaseSpec& spec) {
+  return {.app = spec.app_id,
+          .name = spec.app,
+          .version = spec.version,
+          .overlay = spec.writes == Writes::kOverlay ? spec.release.number : 0,
+          .quota = spec.call_quota};
+}
+
 Error Protocol(const char* what) {
   return Error{ErrorCode::kProtocol, what};
 }
@@ -35,6 +41,7 @@ Worker::Worker(WorkerEnv& env, const ReleaseSpec& spec, Worker::Host& host)
       host_(host),
       log_(env.logs, env.clock, spec),
       process_(env, static_cast<WorkerProcess::Listener&>(*this)),
+      calls_(env.calls, static_cast<WorkerCalls::Channel&>(*this), CallerOf(spec)),
       recent_service_(env.options.fast_service),
       started_at_(env.clock.Now()),
       tick_(env.loop),
@@ -112,8 +119,10 @@ Result<void> Worker::TakeFrame(const Frame& frame) {
   const bool starting = state_ == WorkerState::kStarting;
   if (log_.in_event() && frame.type != FrameType::kLog)
     return Protocol("a frame in the middle of a log event");
+  if (calls_.in_call() && frame.type != FrameType::kCall)
+    return Protocol("a frame in the middle of a call");
   // Else answers to requests that it never read would pile those up here.
-  if (process_.channel().pending() > kUnreadMax)
+  if (process_.channel().pending() > kUnreadMax + calls_.unread_replies())
     return Protocol("it goes on without reading what it is sent");
   switch (frame.type) {
     case FrameType::kResponse:
@@ -128,6 +137,8 @@ Result<void> Worker::TakeFrame(const Frame& frame) {
     }
     case FrameType::kRefused:
       return log_.TakeRefused(frame);
+    case FrameType::kCall:
+      return calls_.TakeCall(frame);
     case FrameType::kReady:
       return starting ? TakeReady() : Protocol("it became ready twice");
     case FrameType::kBootFailed:
@@ -217,22 +228,18 @@ std::size_t Worker::room() const {
   return depth - std::min(depth, in_flight_.size());
 }
 
-bool Worker::NeedsEmptyWorker(const WorkerRequest& request) {
-  const HttpBody& body = request.exchange->request().body;
-  return body.size > kInlineBodyMax || body.file.valid();
-}
-
 void Worker::Send(WorkerRequest& request) {
-  CHECK(room() > 0 && (in_flight_.empty() || !NeedsEmptyWorker(request)));
+  CHECK(room() > 0 && (in_flight_.empty() || !request.HasLargeBody()));
   request.holder = this;
   request.relay.Start(*request.exchange);
   request.body.Reset();
   in_flight_.Add(request);
-  if (!Encode(request)) {
+  if (!request.AppendTo(process_.channel().out(), spec_.limits.wall_max)) {
     request.relay.Fail(431, "head_too_large", "The request's head is too large for an app.");
     in_flight_.Remove(request);
     return host_.OnRequestDone(request);
   }
+  process_.channel().Touch();
   const MonotonicTime now = env_.clock.Now();
   if (in_flight_.size() == 1)
     running_since_ = now;
@@ -241,54 +248,11 @@ void Worker::Send(WorkerRequest& request) {
   process_.inbox().Offer(RequestSlots::SlotOf(request.id), request.id);
   ArmTick(now + (in_flight_.size() > 1 ? env_.options.withdraw_after
                                        : std::min(env_.options.stall_after, WallMaxOf(request))));
-  if (!NeedsEmptyWorker(request))
+  if (!request.HasLargeBody())
     return;
   large_in_flight_ = true;
   request.body.Start(request.exchange->request().body, request.id);
   SendBody(request);
-}
-
-bool Worker::Encode(WorkerRequest& request) {
-  HttpRequest& http = request.exchange->request();
-  request.request_id = http.request_id;
-  request.received_at = http.received_at;
-  request.terms = http.node_terms.value_or(NodeTerms());
-  std::array<char, 8> port = {};
-  const auto port_end = std::to_chars(port.data(), port.data() + port.size(), http.remote_port).ptr;
-  const std::string_view usual_port = http.scheme == "https" ? "443" : "80";
-  RequestHead head{.slot = static_cast<std::uint8_t>(RequestSlots::SlotOf(request.id)),
-                   .http_minor = static_cast<std::uint8_t>(http.minor_version),
-                   .wall_ms = static_cast<std::uint32_t>(WallMaxOf(request).count()),
-                   .content_length = http.body.size,
-                   .method = http.method,
-                   .target = http.target,
-                   .scheme = http.scheme,
-                   .server_name = http.host,
-                   .server_port = http.port.empty() ? usual_port : http.port,
-                   .remote_addr = http.remote_addr,
-                   .remote_port = {port.data(), static_cast<std::size_t>(port_end - port.data())},
-                   .request_id = http.request_id,
-                   .headers = {}};
-  // Lent, not copied.
-  head.headers.swap(http.headers);
-  std::string& out = process_.channel().out();
-  const bool inline_body = http.body.size > 0 && !NeedsEmptyWorker(request);
-  const int flags =
-      (inline_body ? kFrameInlineBody : 0) | (request.terms.for_runtime ? kFrameForRuntime : 0);
-  const std::size_t begin =
-      BeginFrame(out, FrameType::kRequest, static_cast<std::uint8_t>(flags), request.id);
-  WireWriter writer(out);
-  head.Encode(writer);
-  head.headers.swap(http.headers);
-  if (out.size() - begin - kFrameHeaderSize > kHeadMax) {
-    out.resize(begin);
-    return false;
-  }
-  if (inline_body)
-    writer.Raw(http.body.bytes);
-  FinishFrame(out, begin);
-  process_.channel().Touch();
-  return true;
 }
 
 void Worker::SendBody(WorkerRequest& request) {
@@ -482,6 +446,7 @@ void Worker::Die(std::string_view code, std::string_view detail) {
 }
 
 void Worker::BecomeDead() {
+  calls_.Close();
   tick_.Stop();
   state_timer_.Stop();
   Enter(WorkerState::kDead);

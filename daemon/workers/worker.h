@@ -16,6 +16,7 @@
 #include "apis/base/clock.h"
 #include "apis/wire/channel.h"
 #include "apis/wire/frame.h"
+#include "daemon/calls/worker_calls.h"
 #include "daemon/loop/timer.h"
 #include "daemon/workers/request_slots.h"
 #include "daemon/workers/supervisor.h"
@@ -26,7 +27,9 @@
 
 namespace cloister {
 
-class Worker : private WorkerProcess::Listener, private WorkerRequest::Holder {
+class Worker : private WorkerProcess::Listener,
+               private WorkerRequest::Holder,
+               private WorkerCalls::Channel {
  public:
   class Host {
    public:
@@ -57,8 +60,6 @@ class Worker : private WorkerProcess::Listener, private WorkerRequest::Holder {
 
   // How many more requests it takes now.
   std::size_t room() const;
-  // Whether the request's body must travel in frames of its own: only to a worker without requests.
-  static bool NeedsEmptyWorker(const WorkerRequest& request);
   void Send(WorkerRequest& request);
   // Finishes what was claimed, gives back the rest, then ends. A worker that is not ready yet ends
   // at once.
@@ -81,9 +82,14 @@ class Worker : private WorkerProcess::Listener, private WorkerRequest::Holder {
   void OnProcessStarted() override { log_.SetWorker(process_.id()); }
   void OnProcessFrame(const Frame& frame) override;
   void OnProcessBatchEnd() override;
+  void OnProcessDrained() override { calls_.OnDrained(); }
   void OnProcessGarbage(const Error& error) override;
   void OnProcessClosed() override;
   void OnProcessEnded(const ProcessEnd& end) override;
+  std::string* CallOut() override { return process_.open() ? &process_.channel().out() : nullptr; }
+  void TouchCallOut() override { process_.channel().Touch(); }
+  std::size_t unread() const override { return process_.unread(); }
+  void OnBadCall(const Error& error) override { Violate(error); }
   void OnRequestClientGone(WorkerRequest& request) override;
   void OnRequestWritable(WorkerRequest& request) override;
 
@@ -93,8 +99,6 @@ class Worker : private WorkerProcess::Listener, private WorkerRequest::Holder {
   Result<void> TakeAnswer(const Frame& frame);
   Result<void> TakeBodyCredit(const Frame& frame);
 
-  // Appends the request's first frame; false: it is too large, nothing was appended.
-  bool Encode(WorkerRequest& request);
   void SendBody(WorkerRequest& request);
   void SendCredit(WorkerRequest& request);
   // The response is complete.
@@ -134,6 +138,7 @@ class Worker : private WorkerProcess::Listener, private WorkerRequest::Holder {
   Host& host_;
   WorkerLog log_;
   WorkerProcess process_;
+  WorkerCalls calls_;
   WorkerState state_ = WorkerState::kStarting;
 
   RequestSlots in_flight_;

@@ -15,6 +15,7 @@
 
 #include "apis/base/clock.h"
 #include "apis/base/names.h"
+#include "daemon/calls/call_server.h"
 #include "daemon/logs/log_event.h"
 #include "daemon/loop/fd_watch.h"
 #include "daemon/loop/loop.h"
@@ -54,6 +55,7 @@ struct WorkerEnv {
   WorkerControl& control;
   Spawner& spawner;
   LogSink& logs;
+  CallServer& calls;
   ProcessTable& processes;
   WorkerOptions options;
 };
@@ -69,6 +71,8 @@ class WorkerProcess : private Spawner::Client,
     virtual void OnProcessStarted() {}
     virtual void OnProcessFrame(const Frame& frame) = 0;
     virtual void OnProcessBatchEnd() {}
+    // The kernel has all that was sent to it.
+    virtual void OnProcessDrained() {}
     // What it sends is no frames; it should be ended.
     virtual void OnProcessGarbage(const Error& error) = 0;
     // Nothing comes any more, whether it lives or not. Not called after End().
@@ -89,6 +93,8 @@ class WorkerProcess : private Spawner::Client,
   // Whether there is a channel to write to.
   bool open() const { return channel_ != nullptr && !closed_; }
   FrameChannel& channel() { return *channel_; }
+  // Bytes that were sent and that it has not read.
+  std::size_t unread() const { return open() ? channel_->pending() : 0; }
   Inbox& inbox() { return inbox_; }
   const Inbox& inbox() const { return inbox_; }
 
@@ -104,6 +110,7 @@ class WorkerProcess : private Spawner::Client,
   void OnReadable() override;
   void OnFrame(const Frame& frame) override { listener_.OnProcessFrame(frame); }
   void OnBatchEnd() override { listener_.OnProcessBatchEnd(); }
+  void OnDrained() override { listener_.OnProcessDrained(); }
   void OnGarbage(const Error& error) override;
   void OnClosed(bool in_frame) override;
   void AwaitExit();

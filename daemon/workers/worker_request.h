@@ -39,6 +39,11 @@ class WorkerRequest final : public ExchangeListener {
     return terms.wall_max > Millis(0) ? std::min(terms.wall_max, of_release) : of_release;
   }
 
+  // Whether its body must travel in frames of its own: only to a worker without requests.
+  bool HasLargeBody() const;
+  // Appends its first frame; false: it is too large, nothing was appended.
+  bool AppendTo(std::string& out, Millis wall_max_of_release);
+
   Exchange* exchange = nullptr;  // null: the client is gone or was answered
   Holder* holder = nullptr;
   MonotonicTime queued_at;    // when it came into the pool

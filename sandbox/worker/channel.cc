@@ -7,6 +7,7 @@
 #include <chrono>
 #include <cstring>
 
+#include "apis/calls.h"
 #include "apis/wire/channel.h"
 #include "apis/wire/codec.h"
 #include "sandbox/worker/python.h"
@@ -100,6 +101,8 @@ void WorkerChannel::Dispatch(const Frame& frame) {
                          .credit = 0});
     return;
   }
+  if (frame.type == FrameType::kCallReply)
+    return TakeReply(frame);
   if (frame.type == FrameType::kShutdown) {
     shutdown_ = true;
     return;
@@ -113,6 +116,69 @@ void WorkerChannel::Dispatch(const Frame& frame) {
   } else if (frame.type == FrameType::kCredit) {
     request->credit += WireReader(frame.payload).U32();
   }
+}
+
+bool WorkerChannel::HasRoomFor(std::size_t size) const {
+  return calls_.size() < kCallsMax && calls_bytes_ + size <= kCallBytesMax;
+}
+
+void WorkerChannel::SendCall(PendingCall& pending, std::string_view call) {
+  // Even, and never 0.
+  last_call_ += 2;
+  if (last_call_ == 0)
+    last_call_ = 2;
+  pending.id = last_call_;
+  pending.size = call.size();
+  calls_bytes_ += call.size();
+  std::string frames;
+  do {
+    const std::string_view piece = call.substr(0, kFramePayloadMax);
+    call.remove_prefix(piece.size());
+    AppendFrame(frames, {.type = FrameType::kCall,
+                         .flags = call.empty() ? std::uint8_t{0} : kFrameMore,
+                         .id = pending.id,
+                         .payload = piece});
+  } while (!call.empty());
+  Send(frames);
+}
+
+bool WorkerChannel::Call(std::string_view call, std::string& reply) {
+  while (!HasRoomFor(call.size())) {
+    if (!WaitForFrames())
+      return false;
+  }
+  const auto pending = calls_.emplace(calls_.end());
+  SendCall(*pending, call);
+  while (!pending->answered) {
+    if (!WaitForFrames()) {
+      Forget(pending);
+      return false;
+    }
+  }
+  reply = std::move(pending->reply);
+  calls_.erase(pending);
+  return true;
+}
+
+void WorkerChannel::Forget(std::list<PendingCall>::iterator call) {
+  // Until its answer has come the node counts it.
+  call->forgotten = true;
+  if (call->answered)
+    calls_.erase(call);
+}
+
+void WorkerChannel::TakeReply(const Frame& frame) {
+  const auto call = std::ranges::find(calls_, frame.id, &PendingCall::id);
+  if (call == calls_.end() || call->answered)
+    return;
+  if (!call->forgotten)
+    call->reply += frame.payload;
+  call->answered = !frame.Has(kFrameMore);
+  if (!call->answered)
+    return;
+  calls_bytes_ -= call->size;
+  if (call->forgotten)
+    calls_.erase(call);
 }
 
 void WorkerChannel::Send(std::string_view frames) {

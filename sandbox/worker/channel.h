@@ -11,6 +11,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <list>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -31,6 +32,15 @@ struct QueuedRequest {
   std::uint64_t credit = 0;  // bytes of response body that the node allowed beyond the window
 };
 
+// A call that waits for its answer.
+struct PendingCall {
+  std::uint32_t id = 0;
+  std::size_t size = 0;    // of what was sent
+  std::string reply;       // as kCallReply carries it, so far
+  bool answered = false;   // all of it is there
+  bool forgotten = false;  // nobody waits for it any more
+};
+
 class WorkerChannel {
  public:
   explicit WorkerChannel(int fd) : fd_(fd) {}
@@ -47,16 +57,29 @@ class WorkerChannel {
   // Writes whole frames. Returns when the kernel has them all.
   void Send(std::string_view frames);
 
+  // Sends a call (number and arguments, at most kCallMax) and waits for its answer, while other
+  // threads run. Waits first while the node has as many as it takes. False: the handler of a signal
+  // raised an exception; the answer is dropped when it comes.
+  bool Call(std::string_view call, std::string& reply);
+
  private:
   bool WaitForReader();
   void DispatchAll();
   void Dispatch(const Frame& frame);
   QueuedRequest* Find(std::uint32_t id);
+  bool HasRoomFor(std::size_t size) const;
+  void SendCall(PendingCall& pending, std::string_view call);
+  void TakeReply(const Frame& frame);
+  void Forget(std::list<PendingCall>::iterator call);
 
   int fd_;
   std::mutex write_mutex_;
   std::deque<QueuedRequest> requests_;
   bool shutdown_ = false;
+
+  std::list<PendingCall> calls_;
+  std::size_t calls_bytes_ = 0;  // of all that were sent and are not answered
+  std::uint32_t last_call_ = 0;
 
   bool reading_ = false;
   std::mutex reader_mutex_;

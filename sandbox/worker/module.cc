@@ -7,6 +7,7 @@
 
 #include "apis/wire/codec.h"
 #include "apis/wire/frame.h"
+#include "sandbox/worker/call.h"
 #include "sandbox/worker/image_view.h"
 #include "sandbox/worker/runtime.h"
 
@@ -122,6 +123,7 @@ PyMethodDef methods[] = {{"platform_image", PlatformImage, METH_NOARGS, nullptr}
                          {"log", LogEventFromPython, METH_VARARGS, nullptr},
                          {"count_refused", CountRefused, METH_O, nullptr},
                          {"on_interrupt", OnInterrupt, METH_VARARGS, nullptr},
+                         {"bind", BindCall, METH_O, nullptr},
                          {"send_code", SendCode, METH_VARARGS, nullptr},
                          {nullptr, nullptr, 0, nullptr}};
 
@@ -130,7 +132,7 @@ PyModuleDef definition = {
 
 PyObject* Initialize() {
   PyRef module = PyRef::Steal(PyModule_Create(&definition));
-  if (!module || !PrepareImageView() ||
+  if (!module || !PrepareImageView() || !PrepareCall() ||
       PyModule_AddStringConstant(module.get(), "VERSION", CLOISTER_VERSION) != 0)
     return nullptr;
   return module.Release();

@@ -7,12 +7,13 @@ import source_tree as tree
 # Each folder may include from itself and from those before it.
 LINE = ["apis", "sandbox", "config", "daemon"]
 INNER_LINES = {
-    "apis": ["base", "wire", "backends", "quota"],
+    "apis": ["base", "wire", "backends", "quota", "", "entrypoint", "config", "cache", "logging"],
     "sandbox": ["exceptions", "steps", "image", "", "worker", "zygote"],
     "daemon": [
         "loop",
         "http",
         "logs",
+        "calls",
         "workers",
         "statics",
         "router",
@@ -23,7 +24,9 @@ INNER_LINES = {
     ],
 }
 # Plain words that every folder beside them may use.
-WORDS = {"sandbox/limits.h"}
+WORDS = {"sandbox/limits.h"} | {
+    f"apis/{api}/quota.h" for api in ("cache", "config", "entrypoint", "logging")
+}
 # Beside the line of daemon: they include nothing of daemon but their own folder.
 APART = {"daemon/keeper", "daemon/cli"}
 

@@ -2,7 +2,7 @@
 
 from _cloister import VERSION as __version__
 
-__all__ = ['QuotaExceeded', 'WallTimeExceeded', '__version__']
+__all__ = ['ApiError', 'QuotaExceeded', 'WallTimeExceeded', '__version__']
 
 
 class WallTimeExceeded(BaseException):
@@ -22,3 +22,11 @@ class QuotaExceeded(Exception):
         self.limit = limit
         self.used = used
         self.retry_after = retry_after
+
+
+class ApiError(Exception):
+    """A call of an API failed for another reason than a quota. `code` is stable."""
+
+    def __init__(self, code, message):
+        super().__init__(f'{message} ({code})')
+        self.code = code

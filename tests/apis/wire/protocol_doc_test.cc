@@ -12,6 +12,7 @@
 #include <string>
 
 #include "apis/base/units.h"
+#include "apis/calls.h"
 #include "apis/wire/channel.h"
 #include "apis/wire/codec.h"
 #include "apis/wire/event_fields.h"
@@ -72,6 +73,13 @@ void AddNodeFrames(Examples& examples) {
                                      [](WireWriter& writer) { writer.Raw("last"); });
   examples["credit"] =
       FrameOf(FrameType::kCredit, 0, 0x11, [](WireWriter& writer) { writer.U32(65536); });
+  examples["call-reply"] = FrameOf(FrameType::kCallReply, 0, 2, [](WireWriter& writer) {
+    writer.Raw(EncodeReply(CacheGetResult{.value = "v"}));
+  });
+  examples["call-refused"] = FrameOf(FrameType::kCallReply, 0, 2, [](WireWriter& writer) {
+    writer.Raw(EncodeReply(
+        QuotaRefusal{.quota = "cache.calls", .limit = 5000, .used = 5001, .retry_after_ms = 1000}));
+  });
   examples["shutdown"] = FrameOf(FrameType::kShutdown, 0, 0, [](WireWriter&) {});
 }
 
@@ -109,6 +117,12 @@ void AddWorkerFrames(Examples& examples) {
         .source = LogSource::kLogging, .level = 20, .logger = "shop", .fields = fields};
     head.Encode(writer);
     writer.Raw("sold");
+  });
+  examples["call"] = FrameOf(FrameType::kCall, 0, 2, [](WireWriter& writer) {
+    std::string args;
+    EncodeFields(CacheSet{.mode = 0, .key = "k", .value = "v", .ttl_ms = 60000}, args);
+    writer.U16(static_cast<std::uint16_t>(CacheSet::kNumber));
+    writer.Raw(args);
   });
   examples["abort"] = FrameOf(FrameType::kResponseAbort, 0, 0x11,
                               [](WireWriter& writer) { writer.Str32("raised"); });

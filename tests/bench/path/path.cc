@@ -15,6 +15,7 @@
 #include <utility>
 
 #include "apis/wire/fd_socket.h"
+#include "daemon/calls/call_server.h"
 #include "daemon/http/server.h"
 #include "daemon/loop/signals.h"
 #include "daemon/router/router.h"
@@ -82,8 +83,14 @@ int Serve(int port, UniqueFd zygote) {
   BenchKeeper keeper(loop);
   NoImages images;
   NoLog logs;
-  Supervisor supervisor(
-      {.loop = loop, .clock = clock, .control = keeper, .images = images, .logs = logs}, {});
+  CallServer calls(clock, logs);
+  Supervisor supervisor({.loop = loop,
+                         .clock = clock,
+                         .control = keeper,
+                         .images = images,
+                         .logs = logs,
+                         .calls = calls},
+                        {});
   Router router("localhost", {.workers = supervisor, .logs = logs, .clock = clock});
   supervisor.SetRerouter(&router);
   supervisor.SetZygote(std::move(zygote));

@@ -27,7 +27,8 @@ class AdminTest : public NodeTest {
                    .releases = *releases,
                    .logs = *logs,
                    .workers = *workers,
-                   .router = *router},
+                   .router = *router,
+                   .calls = *calls},
         AdminOptions{.version = "0.1.0", .url_port = 8080, .started_at = clock.Wall()}, operators);
   }
   // Asks and waits for the answer.

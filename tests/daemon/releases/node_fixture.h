@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "apis/wire/codec.h"
+#include "daemon/calls/call_server.h"
 #include "daemon/releases/releases.h"
 #include "tests/support/fake_clock.h"
 #include "tests/support/fake_workers.h"
@@ -73,6 +74,7 @@ class NodeTest : public testing::Test {
     state = std::make_unique<State>(loop, dir.path());
     logs = std::make_unique<LogStore>(loop, clock, dir.path(), LogLimits());
     images = std::make_unique<Images>(loop, *state, Images::Options());
+    calls = std::make_unique<CallServer>(clock, *logs);
     workers = std::make_unique<FakeWorkers>(loop);
     router = std::make_unique<Router>(
         "localhost", Router::Parts{.workers = *workers, .logs = *logs, .clock = clock});
@@ -82,7 +84,8 @@ class NodeTest : public testing::Test {
                                                           .images = *images,
                                                           .logs = *logs,
                                                           .workers = *workers,
-                                                          .router = *router},
+                                                          .router = *router,
+                                                          .calls = *calls},
                                           Quota{.limits = quota, .log = {}}, policy);
   }
   void Start() {
@@ -100,6 +103,7 @@ class NodeTest : public testing::Test {
     releases.reset();
     router.reset();
     workers.reset();
+    calls.reset();
     images.reset();
     logs.reset();
     state.reset();
@@ -219,6 +223,7 @@ class NodeTest : public testing::Test {
   std::unique_ptr<State> state;
   std::unique_ptr<LogStore> logs;
   std::unique_ptr<Images> images;
+  std::unique_ptr<CallServer> calls;
   std::unique_ptr<FakeWorkers> workers;
   std::unique_ptr<Router> router;
   std::unique_ptr<Releases> releases;

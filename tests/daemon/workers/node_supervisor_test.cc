@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "daemon/calls/call_server.h"
 #include "tests/daemon/workers/worker_fixture.h"
 
 namespace cloister {
@@ -34,7 +35,8 @@ class SupervisorTest : public testing::Test, private HttpHandler {
                                                                  .clock = clock_,
                                                                  .control = processes_,
                                                                  .images = images_,
-                                                                 .logs = logs_},
+                                                                 .logs = logs_,
+                                                                 .calls = calls_},
                                                options);
     supervisor_->SetRerouter(this);
     supervisor_->SetZygote(processes_.NewZygote());
@@ -85,6 +87,7 @@ class SupervisorTest : public testing::Test, private HttpHandler {
   FakeProcesses processes_{loop_};
   FakeImages images_;
   LogCollector logs_;
+  CallServer calls_{clock_, logs_};
   std::unique_ptr<Supervisor> supervisor_;
   std::deque<std::unique_ptr<FakeExchange>> exchanges_;
   ReleaseId live_;

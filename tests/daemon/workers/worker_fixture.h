@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "apis/base/check.h"
+#include "daemon/calls/call_server.h"
 #include "daemon/workers/worker.h"
 #include "tests/support/fake_exchange.h"
 #include "tests/support/fake_processes.h"
@@ -58,6 +59,7 @@ class WorkerGround : private WorkerControl::Listener {
             .control = processes,
             .spawner = spawner,
             .logs = logs,
+            .calls = calls,
             .processes = table,
             .options = options} {
     processes.SetListener(this);
@@ -73,6 +75,7 @@ class WorkerGround : private WorkerControl::Listener {
   SystemClock clock;
   FakeProcesses processes{loop};
   LogCollector logs;
+  CallServer calls{clock, logs};
   Spawner spawner;
   ProcessTable table;
   WorkerEnv env;

@@ -285,6 +285,17 @@ void FakeNode::HandleResponse(const Frame& frame) {
   }
 }
 
+void FakeNode::Reply(std::uint32_t call, std::string_view reply) {
+  do {
+    const std::string_view piece = reply.substr(0, kFramePayloadMax);
+    reply.remove_prefix(piece.size());
+    SendFrame({.type = FrameType::kCallReply,
+               .flags = reply.empty() ? std::uint8_t{0} : kFrameMore,
+               .id = call,
+               .payload = piece});
+  } while (!reply.empty());
+}
+
 void FakeNode::HandleReport(const Frame& frame) {
   WireReader reader(frame.payload);
   const Result<BootReport> report = BootReport::Decode(reader);
@@ -320,6 +331,14 @@ void FakeNode::Handle(const Frame& frame) {
       refused_[name] += reader.U32();
       break;
     }
+    case FrameType::kCall:
+      call_ += frame.payload;
+      if (frame.Has(kFrameMore))
+        break;
+      calls_.emplace_back(frame.id, std::exchange(call_, {}));
+      if (on_call)
+        on_call(frame.id, calls_.back().second);
+      break;
     case FrameType::kBodyCredit:
       body_credit_ += reader.U32();
       break;

@@ -7,6 +7,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -115,6 +116,10 @@ class FakeNode {
   }
 
   void SendFrame(const Frame& frame);
+  // Calls as they come, whole: id, number and arguments. Empty: each is kept in calls().
+  std::function<void(std::uint32_t, std::string_view)> on_call;
+  const std::vector<std::pair<std::uint32_t, std::string>>& calls() const { return calls_; }
+  void Reply(std::uint32_t call, std::string_view reply);
   void SendBytes(std::string_view bytes);
   void CloseChannel() { channel_.Reset(); }
   // Whether credit for responses is given as their bytes arrive. On at first.
@@ -146,6 +151,8 @@ class FakeNode {
   InboxPage* inbox_ = nullptr;
   pid_t pid_ = -1;
   std::string received_;
+  std::vector<std::pair<std::uint32_t, std::string>> calls_;
+  std::string call_;  // the beginning of one
   std::uint32_t next_id_ = 1;
   std::size_t next_slot_ = 0;
   bool gives_credit_ = true;

@@ -1,0 +1,196 @@
+#include "daemon/calls/call_server.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "apis/base/check.h"
+#include "daemon/calls/worker_calls.h"
+
+namespace cloister {
+namespace {
+
+constexpr std::uint8_t kWarningLevel = 30;  // of the standard library's logging
+
+Error Protocol(const char* what) {
+  return Error{ErrorCode::kProtocol, what};
+}
+
+// How many things a call asks for: the length of the list that it begins with, at least 1.
+std::uint32_t CostOf(const CallInfo& info, std::string_view args) {
+  if (info.args.empty() || info.args.front() != call::Type::kListBytes)
+    return 1;
+  return std::max(1U, WireReader(args).U32());
+}
+
+std::string_view ArgsOf(std::string_view call) {
+  return call.substr(sizeof(std::uint16_t));
+}
+
+const CallInfo* InfoOf(std::string_view call) {
+  return FindCall(WireReader(call).U16());
+}
+
+}  // namespace
+
+void CallServer::SetService(Api api, ApiService& service) {
+  services_.at(static_cast<std::size_t>(api)) = &service;
+}
+
+Result<void> CallServer::Check(std::string_view call) {
+  const CallInfo* info = call.size() < sizeof(std::uint16_t) ? nullptr : InfoOf(call);
+  if (info == nullptr || !ApiOf(info->number))
+    return Protocol("a call that does not exist");
+  if (CostOf(*info, ArgsOf(call)) > kCallListMax)
+    return Protocol("a call with too long a list");
+  return {};
+}
+
+CallServer::App& CallServer::AppOf(const Caller& caller) {
+  const auto [found, is_new] = apps_.try_emplace(caller.app);
+  App& app = found->second;
+  if (is_new)
+    app.name = caller.name.ToString();
+  if (app.version != caller.version)
+    app.version = caller.version;
+  return app;
+}
+
+bool CallServer::Take(WorkerCalls& worker, const Caller& caller, std::uint32_t frame_id, Api api,
+                      double cost) {
+  App& app = AppOf(caller);
+  const MonotonicTime now = clock_.Now();
+  const double rate = RateOf(api, caller.quota);
+  const std::string_view quota = RateQuotaOf(api);
+  std::optional<TokenBucket>& made = app.rates.at(static_cast<std::size_t>(api));
+  TokenBucket& bucket = made ? *made : made.emplace(rate, rate);
+  bucket.Set(rate, rate);
+  if (bucket.Take(cost, now)) {
+    if (bucket.used() >= kQuotaNear)
+      NoteQuotaNear(caller.app, quota, bucket.used());
+    return true;
+  }
+  NoteQuotaRefused(caller.app, quota);
+  const auto wait = std::chrono::duration_cast<Millis>(bucket.RetryAfter(cost));
+  worker.OnReply(
+      frame_id, EncodeReply(QuotaRefusal{
+                    .quota = quota,
+                    .limit = static_cast<std::uint64_t>(rate),
+                    .used = static_cast<std::uint64_t>(bucket.used_amount() + cost),
+                    // What is more than may come at once never comes.
+                    .retry_after_ms = cost > rate ? 0 : static_cast<std::uint32_t>(wait.count())}));
+  return false;
+}
+
+Result<void> CallServer::Serve(WorkerCalls& worker, const Caller& caller, std::uint32_t frame_id,
+                               std::string_view call) {
+  const CallInfo* info = InfoOf(call);
+  CHECK(info != nullptr);
+  const Api api = ApiOf(info->number).value();
+  const std::string_view args = ArgsOf(call);
+  if (!Take(worker, caller, frame_id, api, CostOf(*info, args)))
+    return {};
+  ApiService* service = services_.at(static_cast<std::size_t>(api));
+  if (service == nullptr) {
+    worker.OnReply(frame_id, EncodeReply(CallFailure{.code = "api_unavailable",
+                                                     .message = "the node does not offer this"}));
+    return {};
+  }
+  const CallId id = ++last_;
+  waiting_.emplace(id, Waiting{.worker = &worker, .frame_id = frame_id});
+  Result<void> served =
+      service->Serve(id, {.app = caller.app, .overlay = caller.overlay, .quota = caller.quota},
+                     info->number, args);
+  if (!served.ok())
+    waiting_.erase(id);
+  return served;
+}
+
+void CallServer::Answer(CallId call, std::string reply) {
+  CHECK(!reply.empty() && reply.size() <= kCallMax);
+  const auto found = waiting_.find(call);
+  if (found == waiting_.end())
+    return;  // the worker is gone
+  const Waiting waiting = found->second;
+  waiting_.erase(found);
+  waiting.worker->OnReply(waiting.frame_id, reply);
+}
+
+void CallServer::Enter(const Caller& caller) {
+  if (caller.overlay != 0)
+    ++overlays_[caller.overlay];
+}
+
+void CallServer::Leave(WorkerCalls& worker, const Caller& caller) {
+  std::erase_if(waiting_, [&worker](const auto& each) { return each.second.worker == &worker; });
+  const auto overlay = overlays_.find(caller.overlay);
+  if (overlay == overlays_.end() || --overlay->second > 0)
+    return;
+  overlays_.erase(overlay);
+  for (ApiService* service : services_)
+    if (service != nullptr)
+      service->OnOverlayEnded(caller.overlay);
+}
+
+void CallServer::NoteQuotaNear(AppId id, std::string_view quota, double used) {
+  const auto found = apps_.find(id);
+  if (found == apps_.end())
+    return;
+  App& app = found->second;
+  QuotaNotice& notice = app.notices.try_emplace(std::string(quota)).first->second;
+  if (notice.Near(clock_.Now()))
+    Say(id, app,
+        "This app comes near to its quota " + std::string(quota) + ": " +
+            std::to_string(static_cast<int>(used * 100)) + " % are used.");
+}
+
+void CallServer::NoteQuotaRefused(AppId id, std::string_view quota) {
+  const auto found = apps_.find(id);
+  if (found == apps_.end())
+    return;
+  App& app = found->second;
+  QuotaNotice& notice = app.notices.try_emplace(std::string(quota)).first->second;
+  if (const auto refused = notice.Refuse(clock_.Now()))
+    Say(id, app,
+        std::to_string(*refused) + (*refused == 1 ? " call was" : " calls were") +
+            " refused with cloister.QuotaExceeded: the quota " + std::string(quota) +
+            " is used up. Use less of it, or ask the node's operator for more.");
+}
+
+void CallServer::Say(AppId id, const App& app, std::string text) {
+  LogEvent event;
+  event.time = clock_.Wall();
+  event.app = id;
+  event.app_name = app.name;
+  event.release = app.version;
+  event.source = LogSource::kRuntime;
+  event.by_node = true;
+  event.level = kWarningLevel;
+  event.bytes = std::move(text);
+  logs_.Append(std::move(event));
+}
+
+CallUse CallServer::UseOf(AppId app, Api api) const {
+  const auto found = apps_.find(app);
+  if (found == apps_.end())
+    return {};
+  const std::optional<TokenBucket>& bucket = found->second.rates.at(static_cast<std::size_t>(api));
+  return {.used = bucket ? static_cast<std::uint64_t>(bucket->used_amount()) : 0,
+          .refused = RefusedOf(app, RateQuotaOf(api))};
+}
+
+std::uint64_t CallServer::RefusedOf(AppId app, std::string_view quota) const {
+  const auto found = apps_.find(app);
+  if (found == apps_.end())
+    return 0;
+  const auto notice = found->second.notices.find(quota);
+  return notice == found->second.notices.end() ? 0 : notice->second.refused();
+}
+
+void CallServer::OnAppDeleted(AppId app) {
+  apps_.erase(app);
+  for (ApiService* service : services_)
+    if (service != nullptr)
+      service->OnAppDeleted(app);
+}
+
+}  // namespace cloister

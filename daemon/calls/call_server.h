@@ -1,0 +1,98 @@
+#pragma once
+
+// The calls of all workers: metered, given to the service of their API, and answered.
+//
+// A call's app is that of the worker whose channel it came on (I10). Its number and the count of
+// what it asks for are looked at here, the rest is its service's. Runs on the loop thread.
+
+#include <array>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+
+#include "apis/base/clock.h"
+#include "apis/quota/quota.h"
+#include "apis/service.h"
+#include "daemon/calls/services.h"
+#include "daemon/logs/log_event.h"
+
+namespace cloister {
+
+class WorkerCalls;
+
+// Who calls. `quota` is the one of now; all of it outlives the caller's calls.
+struct Caller {
+  AppId app;
+  const AppName& name;
+  const std::string& version;
+  OverlayId overlay = 0;
+  const CallQuota& quota;
+};
+
+// What an app uses of the quota that meters an API's calls.
+struct CallUse {
+  std::uint64_t used = 0;     // of those that may come at once
+  std::uint64_t refused = 0;  // since the node process began
+};
+
+class CallServer : public CallAnswers {
+ public:
+  CallServer(const Clock& clock, LogSink& logs) : clock_(clock), logs_(logs) {}
+  CallServer(const CallServer&) = delete;
+  CallServer& operator=(const CallServer&) = delete;
+  ~CallServer() override = default;
+
+  // It must outlive this. An API without one: its calls fail (api_unavailable).
+  void SetService(Api api, ApiService& service);
+
+  void Answer(CallId call, std::string reply) override;
+  void NoteQuotaNear(AppId app, std::string_view quota, double used) override;
+  void NoteQuotaRefused(AppId app, std::string_view quota) override;
+
+  CallUse UseOf(AppId app, Api api) const;
+  // How often the app was refused for going beyond that quota.
+  std::uint64_t RefusedOf(AppId app, std::string_view quota) const;
+  void OnAppDeleted(AppId app);
+
+  // What WorkerCalls asks for.
+  // kProtocol: no honest worker sends that.
+  static Result<void> Check(std::string_view call);
+  // One that was checked. Answered by WorkerCalls::OnReply, perhaps from within. kProtocol: it is
+  // no call after all.
+  Result<void> Serve(WorkerCalls& worker, const Caller& caller, std::uint32_t frame_id,
+                     std::string_view call);
+  void Enter(const Caller& caller);
+  // Its calls are answered to nobody.
+  void Leave(WorkerCalls& worker, const Caller& caller);
+
+ private:
+  struct App {
+    std::string name;
+    std::string version;  // that spoke last
+    std::array<std::optional<TokenBucket>, kApiCount> rates;
+    std::map<std::string, QuotaNotice, std::less<>> notices;
+  };
+  struct Waiting {
+    WorkerCalls* worker = nullptr;
+    std::uint32_t frame_id = 0;
+  };
+
+  App& AppOf(const Caller& caller);
+  // Whether the app has that many calls left; else the worker is answered.
+  bool Take(WorkerCalls& worker, const Caller& caller, std::uint32_t frame_id, Api api,
+            double cost);
+  void Say(AppId id, const App& app, std::string text);
+
+  const Clock& clock_;
+  LogSink& logs_;
+  std::array<ApiService*, kApiCount> services_ = {};
+  std::unordered_map<AppId, App> apps_;
+  std::unordered_map<CallId, Waiting> waiting_;
+  std::unordered_map<OverlayId, std::uint32_t> overlays_;  // workers on each
+  CallId last_ = 0;
+};
+
+}  // namespace cloister
