@@ -48,6 +48,8 @@ void ScriptedWorker::Take(const Frame& frame) {
   WireReader reader(frame.payload);
   if (frame.type == FrameType::kShutdown)
     shutdown = true;
+  if (frame.type == FrameType::kCallReply)
+    replies.emplace_back(frame.id, std::string(frame.payload));
   if (frame.type == FrameType::kCredit)
     credit += reader.U32();
   if (frame.type == FrameType::kRequestBody) {

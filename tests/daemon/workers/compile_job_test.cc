@@ -92,6 +92,11 @@ TEST_F(CompileJobTest, RefusesCodeWithoutAPath) {
   ExpectRefused();
 }
 
+TEST_F(CompileJobTest, RefusesACall) {
+  Start().Send({.type = FrameType::kCall, .flags = 0, .id = 2, .payload = "\x0b\x01"});
+  ExpectRefused();
+}
+
 TEST_F(CompileJobTest, RefusesAnEndInTheMiddleOfAFile) {
   ScriptedWorker& worker = Start();
   worker.SendCode("a.py", "code", kFrameMore);

@@ -84,6 +84,35 @@ TEST_F(WorkerHostileTest, HalfAFrameThenDeath) {
   EXPECT_EQ(bench_.host.returned_by_death, std::vector{&waiting_request_});
 }
 
+TEST_F(WorkerHostileTest, ACallThatDoesNotExist) {
+  script_->Send({.type = FrameType::kCall, .flags = 0, .id = 2, .payload = "\xff\xff"});
+  ExpectEnded();
+}
+
+TEST_F(WorkerHostileTest, AnotherFrameInsideACall) {
+  script_->Send({.type = FrameType::kCall, .flags = kFrameMore, .id = 2, .payload = "\x01\x01"});
+  script_->SendLog(first().id, "said in between");
+  ExpectEnded();
+}
+
+TEST_F(WorkerHostileTest, ACallUnderAnIdOfTheNode) {
+  script_->Send({.type = FrameType::kCall, .flags = 0, .id = first().id, .payload = "\x0b\x01"});
+  ExpectEnded();
+}
+
+TEST_F(WorkerHostileTest, AnAnswerToACall) {
+  script_->Send({.type = FrameType::kCallReply, .flags = 0, .id = 2, .payload = "\0"});
+  ExpectEnded();
+}
+
+// What is wrong with the arguments is no matter of the channel, as long as nobody serves them.
+TEST_F(WorkerHostileTest, ACallIsAnswered) {
+  script_->Send({.type = FrameType::kCall, .flags = 0, .id = 2, .payload = "\x0b\x01"});
+  ASSERT_TRUE(bench_.Until([&] { return !script_->replies.empty(); }));
+  EXPECT_EQ(script_->replies.front().first, 2U);
+  ExpectServes();
+}
+
 TEST_F(WorkerHostileTest, AnswerToAForeignId) {
   script_->SendHead(first().id + 16, {.status = 200, .reason = "", .headers = {}}, "x", kFrameEnd);
   ExpectEnded();
