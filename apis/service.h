@@ -43,7 +43,9 @@ class CallAnswers {
   // `reply` is what EncodeReply gives, at most kCallMax.
   virtual void Answer(CallId call, std::string reply) = 0;
   // For the app's log: a quota is near or was gone beyond; at most once a minute is said.
-  virtual void NoteQuotaNear(AppId app, std::string_view quota, double used) = 0;
+  // `limit` as a person reads it, "5000 a second"; `used` is a part of it, 0 to 1.
+  virtual void NoteQuotaNear(AppId app, std::string_view quota, std::string_view limit,
+                             double used) = 0;
   virtual void NoteQuotaRefused(AppId app, std::string_view quota) = 0;
 };
 

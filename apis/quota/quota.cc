@@ -39,6 +39,12 @@ std::string CountOfRequests(std::uint64_t count) {
   return std::to_string(count) + (count == 1 ? " request was" : " requests were");
 }
 
+std::string NearText(std::string_view quota, std::string_view limit, double used) {
+  return "This app comes near to its quota " + std::string(quota) + ": " +
+         std::to_string(static_cast<int>(used * 100)) + " % of " + std::string(limit) +
+         " are used.";
+}
+
 bool QuotaNotice::IsDue(std::optional<MonotonicTime>& last, MonotonicTime now) {
   if (last && now - *last < kQuotaNoticePeriod)
     return false;

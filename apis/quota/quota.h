@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "apis/base/clock.h"
 #include "apis/base/units.h"
@@ -53,6 +54,8 @@ inline constexpr Millis kQuotaNoticePeriod{60000};
 
 // "1 request was", "7 requests were".
 std::string CountOfRequests(std::uint64_t count);
+// "This app comes near to its quota cache.calls: 83 % of 5000 a second are used." `used`: 0 to 1.
+std::string NearText(std::string_view quota, std::string_view limit, double used);
 
 // When an app's log should say something about a quota: that it is near, or that something was
 // refused, each at most once in kQuotaNoticePeriod.

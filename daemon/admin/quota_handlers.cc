@@ -60,6 +60,7 @@ std::map<std::string_view, std::uint64_t> UseOf(AdminContext& context, const App
 std::map<std::string_view, std::uint64_t> RefusedOf(AdminContext& context, const AppEntry& app) {
   const ReleaseUse use = app.live ? context.parts.workers.Use(app.live->id) : ReleaseUse{};
   return {{"limits.requests", context.parts.router.UseOf(app.row.id).refused},
+          {"limits.body", context.parts.router.UseOf(app.row.id).bodies_refused},
           {"limits.queue", use.queue_refused},
           {"cache.calls", context.parts.calls.RefusedOf(app.row.id, "cache.calls")},
           {"cache.value", context.parts.calls.RefusedOf(app.row.id, "cache.value")},

@@ -66,7 +66,8 @@ bool CallServer::Take(WorkerCalls& worker, const Caller& caller, std::uint32_t f
   bucket.Set(rate, rate);
   if (bucket.Take(cost, now)) {
     if (bucket.used() >= kQuotaNear)
-      NoteQuotaNear(caller.app, quota, bucket.used());
+      NoteQuotaNear(caller.app, quota, std::to_string(RateOf(api, caller.quota)) + " a second",
+                    bucket.used());
     return true;
   }
   NoteQuotaRefused(caller.app, quota);
@@ -131,16 +132,15 @@ void CallServer::Leave(WorkerCalls& worker, const Caller& caller) {
       service->OnOverlayEnded(caller.overlay);
 }
 
-void CallServer::NoteQuotaNear(AppId id, std::string_view quota, double used) {
+void CallServer::NoteQuotaNear(AppId id, std::string_view quota, std::string_view limit,
+                               double used) {
   const auto found = apps_.find(id);
   if (found == apps_.end())
     return;
   App& app = found->second;
   QuotaNotice& notice = app.notices.try_emplace(std::string(quota)).first->second;
   if (notice.Near(clock_.Now()))
-    Say(id, app,
-        "This app comes near to its quota " + std::string(quota) + ": " +
-            std::to_string(static_cast<int>(used * 100)) + " % are used.");
+    Say(id, app, NearText(quota, limit, used));
 }
 
 void CallServer::NoteQuotaRefused(AppId id, std::string_view quota) {

@@ -49,7 +49,8 @@ class CallServer : public CallAnswers {
   void SetService(Api api, ApiService& service);
 
   void Answer(CallId call, std::string reply) override;
-  void NoteQuotaNear(AppId app, std::string_view quota, double used) override;
+  void NoteQuotaNear(AppId app, std::string_view quota, std::string_view limit,
+                     double used) override;
   void NoteQuotaRefused(AppId app, std::string_view quota) override;
 
   CallUse UseOf(AppId app, Api api) const;

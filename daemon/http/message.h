@@ -159,6 +159,8 @@ class HttpHandler {
   virtual void Handle(Exchange& exchange) = 0;
   // Asked once for each request whose head is complete and valid.
   virtual Admission Admit(const HttpRequest& head) const;
+  // Its body was larger than that: it was answered 413.
+  virtual void OnBodyRefused(const HttpRequest& /*head*/) {}
 };
 
 // Whether `status`, `reason` and `headers` may be sent, for what comes from a tenant. Gives the

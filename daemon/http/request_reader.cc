@@ -20,6 +20,11 @@ RequestReader::Outcome RequestReader::Refuse(const HttpRefusal& refusal) {
   return Outcome::kRefused;
 }
 
+const HttpRefusal& RequestReader::RefuseBody(const HttpRequest& request) {
+  context_.handler.OnBodyRefused(request);
+  return kBodyTooLarge;
+}
+
 RequestReader::Outcome RequestReader::Read(std::string_view& bytes,
                                            std::unique_ptr<RequestState>& request) {
   return request == nullptr ? ReadHead(bytes, request) : ReadBody(bytes, *request);
@@ -65,7 +70,7 @@ RequestReader::Outcome RequestReader::ReadHead(std::string_view& bytes,
     return Outcome::kRequest;
   if (facts.framing == BodyFraming::kLength &&
       facts.content_length > request.admission.body_max.count)
-    return Refuse(kBodyTooLarge);
+    return Refuse(RefuseBody(request.request));
   return Outcome::kHead;
 }
 
@@ -110,7 +115,7 @@ std::optional<HttpRefusal> RequestReader::OnBody(std::string_view bytes) {
   RequestState& request = *body_of_;
   request.body_size += bytes.size();
   if (request.body_size > request.admission.body_max.count)
-    return kBodyTooLarge;
+    return RefuseBody(request.request);
   if (request.spool == nullptr && request.body_size <= context_.settings.body_memory_max.count) {
     request.body += bytes;
     return std::nullopt;

@@ -44,6 +44,7 @@ class RequestReader : private BodySink {
   // Who the client is and how it speaks, when proxies stand between.
   void TakeForwarded(RequestState& request);
   Outcome Refuse(const HttpRefusal& refusal);
+  const HttpRefusal& RefuseBody(const HttpRequest& request);
 
   ConnectionContext& context_;
   const HttpPeer& peer_;

@@ -141,7 +141,25 @@ void LogStore::Append(LogEvent event) {
   if (source.lost > 0)
     AddLossMark(app, source);
   source.app_name = event.app_name;
+  const bool near = !event.by_node && bucket.used() >= kQuotaNear;
   Queue(app, source, std::move(event));
+  if (near && source.notice.Near(clock_.Now()))
+    SayNear(app, source, limits);
+}
+
+void LogStore::SayNear(AppId app, const Source& source, const LogLimits& limits) {
+  LogEvent event;
+  event.time = clock_.Wall();
+  event.app = app;
+  event.app_name = source.app_name;
+  event.source = LogSource::kRuntime;
+  event.by_node = true;
+  event.level = kWarningLevel;
+  event.bytes = NearText("log.burst",
+                         std::to_string(limits.burst.count) + " bytes at once (log.rate gives " +
+                             std::to_string(limits.rate.count) + " a second back)",
+                         source.own.used());
+  Append(std::move(event));
 }
 
 void LogStore::Lose(AppId app, Source& source, std::uint64_t count) {

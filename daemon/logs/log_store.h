@@ -101,6 +101,7 @@ class LogStore : public LogSink {
     std::uint64_t lost = 0;
     MonotonicTime loss_reported;  // in the node's own log
     bool writing = false;
+    QuotaNotice notice = {};
   };
   struct Written {
     std::vector<LogEvent> unwritten;
@@ -130,6 +131,8 @@ class LogStore : public LogSink {
   Source& SourceOf(AppId app);
   void Queue(AppId app, Source& source, LogEvent event);
   void AddLossMark(AppId app, Source& source);
+  // The app comes near to what its log takes.
+  void SayNear(AppId app, const Source& source, const LogLimits& limits);
   void Lose(AppId app, Source& source, std::uint64_t count);
   void MarkLosses();
   void MakeDue(AppId app);

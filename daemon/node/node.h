@@ -58,6 +58,7 @@ class FrontHandler : public HttpHandler {
     return {.body_max = std::min(body_max_, router_.BodyMaxOf(head.host)),
             .account = router_.AppOf(head.host).number};
   }
+  void OnBodyRefused(const HttpRequest& head) override { router_.OnBodyRefused(head); }
 
  private:
   Router& router_;

@@ -150,54 +150,67 @@ void Quotas::Write(const Request& request) {
           return;
         if (!written.ok())
           return request.done(ProblemOf(Error(written.error())));
-        (*self)->TakeOver(request.owner, request.changes);
-        request.done(Done());
+        (*self)->TakeOver(request);
       });
 }
 
-void Quotas::TakeOver(const QuotaOwner& owner, const std::vector<QuotaChange>& changes) {
+void Quotas::TakeOver(const Request& request) {
+  const QuotaOwner& owner = request.owner;
   QuotaValues& values = ValuesOf(owner);
-  for (const QuotaChange& change : changes) {
+  for (const QuotaChange& change : request.changes) {
     if (change.value)
       values[change.name] = *change.value;
     else
       values.erase(change.name);
   }
-  for (const auto& [name, app] : parts_.catalog.apps())
-    if (app.row.tenant == owner.tenant && (!owner.app.valid() || app.row.id == owner.app))
-      Apply(app);
+  // One more than there are apps, for those that are applied from within.
+  const auto left = std::make_shared<std::size_t>(1);
+  const auto end_one = [left, done = request.done] {
+    if (--*left == 0)
+      done(Done());
+  };
+  for (const auto& [name, app] : parts_.catalog.apps()) {
+    if (app.row.tenant != owner.tenant || (owner.app.valid() && app.row.id != owner.app))
+      continue;
+    ++*left;
+    Apply(app, end_one);
+  }
+  end_one();
 }
 
-void Quotas::Apply(const AppEntry& app) {
+void Quotas::Apply(const AppEntry& app, std::function<void()> applied) {
   if (app.activity == AppActivity::kDeleting)
-    return;
+    return applied();
   const Quota quota = Of(app.row);
   parts_.logs.SetLimits(app.row.id, LogLimitsOf(quota.log));
   changed_(app);
   if (app.activity != AppActivity::kNone) {
     late_.insert(app.row.id);
-    return;
+    return applied();
   }
   if (!app.live && !app.canary)
-    return;
+    return applied();
   parts_.state.Write(
       app.row.id.number,
       [id = app.row.id, limits = quota.limits](Database& db) { return CutServing(db, id, limits); },
-      [self = self_, row = app.row, quota](const Outcome<std::vector<ReleaseRow>>& serving) {
+      [self = self_, row = app.row, quota,
+       applied = std::move(applied)](const Outcome<std::vector<ReleaseRow>>& serving) {
         if (*self == nullptr)
           return;
         if (!serving.ok())
-          return Log(LogLevel::kError, "quota_not_in_force",
-                     {{"app", row.name.ToString()}, {"why", serving.error().detail}});
-        for (const ReleaseRow& release : serving.value())
-          (*self)->parts_.workers.Update(SpecOf(row, release, quota));
+          Log(LogLevel::kError, "quota_not_in_force",
+              {{"app", row.name.ToString()}, {"why", serving.error().detail}});
+        else
+          for (const ReleaseRow& release : serving.value())
+            (*self)->parts_.workers.Update(SpecOf(row, release, quota));
+        applied();
       });
 }
 
 void Quotas::OnSettled(const AppName& app) {
   const AppEntry* entry = parts_.catalog.FindApp(app);
   if (entry != nullptr && late_.erase(entry->row.id) > 0)
-    Apply(*entry);
+    Apply(*entry, [] {});
 }
 
 }  // namespace cloister

@@ -86,8 +86,9 @@ class Quotas {
   void Write(const Request& request);
   // Its log gets the limits that it has, when they are not the node's.
   void LimitLog(const AppRow& app) const;
-  void TakeOver(const QuotaOwner& owner, const std::vector<QuotaChange>& changes);
-  void Apply(const AppEntry& app);
+  void TakeOver(const Request& request);
+  // `applied`: it is in force, or will be when what is being done to the app has ended.
+  void Apply(const AppEntry& app, std::function<void()> applied);
 
   Parts parts_;
   Quota node_;

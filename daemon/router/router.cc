@@ -37,12 +37,12 @@ bool Router::TakeRequest(Route& route, Exchange& exchange) {
     return true;
   const MonotonicTime now = exchange.request().received_at;
   const RoutingSnapshot& snapshot = *route.snapshot;
-  const auto quota = [&snapshot] {
-    return std::to_string(snapshot.requests_rate) + " requests a second, the quota limits.requests";
+  const auto limit = [&snapshot] {
+    return std::to_string(snapshot.requests_rate) + " requests a second";
   };
   if (route.requests.Take(1, now)) {
     if (route.requests.used() >= kQuotaNear && route.notice.Near(now))
-      Say(snapshot, "This app comes near to " + quota() + ".");
+      Say(snapshot, NearText("limits.requests", limit(), route.requests.used()));
     return true;
   }
   exchange.notes().app = snapshot.app.ToString();
@@ -50,10 +50,24 @@ bool Router::TakeRequest(Route& route, Exchange& exchange) {
                  route.requests.RetryAfter(1));
   if (const auto refused = route.notice.Refuse(now))
     Say(snapshot, CountOfRequests(*refused) + " refused with a 503: there were more than " +
-                      quota() +
-                      ". Let clients cache what they can, or ask the node's operator "
+                      limit() +
+                      ", the quota limits.requests. Let clients cache what they can, or ask the "
+                      "node's operator "
                       "for more.");
   return false;
+}
+
+void Router::OnBodyRefused(const HttpRequest& head) {
+  const auto found = by_host_.find(head.host);
+  if (found == by_host_.end())
+    return;
+  const RoutingSnapshot& snapshot = *found->second.snapshot;
+  if (const auto refused = found->second.body_notice.Refuse(head.received_at))
+    Say(snapshot,
+        CountOfRequests(*refused) + " refused with a 413: the body was larger than " +
+            std::to_string(snapshot.body_max.count) +
+            " bytes, the quota limits.body, or than the node takes. Let clients send less "
+            "at a time, or ask the node's operator for more.");
 }
 
 void Router::Say(const RoutingSnapshot& snapshot, std::string text) {
@@ -127,7 +141,8 @@ void Router::Publish(std::shared_ptr<const RoutingSnapshot> snapshot) {
   const bool is_new = route.snapshot == nullptr || route.snapshot->app_id != snapshot->app_id;
   const double rate = snapshot->requests_rate;
   if (is_new)
-    route = {.snapshot = nullptr, .debt = 0, .requests = {rate, rate}, .notice = {}};
+    route = {
+        .snapshot = nullptr, .debt = 0, .requests = {rate, rate}, .notice = {}, .body_notice = {}};
   else
     route.requests.Set(rate, rate);
   route.snapshot = std::move(snapshot);
@@ -175,7 +190,8 @@ RouteUse Router::UseOf(AppId app) const {
   if (route == nullptr)
     return {};
   return {.requests = static_cast<std::uint64_t>(route->requests.used_amount()),
-          .refused = route->notice.refused()};
+          .refused = route->notice.refused(),
+          .bodies_refused = route->body_notice.refused()};
 }
 
 Bytes Router::BodyMaxOf(std::string_view host) const {

@@ -44,8 +44,9 @@ struct RoutingSnapshot {
 
 // What an app uses of its quotas that the router counts.
 struct RouteUse {
-  std::uint64_t requests = 0;  // of those that may come at once
-  std::uint64_t refused = 0;   // since the node process began
+  std::uint64_t requests = 0;        // of those that may come at once
+  std::uint64_t refused = 0;         // since the node process began
+  std::uint64_t bodies_refused = 0;  // since then
 };
 
 // What a request is given to.
@@ -71,6 +72,7 @@ class Router : public HttpHandler {
   void SetStatics(StaticFiles* statics) { statics_ = statics; }
 
   void Handle(Exchange& exchange) override;
+  void OnBodyRefused(const HttpRequest& head) override;
   // To that release, whatever is live: its file, or its workers.
   void Serve(const RouteTarget& target, Exchange& exchange);
 
@@ -100,6 +102,7 @@ class Router : public HttpHandler {
     std::uint32_t debt = 0;  // what is owed to the canary, in hundredths of a request
     TokenBucket requests{0, 0};
     QuotaNotice notice;
+    QuotaNotice body_notice;
   };
 
   static RouteTarget Decide(Route& route);

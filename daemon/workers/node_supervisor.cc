@@ -21,13 +21,22 @@ Supervisor::Supervisor(const Parts& parts, const SupervisorOptions& options)
            .calls = parts.calls,
            .processes = processes_,
            .options = options.worker},
+      memory_timer_(parts.loop),
       self_(std::make_shared<Supervisor*>(this)) {
   control_.SetListener(this);
+  NoteMemory();
 }
 
 Supervisor::~Supervisor() {
   *self_ = nullptr;
   control_.SetListener(nullptr);
+}
+
+void Supervisor::NoteMemory() {
+  for (const auto& [release, entry] : pools_)
+    if (entry.pool != nullptr)
+      entry.pool->NoteMemory();
+  memory_timer_.Start(options_.memory_period, [this] { NoteMemory(); });
 }
 
 void Supervisor::Later(std::function<void()> task) {

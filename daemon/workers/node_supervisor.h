@@ -16,6 +16,7 @@
 #include "daemon/http/message.h"
 #include "daemon/logs/log_event.h"
 #include "daemon/loop/loop.h"
+#include "daemon/loop/timer.h"
 #include "daemon/workers/compile_job.h"
 #include "daemon/workers/keeper_link.h"
 #include "daemon/workers/pool.h"
@@ -30,6 +31,7 @@ struct SupervisorOptions {
   WorkerOptions worker;
   PoolOptions pool;
   Millis compile_timeout{120000};
+  Millis memory_period{5000};  // between two looks at workers' memory
 };
 
 class Supervisor : public WorkerSupervisor,
@@ -97,6 +99,7 @@ class Supervisor : public WorkerSupervisor,
     std::function<void(CompileOutcome)> done;
   };
   void StartCompiles();
+  void NoteMemory();
 
   Pool& PoolOf(Entry& entry, const ReleaseSpec& spec);
   void RemoveEmpty(const Pool* pool);
@@ -115,6 +118,7 @@ class Supervisor : public WorkerSupervisor,
   std::vector<Draining> draining_;
   std::vector<std::unique_ptr<CompileJob>> compiles_;  // each of another tenant
   std::deque<WaitingCompile> waiting_compiles_;
+  Timer memory_timer_;
   std::shared_ptr<Supervisor*> self_;  // null inside once this is gone
 };
 

@@ -6,6 +6,7 @@
 
 #include "apis/base/check.h"
 #include "apis/base/log.h"
+#include "daemon/workers/process_memory.h"
 
 namespace cloister {
 namespace {
@@ -57,6 +58,22 @@ void Pool::Submit(Exchange& exchange) {
   exchange.SetListener(&request);
   queue_.PushBack(request);
   Assign();
+  const double used = static_cast<double>(queue_.size()) / spec_.queue_max;
+  if (used >= kQuotaNear && queue_notice_.Near(env_.loop.Now()))
+    log_.Say(kLogWarning,
+             NearText("limits.queue", std::to_string(spec_.queue_max) + " requests", used));
+}
+
+void Pool::NoteMemory() {
+  for (const std::unique_ptr<Worker>& worker : workers_) {
+    const double used = static_cast<double>(DataMemory(worker->pid()).count) /
+                        static_cast<double>(spec_.limits.memory_max.count);
+    if (used >= kQuotaNear && memory_notice_.Near(env_.loop.Now()))
+      log_.Say(kLogWarning,
+               NearText("limits.memory",
+                        std::to_string(spec_.limits.memory_max.count) + " bytes of a worker",
+                        std::min(used, 1.0)));
+  }
 }
 
 void Pool::RefuseForQueue(Exchange& exchange) {

@@ -78,6 +78,8 @@ class Pool : private Worker::Host, private WorkerRequest::Holder {
   // Workers that serve or will.
   std::size_t usable() const;
   ReleaseUse Use() const;
+  // Tells the app when a worker comes near to its memory.
+  void NoteMemory();
   // When workers may be started again; in the past: now.
   MonotonicTime backoff_until() const { return backoff_until_; }
   void AppendInfo(std::vector<WorkerInfo>& out) const;
@@ -154,6 +156,7 @@ class Pool : private Worker::Host, private WorkerRequest::Holder {
   std::vector<Booting> booting_;
   RequestQueue queue_;
   QuotaNotice queue_notice_;
+  QuotaNotice memory_notice_;
   std::vector<std::unique_ptr<WorkerRequest>> requests_;  // all of them
   std::vector<WorkerRequest*> free_;
 

@@ -23,9 +23,14 @@ std::uint64_t TakeNumber(std::string_view& text) {
   return number;
 }
 
-}  // namespace
+// What /proc/PID/statm has; zeros when the process is gone.
+struct Pages {
+  std::uint64_t resident = 0;
+  std::uint64_t of_files = 0;
+  std::uint64_t data = 0;
+};
 
-Bytes AnonymousMemory(std::uint32_t pid) {
+Pages PagesOf(std::uint32_t pid) {
   const std::string path = "/proc/" + std::to_string(pid) + "/statm";
   const UniqueFd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   std::array<char, 256> buffer = {};
@@ -33,11 +38,30 @@ Bytes AnonymousMemory(std::uint32_t pid) {
   if (size <= 0)
     return {};
   std::string_view text(buffer.data(), static_cast<std::size_t>(size));
+  Pages pages;
   TakeNumber(text);  // of virtual pages
-  const std::uint64_t resident = TakeNumber(text);
-  const std::uint64_t of_files = TakeNumber(text);
-  static const auto kPageSize = static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
-  return Bytes{(resident - std::min(resident, of_files)) * kPageSize};
+  pages.resident = TakeNumber(text);
+  pages.of_files = TakeNumber(text);
+  TakeNumber(text);  // of the program
+  TakeNumber(text);  // unused
+  pages.data = TakeNumber(text);
+  return pages;
+}
+
+std::uint64_t PageSize() {
+  static const auto kSize = static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
+  return kSize;
+}
+
+}  // namespace
+
+Bytes AnonymousMemory(std::uint32_t pid) {
+  const Pages pages = PagesOf(pid);
+  return Bytes{(pages.resident - std::min(pages.resident, pages.of_files)) * PageSize()};
+}
+
+Bytes DataMemory(std::uint32_t pid) {
+  return Bytes{PagesOf(pid).data * PageSize()};
 }
 
 void MeasureMemory(std::vector<WorkerInfo>& workers) {

@@ -19,6 +19,10 @@ namespace cloister {
 // Memory of the process that no file backs, its own or shared with its parent; 0 when it is gone.
 Bytes AnonymousMemory(std::uint32_t pid);
 
+// What counts against its memory limit (RLIMIT_DATA): writable memory of its own, touched or not; 0
+// when it is gone.
+Bytes DataMemory(std::uint32_t pid);
+
 // Fills memory_bytes: one small read from the kernel for each worker.
 void MeasureMemory(std::vector<WorkerInfo>& workers);
 

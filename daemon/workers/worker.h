@@ -67,6 +67,7 @@ class Worker : private WorkerProcess::Listener,
   WorkerState state() const { return state_; }
   std::size_t in_flight() const { return in_flight_.size(); }
   std::uint64_t requests() const { return requests_; }
+  std::uint32_t pid() const { return process_.pid(); }
   // The spec has changed. A worker that was made with other limits is outdated.
   void NoteLimits() { outdated_ = !spec_.limits.FitsProcessOf(made_with_); }
   bool outdated() const { return outdated_; }

@@ -66,7 +66,7 @@ class ScriptedWorker : private FdWatch::Handler {
   HandOver orders;
   std::vector<Got> requests;
   std::vector<std::pair<std::uint32_t, std::string>> replies;  // to calls: id, payload
-  std::uint64_t credit = 0;  // of response bodies, all together
+  std::uint64_t credit = 0;                                    // of response bodies, all together
   bool shutdown = false;
   bool closed = false;  // the node closed the channel
   InboxPage* page = nullptr;

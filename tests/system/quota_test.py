@@ -157,7 +157,7 @@ def test_requests_over_the_quota_are_refused_and_told(node, tmp_path):
     assert refused[0].json()["code"] == "requests_exceeded"
     assert int(refused[0].header("retry-after")) >= 1
     texts = [event["text"] for event in node.events(app)]
-    assert any("comes near to 5 requests a second" in text for text in texts)
+    assert any("comes near to its quota limits.requests" in text for text in texts)
     assert any("1 request was refused with a 503" in text for text in texts)
     (row,) = [
         row for row in node.json("quota", "show", app)["quotas"] if row["name"] == "limits.requests"
@@ -176,3 +176,8 @@ def test_a_body_over_the_apps_quota_is_a_413_before_it_is_sent(node, tmp_path):
     node.cli("quota", "set", app, "limits.body=4KiB")
     assert node.http(app, method="POST", body=b"x" * 4096).status == 200
     assert node.http(app, method="POST", body=b"x" * 4097).status == 413
+    assert any("the quota limits.body" in event["text"] for event in node.events(app))
+    (row,) = [
+        row for row in node.json("quota", "show", app)["quotas"] if row["name"] == "limits.body"
+    ]
+    assert row["refused"] == 1

@@ -74,7 +74,7 @@ TEST(CallServerTest, CallsAreMeteredAndAllOfAnAppsWorkersTogether) {
   EXPECT_EQ(bench.server.UseOf(AppId{1}, Api::kCache).refused, 1U);
   ASSERT_EQ(bench.logs.events.size(), 2U);
   EXPECT_EQ(bench.logs.events[0].bytes,
-            "This app comes near to its quota cache.calls: 100 % are used.");
+            "This app comes near to its quota cache.calls: 100 % of 3 a second are used.");
   EXPECT_EQ(bench.logs.events[1].bytes.substr(0, 50),
             "1 call was refused with cloister.QuotaExceeded: th");
   EXPECT_TRUE(bench.logs.events[1].by_node);

@@ -195,8 +195,9 @@ TEST_F(RouterTest, TheAppsLogTellsThatItIsNearAndWhatWasRefused) {
   ASSERT_EQ(Ask("hello.demo.apps.example.com"), 200);
   ASSERT_EQ(logs_.events.size(), 1U);
   EXPECT_EQ(logs_.events[0].app, AppId{1});
-  EXPECT_EQ(logs_.events[0].bytes,
-            "This app comes near to 10 requests a second, the quota limits.requests.");
+  EXPECT_EQ(
+      logs_.events[0].bytes,
+      "This app comes near to its quota limits.requests: 80 % of 10 requests a second are used.");
   for (int i = 0; i < 100; ++i)
     (void)Ask("hello.demo.apps.example.com");
   ASSERT_EQ(logs_.events.size(), 2U);
@@ -207,6 +208,20 @@ TEST_F(RouterTest, TheAppsLogTellsThatItIsNearAndWhatWasRefused) {
     (void)Ask("hello.demo.apps.example.com", 61);
   EXPECT_TRUE(logs_.events.back().bytes.starts_with("98 requests were refused"))
       << logs_.events.back().bytes;
+}
+
+TEST_F(RouterTest, BodiesThatWereTooLargeAreCountedAndTold) {
+  router_.Publish(Limited(10));
+  HttpRequest head;
+  head.host = "hello.demo.apps.example.com";
+  for (int i = 0; i < 3; ++i)
+    router_.OnBodyRefused(head);
+  EXPECT_EQ(router_.UseOf(AppId{1}).bodies_refused, 3U);
+  ASSERT_EQ(logs_.events.size(), 1U);
+  EXPECT_TRUE(logs_.events[0].bytes.starts_with("1 request was refused with a 413: "))
+      << logs_.events[0].bytes;
+  head.host = "nobody.demo.apps.example.com";
+  router_.OnBodyRefused(head);
 }
 
 TEST_F(RouterTest, ANewSnapshotKeepsWhatWasUsedAndTakesTheNewQuota) {
