@@ -7,7 +7,7 @@ import source_tree as tree
 # Pattern of a header's name: the pair (without suffix), or the folder (with a slash), that may
 # include it. A library with several places lists them.
 PLACES = {
-    r"uv\.h": ["daemon/loop/"],
+    r"uv\.h": ["daemon/loop/", "apis/backends/redis"],
     r"llhttp\.h": ["daemon/http/parser"],
     r"sqlite3\.h": ["apis/backends/sqlite"],
     r"seccomp\.h": ["sandbox/steps/seccomp"],
