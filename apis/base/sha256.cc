@@ -3,6 +3,7 @@
 #include <openssl/evp.h>
 
 #include <algorithm>
+#include <span>
 
 #include "apis/base/check.h"
 
@@ -15,9 +16,7 @@ EVP_MD_CTX* Context(void* context) {
   return static_cast<EVP_MD_CTX*>(context);
 }
 
-}  // namespace
-
-std::string Sha256::Hex() const {
+std::string HexOf(std::span<const std::uint8_t> bytes) {
   std::string hex;
   hex.reserve(2 * bytes.size());
   for (const std::uint8_t byte : bytes) {
@@ -25,6 +24,12 @@ std::string Sha256::Hex() const {
     hex += kHexDigits[byte & 15];
   }
   return hex;
+}
+
+}  // namespace
+
+std::string Sha256::Hex() const {
+  return HexOf(bytes);
 }
 
 std::optional<Sha256> Sha256::FromHex(std::string_view hex) {
@@ -53,6 +58,14 @@ Sha256 Sha256Of(std::string_view bytes) {
   Sha256Stream stream;
   stream.Add(bytes);
   return stream.Finish();
+}
+
+std::string Sha1Hex(std::string_view bytes) {
+  std::array<std::uint8_t, 20> digest = {};
+  unsigned int size = 0;
+  CHECK(EVP_Digest(bytes.data(), bytes.size(), digest.data(), &size, EVP_sha1(), nullptr) == 1);
+  CHECK(size == digest.size());
+  return HexOf(digest);
 }
 
 void Sha256Stream::Closer::operator()(void* context) const {

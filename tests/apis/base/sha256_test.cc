@@ -29,5 +29,10 @@ TEST(Sha256Test, HexReadsBackAndNothingElseDoes) {
   EXPECT_EQ(Sha256::FromBytes("short"), std::nullopt);
 }
 
+TEST(Sha1Test, KnownAnswers) {
+  EXPECT_EQ(Sha1Hex(""), "da39a3ee5e6b4b0d3255bfef95601890afd80709");
+  EXPECT_EQ(Sha1Hex("abc"), "a9993e364706816aba3e25717850c26c9cd0d89d");
+}
+
 }  // namespace
 }  // namespace cloister

@@ -1,0 +1,40 @@
+#pragma once
+
+// What runs inside Redis: one script, which stores, counts bytes and makes room in one step.
+//
+// Called as EVALSHA kCacheScriptSha 3 INDEX GENERATIONS SLOT, then the arguments in the order of
+// CacheScriptArgument; answers a list: CacheStatus, entries evicted, bytes now used (-1: not looked
+// at), and for an incr the number. Reading needs none of it: values are plain strings.
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace cloister {
+
+enum class CacheStatus : std::uint8_t {
+  kNo = 0,
+  kYes = 1,
+  kChanged = 2,  // of a cas: another value is there
+  kMissing = 3,  // of a cas: none is
+  kNoMemory = 4,
+  kAgain = 5,  // not done: room for it is made in several steps, so that no one waits long
+};
+
+// After the three keys.
+enum class CacheScriptArgument : std::uint8_t {
+  kOperation,   // set add replace cas delete incr touch sweep
+  kGeneration,  // of the app
+  kKey,         // as the app calls it; of sweep: what stands in front of every generation
+  kQuota,       // bytes
+  kCharge,      // bytes of this entry
+  kTtl,         // milliseconds, 0: none
+  kValue,       // of incr: the initial one, or empty
+  kExtra,       // of cas: the token; of incr: the delta
+};
+
+std::string_view CacheScript();
+// What EVALSHA calls it by.
+const std::string& CacheScriptSha();
+
+}  // namespace cloister

@@ -1,0 +1,442 @@
+#include "apis/cache/service.h"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+
+#include "apis/base/check.h"
+#include "apis/base/log.h"
+#include "apis/base/sha256.h"
+#include "apis/cache/script.h"
+
+namespace cloister {
+namespace {
+
+// Of an answer, beside its values: marks and lengths.
+constexpr std::size_t kValueHead = 8;
+constexpr std::size_t kAnswerHead = 64;
+
+// A number as text, for an argument of a command.
+class NumberText {
+ public:
+  template <typename Number>
+  explicit NumberText(Number number) {
+    end_ = std::to_chars(digits_.data(), digits_.data() + digits_.size(), number).ptr;
+  }
+  std::string_view text() const {
+    return {digits_.data(), static_cast<std::size_t>(end_ - digits_.data())};
+  }
+
+ private:
+  std::array<char, 24> digits_{};
+  char* end_ = nullptr;
+};
+
+bool IsNoScript(const RedisReply& reply) {
+  return reply.is(RedisReply::Kind::kError) && reply.text().starts_with("NOSCRIPT");
+}
+
+// What the script answers: three numbers at least.
+bool IsOutcome(const RedisReply& reply) {
+  if (reply.size() < 3)
+    return false;
+  for (std::size_t i = 0; i < 3; ++i)
+    if (!reply.at(i).is(RedisReply::Kind::kInteger))
+      return false;
+  return reply.at(0).integer() >= 0 && reply.at(0).integer() <= 5;
+}
+
+std::optional<std::int64_t> NumberOf(std::string_view text) {
+  std::int64_t number = 0;
+  const auto parsed = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (parsed.ec != std::errc() || parsed.ptr != text.data() + text.size())
+    return std::nullopt;
+  return number;
+}
+
+// What a write that could not be sent leaves behind must not be read: the app believes that it is
+// overwritten or gone. Where nothing was asked and nothing was there to replace, all is as it was.
+bool MattersUnsent(CacheOperation operation) {
+  return operation == CacheOperation::kSet || operation == CacheOperation::kReplace ||
+         operation == CacheOperation::kDelete;
+}
+
+}  // namespace
+
+CacheService::CacheService(Parts parts, RedisOptions options)
+    : parts_(parts), redis_(parts.loop, std::move(options), *this) {}
+
+Result<void> CacheService::Serve(CallId id, const CallOrigin& origin, CallNumber number,
+                                 std::string_view args) {
+  const std::uint64_t serial = ++last_serial_;
+  Call& call = calls_[serial];
+  call.id = id;
+  call.origin = origin;
+  call.number = number;
+  call.args = args;
+  if (Result<void> decoded = Decode(call); !decoded.ok()) {
+    calls_.erase(serial);
+    return decoded;
+  }
+  App& app = apps_[origin.app];
+  ++counters_.calls;
+  ++app.counters.calls;
+  if (origin.overlay != 0)
+    (void)overlays_[origin.overlay];
+  if (app.loaded) {
+    Start(serial);
+    return {};
+  }
+  app.early.push_back(serial);
+  Load(origin.app);
+  return {};
+}
+
+void CacheService::Start(std::uint64_t serial) {
+  Call& call = calls_.at(serial);
+  App& app = apps_[call.origin.app];
+  if (app.generation > app.persisted && !app.storing)
+    StoreGeneration(call.origin.app, app);
+  if (call.number == CallNumber::kCacheClear)
+    return Clear(serial);
+  if (Refuse(call)) {
+    ++counters_.refused;
+    ++app.counters.refused;
+    calls_.erase(serial);
+    return;
+  }
+  call.generation = app.generation;
+  call.outcomes.resize(call.writes.size());
+  call.values.resize(call.keys.size());
+  Advance(serial);
+}
+
+Result<void> CacheService::Decode(Call& call) {
+  switch (call.number) {
+    case CallNumber::kCacheGet:
+      call.keys = {TRY(DecodeFields<CacheGet>(call.args)).key};
+      break;
+    case CallNumber::kCacheGets:
+      call.keys = {TRY(DecodeFields<CacheGets>(call.args)).key};
+      break;
+    case CallNumber::kCacheGetMulti:
+      call.keys = TRY(DecodeFields<CacheGetMulti>(call.args)).keys;
+      break;
+    case CallNumber::kCacheClear:
+      (void)TRY(DecodeFields<CacheClear>(call.args));
+      break;
+    default:
+      call.writes = TRY(DecodeCacheWrites(call.number, call.args));
+      return {};
+  }
+  if (std::ranges::any_of(call.keys, &std::string_view::empty))
+    return Error{ErrorCode::kProtocol, "an empty key"};
+  return {};
+}
+
+bool CacheService::Refuse(const Call& call) {
+  const CacheQuota& quota = call.origin.quota.cache;
+  const auto refuse = [&](std::string_view name, std::uint64_t limit, std::uint64_t used) {
+    parts_.answers.NoteQuotaRefused(call.origin.app, name);
+    parts_.answers.Answer(
+        call.id, EncodeReply(QuotaRefusal{.quota = name, .limit = limit, .used = used}));
+    return true;
+  };
+  for (const std::string_view key : call.keys)
+    if (key.size() > quota.key_max)
+      return refuse("cache.key", quota.key_max, key.size());
+  const std::size_t slot_head = apps_[call.origin.app].names.Slot({}).size();
+  for (const CacheWrite& write : call.writes) {
+    if (write.key.size() > quota.key_max)
+      return refuse("cache.key", quota.key_max, write.key.size());
+    if (write.value.size() > quota.value_max.count)
+      return refuse("cache.value", quota.value_max.count, write.value.size());
+    const Bytes charge =
+        CacheCharge(slot_head + write.key.size(), write.key.size(), write.ValueSize());
+    if (write.Stores() && charge > quota.bytes_max)
+      return refuse("cache.bytes", quota.bytes_max.count, charge.count);
+  }
+  return false;
+}
+
+void CacheService::Clear(std::uint64_t serial) {
+  const auto node = calls_.extract(serial);
+  const Call& call = node.mapped();
+  App& app = apps_[call.origin.app];
+  const auto answer = [this, id = call.id] {
+    parts_.answers.Answer(id, EncodeReply(CacheClearResult{.cleared = 1}));
+  };
+  if (call.origin.overlay != 0) {
+    if (CacheOverlay* overlay = FindOverlay(call.origin); overlay != nullptr)
+      overlay->Clear();
+    return answer();
+  }
+  if (app.loaded) {
+    Raise(call.origin.app, app);
+    return WhenPersisted(app, app.generation, answer);
+  }
+  app.owed = true;
+  parts_.answers.Answer(call.id, EncodeReply(CacheClearResult{}));
+}
+
+void CacheService::Advance(std::uint64_t serial) {
+  Call& call = calls_.at(serial);
+  // On the overlay one key after the other: each may change what the next one finds.
+  const std::size_t window = call.origin.overlay == 0 ? kWindow : 1;
+  while (call.next < call.size() && call.waiting < window && !call.full)
+    StartKey(serial, call, call.next++);
+  if (call.waiting == 0)
+    Finish(serial);
+}
+
+void CacheService::StartKey(std::uint64_t serial, Call& call, std::size_t element) {
+  const bool writes = !call.writes.empty();
+  const std::string_view key = writes ? call.writes[element].key : call.keys[element];
+  App& app = apps_[call.origin.app];
+  bool sent = false;
+  if (call.origin.overlay != 0) {
+    const CacheOverlay* overlay = FindOverlay(call.origin);
+    if (overlay == nullptr)
+      return FailElement(call, element, false);
+    const CacheOverlay::Found found = overlay->Find(key, parts_.clock.Now());
+    if (found.where != CacheOverlay::Where::kBelow) {
+      const bool here = found.where == CacheOverlay::Where::kHere;
+      return TakeValue(call, element, here ? std::optional(found.value) : std::nullopt);
+    }
+    sent = app.loaded && SendGet(serial, call, element, key);
+  } else {
+    sent = app.loaded && (writes ? SendWrite(serial, call, element, false)
+                                 : SendGet(serial, call, element, key));
+  }
+  if (!sent)
+    return FailElement(call, element, false);
+  ++call.waiting;
+  if (app.sweep_due && !app.sweeping)
+    Sweep(call.origin.app, app);
+}
+
+bool CacheService::SendGet(std::uint64_t serial, const Call& call, std::size_t element,
+                           std::string_view key) {
+  const std::string slot = apps_[call.origin.app].names.Slot(key);
+  return redis_.Send(TagOf(serial, element), std::array<std::string_view, 2>{"GET", slot});
+}
+
+bool CacheService::SendWrite(std::uint64_t serial, Call& call, std::size_t element,
+                             bool whole_script) {
+  App& app = apps_[call.origin.app];
+  const CacheNames& names = app.names;
+  const CacheWrite& write = call.writes[element];
+  const std::string slot = names.Slot(write.key);
+  const NumberText generation(app.generation);
+  const NumberText quota(call.origin.quota.cache.bytes_max.count);
+  const NumberText charge(CacheCharge(slot.size(), write.key.size(), write.ValueSize()).count);
+  const NumberText ttl(write.ttl_ms);
+  const NumberText delta(write.delta);
+  const NumberText initial(write.initial.value_or(0));
+  std::string_view value = write.value;
+  std::string_view extra = write.token;
+  if (write.operation == CacheOperation::kIncr) {
+    value = write.initial ? initial.text() : std::string_view();
+    extra = delta.text();
+  }
+  const std::array<std::string_view, 14> arguments = {
+      whole_script ? "EVAL" : "EVALSHA",
+      whole_script ? CacheScript() : std::string_view(CacheScriptSha()),
+      "3",
+      names.index(),
+      names.generations(),
+      slot,
+      CacheOperationName(write.operation),
+      generation.text(),
+      write.key,
+      quota.text(),
+      charge.text(),
+      ttl.text(),
+      value,
+      extra,
+  };
+  if (!redis_.Send(TagOf(serial, element), arguments))
+    return false;
+  call.generation = app.generation;
+  app.pristine = false;
+  return true;
+}
+
+void CacheService::OnReply(std::uint64_t tag, const RedisReply& reply) {
+  const std::uint64_t serial = tag >> kElementBits;
+  const std::size_t element = tag & ((1U << kElementBits) - 1);
+  if (serial == kInternal)
+    return OnInternalReply(element, reply);
+  if (sweeping_.contains(serial))
+    return OnSwept(serial, &reply);
+  Call& call = calls_.at(serial);
+  --call.waiting;
+  const bool is_write = !call.writes.empty() && call.origin.overlay == 0;
+  if (is_write)
+    OnWriteReply(serial, call, element, reply);
+  else
+    OnGetReply(call, element, reply);
+  Advance(serial);
+}
+
+void CacheService::OnWriteReply(std::uint64_t serial, Call& call, std::size_t element,
+                                const RedisReply& reply) {
+  const bool unknown_script = IsNoScript(reply);
+  if (!unknown_script && !IsOutcome(reply)) {
+    Log(LogLevel::kDebug, "cache_answer_refused", {{"error", reply.text()}});
+    return FailElement(call, element, true);
+  }
+  const auto status = unknown_script
+                          ? CacheStatus::kAgain
+                          : CacheStatus{static_cast<std::uint8_t>(reply.at(0).integer())};
+  App& app = apps_[call.origin.app];
+  if (!unknown_script) {
+    const auto evicted = static_cast<std::uint64_t>(std::max<std::int64_t>(reply.at(1).integer(), 0));
+    counters_.evicted += evicted;
+    app.counters.evicted += evicted;
+    if (const std::int64_t used = reply.at(2).integer(); used >= 0)
+      app.used = Bytes{static_cast<std::uint64_t>(used)};
+  }
+  if (status == CacheStatus::kAgain) {
+    const bool may = call.steps++ < kStepsMax + static_cast<int>(call.size());
+    if (may && SendWrite(serial, call, element, unknown_script)) {
+      ++call.waiting;
+      return;
+    }
+    return FailElement(call, element, !unknown_script);
+  }
+  CacheOutcome& outcome = call.outcomes[element];
+  outcome.status = status;
+  if (status == CacheStatus::kNoMemory) {
+    ++counters_.failed;
+    ++app.counters.failed;
+  }
+  if (call.number == CallNumber::kCacheIncr && status == CacheStatus::kYes && reply.size() > 3)
+    outcome.number = NumberOf(reply.at(3).text());
+}
+
+void CacheService::OnGetReply(Call& call, std::size_t element, const RedisReply& reply) {
+  // What was asked for before a write was lost is not what is there.
+  const bool fresh = call.generation == apps_[call.origin.app].generation;
+  if (reply.is(RedisReply::Kind::kText) && fresh)
+    return TakeValue(call, element, reply.text());
+  if (!reply.is(RedisReply::Kind::kNil) && !reply.is(RedisReply::Kind::kText))
+    return FailElement(call, element, true);
+  TakeValue(call, element, std::nullopt);
+}
+
+void CacheService::TakeValue(Call& call, std::size_t element,
+                             std::optional<std::string_view> value) {
+  if (!call.writes.empty()) {
+    if (CacheOverlay* overlay = FindOverlay(call.origin); overlay != nullptr) {
+      // The value may lie in the overlay that the write changes.
+      const std::optional<std::string> below(value);
+      call.outcomes[element] = overlay->Apply(call.writes[element], below, parts_.clock.Now(),
+                                              OverlayRoom(call.origin));
+    }
+    return;
+  }
+  App& app = apps_[call.origin.app];
+  ++(value ? counters_.hits : counters_.misses);
+  ++(value ? app.counters.hits : app.counters.misses);
+  const std::size_t size = kValueHead + (value ? value->size() : 0);
+  // Answers come in order, so what does not fit is the rest. The first one always fits.
+  if (call.full || call.values_size + size + kAnswerHead > kCallMax) {
+    if (!call.full)
+      call.values.resize(element);
+    call.full = true;
+    return;
+  }
+  call.values_size += size;
+  if (value)
+    call.values[element] = std::string(*value);
+}
+
+void CacheService::FailElement(Call& call, std::size_t element, bool sent) {
+  App& app = apps_[call.origin.app];
+  ++counters_.failed;
+  ++app.counters.failed;
+  if (call.origin.overlay != 0 || call.writes.empty())
+    return TakeValue(call, element, std::nullopt);
+  call.outcomes[element] = {};
+  const CacheOperation operation = call.writes[element].operation;
+  // A touch that was lost changes no value.
+  const bool matters = sent ? operation != CacheOperation::kTouch : MattersUnsent(operation);
+  if (!matters)
+    return;
+  app.owed = app.owed || !app.loaded;
+  if (!app.loaded)
+    return;
+  const bool nothing_there = !sent && app.pristine;
+  if (!nothing_there && app.generation == call.generation)
+    Raise(call.origin.app, app);
+  call.needed = std::max(call.needed, app.generation);
+}
+
+void CacheService::OnLost(std::uint64_t tag) {
+  const std::uint64_t serial = tag >> kElementBits;
+  if (serial == kInternal)
+    return;
+  if (sweeping_.contains(serial))
+    return OnSwept(serial, nullptr);
+  Call& call = calls_.at(serial);
+  --call.waiting;
+  FailElement(call, tag & ((1U << kElementBits) - 1), true);
+  Advance(serial);
+}
+
+void CacheService::Finish(std::uint64_t serial) {
+  auto node = calls_.extract(serial);
+  Call& call = node.mapped();
+  App& app = apps_[call.origin.app];
+  std::string reply = ReplyOf(call);
+  if (app.persisted >= call.needed)
+    return parts_.answers.Answer(call.id, std::move(reply));
+  WhenPersisted(app, call.needed, [this, id = call.id, reply = std::move(reply)]() mutable {
+    parts_.answers.Answer(id, std::move(reply));
+  });
+}
+
+std::string CacheService::ReplyOf(const Call& call) const {
+  const auto done = [](const CacheOutcome& outcome) -> std::uint8_t {
+    return outcome.status == CacheStatus::kYes ? 1 : 0;
+  };
+  switch (call.number) {
+    case CallNumber::kCacheGet:
+      return EncodeReply(CacheGetResult{.value = call.values[0]});
+    case CallNumber::kCacheGets: {
+      const std::string token = call.values[0] ? Sha1Hex(*call.values[0]) : std::string();
+      return EncodeReply(CacheGetsResult{.value = call.values[0], .token = token});
+    }
+    case CallNumber::kCacheGetMulti:
+      return EncodeReply(CacheGetMultiResult{.values = {call.values.begin(), call.values.end()}});
+    case CallNumber::kCacheSet:
+      return EncodeReply(CacheSetResult{.stored = done(call.outcomes[0])});
+    case CallNumber::kCacheCas: {
+      const CacheStatus status = call.outcomes[0].status;
+      CacheCasOutcome outcome = CacheCasOutcome::kFailed;
+      if (status == CacheStatus::kYes)
+        outcome = CacheCasOutcome::kStored;
+      else if (status == CacheStatus::kChanged)
+        outcome = CacheCasOutcome::kChanged;
+      else if (status == CacheStatus::kMissing)
+        outcome = CacheCasOutcome::kMissing;
+      return EncodeReply(CacheCasResult{.outcome = static_cast<std::uint8_t>(outcome)});
+    }
+    case CallNumber::kCacheDelete:
+      return EncodeReply(CacheDeleteResult{.deleted = done(call.outcomes[0])});
+    case CallNumber::kCacheIncr:
+      return EncodeReply(CacheIncrResult{.value = call.outcomes[0].number});
+    case CallNumber::kCacheTouch:
+      return EncodeReply(CacheTouchResult{.touched = done(call.outcomes[0])});
+    default:
+      break;
+  }
+  std::vector<std::uint8_t> all(call.outcomes.size());
+  std::ranges::transform(call.outcomes, all.begin(), done);
+  return call.number == CallNumber::kCacheSetMulti
+             ? EncodeReply(CacheSetMultiResult{.stored = std::move(all)})
+             : EncodeReply(CacheDeleteMultiResult{.deleted = std::move(all)});
+}
+
+}  // namespace cloister

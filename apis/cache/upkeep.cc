@@ -1,0 +1,245 @@
+// The rest of CacheService: generations, what they leave behind, overlays, the server itself.
+
+#include <algorithm>
+#include <array>
+#include <string>
+
+#include "apis/base/log.h"
+#include "apis/cache/script.h"
+#include "apis/cache/service.h"
+
+namespace cloister {
+namespace {
+
+// No app has this generation: of an app that is gone all are older.
+constexpr std::uint64_t kBeyondAll = std::uint64_t{1} << 52;
+// Elements of kInternal.
+constexpr std::size_t kScriptLoaded = 0;
+constexpr std::size_t kServerInfo = 1;
+
+}  // namespace
+
+void CacheService::Load(AppId id) {
+  App& app = apps_[id];
+  if (std::exchange(app.loading, true))
+    return;
+  parts_.generations.Load(
+      id, [this, id, alive = std::weak_ptr<bool>(alive_)](const Result<CacheGeneration>& loaded) {
+        if (!alive.expired())
+          OnLoaded(id, loaded);
+      });
+}
+
+void CacheService::OnLoaded(AppId id, const Result<CacheGeneration>& loaded) {
+  App& app = apps_[id];
+  app.loading = false;
+  if (loaded.ok() && IsCacheSpace(loaded.value().space)) {
+    app.loaded = true;
+    app.space = loaded.value().space;
+    app.persisted = std::max(app.persisted, loaded.value().number);
+    SetGeneration(id, app, std::max(app.generation, loaded.value().number));
+    if (std::exchange(app.owed, false))
+      Raise(id, app);
+  } else if (!loaded.ok()) {
+    Log(LogLevel::kWarning, "cache_generation_not_read",
+        {{"app", id.number}, {"error", loaded.error().message}});
+  }
+  for (const std::uint64_t early : std::exchange(app.early, {}))
+    Start(early);
+}
+
+void CacheService::Raise(AppId id, App& app) {
+  ++counters_.invalidated;
+  ++app.counters.invalidated;
+  SetGeneration(id, app, app.generation + 1);
+  // Where another process serves the app, too, it may store something at once.
+  app.pristine = on_raised_ == nullptr;
+  StoreGeneration(id, app);
+}
+
+void CacheService::SetGeneration(AppId id, App& app, std::uint64_t number) {
+  app.generation = number;
+  app.names = CacheNames(app.space, id, number);
+  app.pristine = false;
+  app.sweep_due = true;
+  app.used = {};
+}
+
+void CacheService::StoreGeneration(AppId id, App& app) {
+  if (std::exchange(app.storing, true))
+    return;
+  parts_.generations.Store(id, app.generation,
+                           [this, id, number = app.generation,
+                            alive = std::weak_ptr<bool>(alive_)](const Result<void>& stored) {
+                             if (!alive.expired())
+                               OnStored(id, number, stored);
+                           });
+}
+
+void CacheService::OnStored(AppId id, std::uint64_t number, const Result<void>& stored) {
+  App& app = apps_[id];
+  app.storing = false;
+  if (stored.ok()) {
+    store_failing_ = false;
+    app.persisted = std::max(app.persisted, number);
+    if (on_raised_)
+      on_raised_(id, number);
+  } else if (!std::exchange(store_failing_, true)) {
+    Log(LogLevel::kError, "cache_generation_not_stored",
+        {{"app", id.number},
+         {"error", stored.error().message},
+         {"effect", "should the node end now, the app may read values that it had replaced"}});
+  }
+  // Also after an error, which the next call tries to mend: nobody waits for a disk for ever.
+  Release(app, number);
+  if (stored.ok() && app.generation > app.persisted)
+    StoreGeneration(id, app);
+}
+
+void CacheService::WhenPersisted(App& app, std::uint64_t needed, std::function<void()> then) {
+  if (app.persisted >= needed)
+    return then();
+  app.held.emplace(needed, std::move(then));
+}
+
+void CacheService::Release(App& app, std::uint64_t number) {
+  while (!app.held.empty() && app.held.begin()->first <= number) {
+    const auto first = app.held.extract(app.held.begin());
+    first.mapped()();
+  }
+}
+
+void CacheService::RaiseGeneration(AppId id, std::uint64_t number) {
+  App& app = apps_[id];
+  app.persisted = std::max(app.persisted, number);
+  if (number > app.generation)
+    SetGeneration(id, app, number);
+  Release(app, app.persisted);
+}
+
+void CacheService::Invalidate(AppId id, std::uint64_t lost, std::function<void()> done) {
+  App& app = apps_[id];
+  if (app.generation <= lost)
+    SetGeneration(id, app, lost + 1);
+  if (app.persisted < app.generation)
+    StoreGeneration(id, app);
+  WhenPersisted(app, lost + 1, std::move(done));
+}
+
+void CacheService::OnConnected() {
+  Log(LogLevel::kInfo, "cache_connected");
+  (void)redis_.Send(TagOf(kInternal, kScriptLoaded),
+                    std::array<std::string_view, 3>{"SCRIPT", "LOAD", CacheScript()});
+  (void)redis_.Send(TagOf(kInternal, kServerInfo), std::array<std::string_view, 2>{"INFO", "memory"});
+  for (auto& [id, app] : apps_)
+    app.sweep_due = true;
+  for (const auto& [id, names] : deleted_)
+    SweepDeleted(id, names);
+}
+
+void CacheService::OnDisconnected(const Error& why) {
+  Log(LogLevel::kWarning, "cache_disconnected",
+      {{"reason", why.message}, {"effect", "apps read nothing from the cache until it is back"}});
+}
+
+void CacheService::OnInternalReply(std::size_t element, const RedisReply& reply) {
+  if (element != kServerInfo)
+    return;
+  advice_.clear();
+  // A server that evicts as it likes may take an index and leave what is in it uncounted.
+  constexpr std::string_view kPolicy = "maxmemory_policy:";
+  const std::size_t found = reply.text().find(kPolicy);
+  if (found == std::string_view::npos)
+    return;
+  const std::string_view rest = reply.text().substr(found + kPolicy.size());
+  const std::string_view policy = rest.substr(0, rest.find_first_of("\r\n"));
+  if (!policy.starts_with("allkeys"))
+    return;
+  advice_ = "the server's maxmemory-policy is " + std::string(policy.substr(0, 32)) +
+            "; with noeviction each app stays within its own bytes";
+  Log(LogLevel::kWarning, "cache_policy", {{"advice", advice_}});
+}
+
+bool CacheService::SendSweep(std::uint64_t serial, const CacheNames& names,
+                             std::uint64_t generation) {
+  const std::string older_than = std::to_string(generation);
+  return redis_.Send(TagOf(serial, 0),
+                     std::array<std::string_view, 14>{
+                         "EVALSHA", CacheScriptSha(), "3", names.index(), names.generations(),
+                         names.index(), "sweep", older_than, names.any_index(), "0", "0", "0", "", ""});
+}
+
+void CacheService::Sweep(AppId id, App& app) {
+  const std::uint64_t serial = ++last_serial_;
+  if (!SendSweep(serial, app.names, app.generation))
+    return;
+  app.sweeping = true;
+  app.sweep_due = false;
+  sweeping_.emplace(serial, id);
+}
+
+void CacheService::SweepDeleted(AppId id, const CacheNames& names) {
+  const std::uint64_t serial = ++last_serial_;
+  if (SendSweep(serial, names, kBeyondAll))
+    sweeping_.emplace(serial, id);
+}
+
+void CacheService::OnSwept(std::uint64_t serial, const RedisReply* reply) {
+  const AppId id = sweeping_.extract(serial).mapped();
+  const bool answered = reply != nullptr && reply->size() >= 3;
+  const bool more = answered && reply->at(0).integer() == 1;
+  if (const auto deleted = deleted_.find(id); deleted != deleted_.end()) {
+    if (more)
+      SweepDeleted(id, deleted->second);
+    else if (answered)
+      deleted_.erase(deleted);
+    return;
+  }
+  App& app = apps_[id];
+  app.sweeping = false;
+  if (!answered) {
+    app.sweep_due = true;
+    return;
+  }
+  app.used = Bytes{static_cast<std::uint64_t>(std::max<std::int64_t>(reply->at(2).integer(), 0))};
+  if (more || app.sweep_due)
+    Sweep(id, app);
+}
+
+void CacheService::OnOverlayEnded(OverlayId overlay) {
+  overlays_.erase(overlay);
+}
+
+void CacheService::OnAppDeleted(AppId id) {
+  parts_.generations.Load(
+      id, [this, id, alive = std::weak_ptr<bool>(alive_)](const Result<CacheGeneration>& loaded) {
+        if (alive.expired() || !loaded.ok() || !IsCacheSpace(loaded.value().space))
+          return;
+        const auto added =
+            deleted_.insert_or_assign(id, CacheNames(loaded.value().space, id, kBeyondAll));
+        SweepDeleted(id, added.first->second);
+      });
+}
+
+CacheUse CacheService::UseOf(AppId app) const {
+  const auto found = apps_.find(app);
+  if (found == apps_.end())
+    return {};
+  return {.used = found->second.used, .counters = found->second.counters};
+}
+
+CacheOverlay* CacheService::FindOverlay(const CallOrigin& origin) {
+  const auto found = overlays_.find(origin.overlay);
+  return found == overlays_.end() ? nullptr : &found->second;
+}
+
+Bytes CacheService::OverlayRoom(const CallOrigin& origin) const {
+  std::uint64_t others = 0;
+  for (const auto& [id, overlay] : overlays_)
+    if (id != origin.overlay)
+      others += overlay.used().count;
+  const std::uint64_t left = kOverlaysMax.count - std::min(others, kOverlaysMax.count);
+  return std::min(origin.quota.cache.bytes_max, Bytes{left});
+}
+
+}  // namespace cloister
