@@ -1,5 +1,6 @@
 #include "apis/backends/redis.h"
 
+#include <hiredis/hiredis.h>
 #include <uv.h>
 
 #include <algorithm>
@@ -11,8 +12,6 @@
 #include <random>
 #include <utility>
 #include <vector>
-
-#include <hiredis/hiredis.h>
 
 #include "apis/base/check.h"
 
@@ -49,7 +48,8 @@ void AppendCommand(std::string& out, std::span<const std::string_view> arguments
   }
 }
 
-// hiredis' way to make answers, with a limit on lists: it would reserve room for what a head claims.
+// hiredis' way to make answers, with a limit on lists: it would reserve room for what a head
+// claims.
 class Answers {
  public:
   explicit Answers(std::size_t elements_max)
@@ -118,13 +118,11 @@ class OneShot {
              [](uv_handle_t* handle) { delete reinterpret_cast<uv_timer_t*>(handle); });
   }
   void Start(Millis delay, uv_timer_cb callback) {
-    uv_timer_start(handle_, callback, static_cast<std::uint64_t>(std::max(delay, Millis{1}).count()),
-                   0);
+    uv_timer_start(handle_, callback,
+                   static_cast<std::uint64_t>(std::max(delay, Millis{1}).count()), 0);
   }
   void Stop() { uv_timer_stop(handle_); }
-  bool active() const {
-    return uv_is_active(reinterpret_cast<const uv_handle_t*>(handle_)) != 0;
-  }
+  bool active() const { return uv_is_active(reinterpret_cast<const uv_handle_t*>(handle_)) != 0; }
 
  private:
   uv_timer_t* handle_;
@@ -251,9 +249,8 @@ class Redis::Impl {
     addrinfo hints = {};
     hints.ai_socktype = SOCK_STREAM;
     const std::string port = std::to_string(options_.address.port);
-    const int begun =
-        uv_getaddrinfo(loop_, &lookup_->request, &OnResolved, options_.address.host.c_str(),
-                       port.c_str(), &hints);
+    const int begun = uv_getaddrinfo(loop_, &lookup_->request, &OnResolved,
+                                     options_.address.host.c_str(), port.c_str(), &hints);
     if (begun == 0)
       return;
     delete std::exchange(lookup_, nullptr);
@@ -358,8 +355,7 @@ class Redis::Impl {
     if (waiting_.size() >= options_.commands_max ||
         waiting_bytes_ + waiting.bytes > options_.bytes_max.count)
       return false;
-    waiting.deadline =
-        uv_now(loop_) + static_cast<std::uint64_t>(options_.command_timeout.count());
+    waiting.deadline = uv_now(loop_) + static_cast<std::uint64_t>(options_.command_timeout.count());
     waiting_bytes_ += waiting.bytes;
     waiting_.push_back(waiting);
     AppendCommand(out_, arguments);
@@ -383,8 +379,8 @@ class Redis::Impl {
   void Write() {
     if (socket_ == nullptr || out_.empty() || writing_)
       return;
-    uv_buf_t buffer = uv_buf_init(out_.data(), static_cast<unsigned>(std::min<std::size_t>(
-                                                   out_.size(), INT_MAX)));
+    uv_buf_t buffer = uv_buf_init(
+        out_.data(), static_cast<unsigned>(std::min<std::size_t>(out_.size(), INT_MAX)));
     const int written = uv_try_write(&socket_->stream, &buffer, 1);
     if (written < 0 && written != UV_EAGAIN)
       return Drop(UvError("writing", written));
@@ -396,16 +392,15 @@ class Redis::Impl {
     auto rest = std::make_unique<Writing>();
     rest->bytes.swap(out_);
     rest->request.data = rest.get();
-    buffer = uv_buf_init(rest->bytes.data() + taken,
-                         static_cast<unsigned>(rest->bytes.size() - taken));
-    const int begun =
-        uv_write(&rest->request, &socket_->stream, &buffer, 1,
-                 [](uv_write_t* request, int status) noexcept {
-                   const std::unique_ptr<Writing> done(static_cast<Writing*>(request->data));
-                   Impl* self = OwnerOf(reinterpret_cast<const uv_handle_t*>(request->handle));
-                   if (self != nullptr)
-                     self->OnWritten(status);
-                 });
+    buffer =
+        uv_buf_init(rest->bytes.data() + taken, static_cast<unsigned>(rest->bytes.size() - taken));
+    const int begun = uv_write(
+        &rest->request, &socket_->stream, &buffer, 1, [](uv_write_t* request, int status) noexcept {
+          const std::unique_ptr<Writing> done(static_cast<Writing*>(request->data));
+          Impl* self = OwnerOf(reinterpret_cast<const uv_handle_t*>(request->handle));
+          if (self != nullptr)
+            self->OnWritten(status);
+        });
     if (begun != 0)
       return Drop(UvError("writing", begun));
     writing_ = true;
@@ -459,9 +454,8 @@ class Redis::Impl {
   }
 
   void StartDeadline(Millis delay) {
-    deadline_timer_.Start(delay, [](uv_timer_t* timer) noexcept {
-      static_cast<Impl*>(timer->data)->OnDeadline();
-    });
+    deadline_timer_.Start(
+        delay, [](uv_timer_t* timer) noexcept { static_cast<Impl*>(timer->data)->OnDeadline(); });
   }
 
   // Answers come in order, so the first that waits has the first deadline.

@@ -7,7 +7,8 @@
 // lost (whether the server ran it is unknown), and the connection is made anew, later each time.
 // While there is none, and beyond the limits of what may wait, a command fails at once. Nothing
 // blocks: names are resolved beside the loop. Bytes from the server are hostile: hiredis' reader
-// parses them, within the limits here. Destroying the object ends all; no call comes after.
+// parses them, within the limits here. Destroying the object ends all; no call comes after. The
+// process ignores SIGPIPE.
 
 #include <cstdint>
 #include <functional>

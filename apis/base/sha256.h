@@ -29,8 +29,8 @@ struct Sha256 {
 
 Sha256 Sha256Of(std::string_view bytes);
 
-// SHA-1 as 40 lower-case hexadecimal digits: for protocols that name things so (Redis' scripts), never
-// to trust something by it.
+// SHA-1 as 40 lower-case hexadecimal digits: for protocols that name things so (Redis' scripts),
+// never to trust something by it.
 std::string Sha1Hex(std::string_view bytes);
 
 // Hashes what comes in pieces.

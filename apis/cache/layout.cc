@@ -57,9 +57,8 @@ std::string CacheNames::Slot(std::string_view key) const {
 }
 
 Bytes CacheCharge(std::size_t slot_size, std::size_t key_size, std::size_t value_size) {
-  const std::size_t value = value_size <= kEmbeddedMax
-                                ? AllocatedSize(kObject + 3 + value_size + 1)
-                                : kObject + StringSize(value_size);
+  const std::size_t value = value_size <= kEmbeddedMax ? AllocatedSize(kObject + 3 + value_size + 1)
+                                                       : kObject + StringSize(value_size);
   // In the table of values, in that of the times when they end, and in the index.
   const std::size_t places = kTableEntry * 3;
   return Bytes{places + StringSize(slot_size) + value + StringSize(key_size) + kChargeText};

@@ -88,10 +88,11 @@ CacheOutcome CacheOverlay::Incr(const CacheWrite& write, std::optional<std::stri
   return {.status = CacheStatus::kYes, .number = sum};
 }
 
-bool CacheOverlay::Put(std::string_view key, std::optional<std::string> value,
-                       std::uint64_t ttl_ms, MonotonicTime now, Bytes most) {
+bool CacheOverlay::Put(std::string_view key, std::optional<std::string> value, std::uint64_t ttl_ms,
+                       MonotonicTime now, Bytes most) {
   if (const auto found = entries_.find(key); found != entries_.end()) {
-    used_.count -= kEntryCost + key.size() + (found->second.value ? found->second.value->size() : 0);
+    used_.count -=
+        kEntryCost + key.size() + (found->second.value ? found->second.value->size() : 0);
     entries_.erase(found);
   }
   const std::size_t bare = kEntryCost + key.size();

@@ -138,8 +138,8 @@ bool CacheService::Refuse(const Call& call) {
   const CacheQuota& quota = call.origin.quota.cache;
   const auto refuse = [&](std::string_view name, std::uint64_t limit, std::uint64_t used) {
     parts_.answers.NoteQuotaRefused(call.origin.app, name);
-    parts_.answers.Answer(
-        call.id, EncodeReply(QuotaRefusal{.quota = name, .limit = limit, .used = used}));
+    parts_.answers.Answer(call.id,
+                          EncodeReply(QuotaRefusal{.quota = name, .limit = limit, .used = used}));
     return true;
   };
   for (const std::string_view key : call.keys)
@@ -205,8 +205,8 @@ void CacheService::StartKey(std::uint64_t serial, Call& call, std::size_t elemen
     }
     sent = app.loaded && SendGet(serial, call, element, key);
   } else {
-    sent = app.loaded && (writes ? SendWrite(serial, call, element, false)
-                                 : SendGet(serial, call, element, key));
+    sent = app.loaded &&
+           (writes ? SendWrite(serial, call, element, false) : SendGet(serial, call, element, key));
   }
   if (!sent)
     return FailElement(call, element, false);
@@ -291,7 +291,8 @@ void CacheService::OnWriteReply(std::uint64_t serial, Call& call, std::size_t el
                           : CacheStatus{static_cast<std::uint8_t>(reply.at(0).integer())};
   App& app = apps_[call.origin.app];
   if (!unknown_script) {
-    const auto evicted = static_cast<std::uint64_t>(std::max<std::int64_t>(reply.at(1).integer(), 0));
+    const auto evicted =
+        static_cast<std::uint64_t>(std::max<std::int64_t>(reply.at(1).integer(), 0));
     counters_.evicted += evicted;
     app.counters.evicted += evicted;
     if (const std::int64_t used = reply.at(2).integer(); used >= 0)
@@ -331,8 +332,8 @@ void CacheService::TakeValue(Call& call, std::size_t element,
     if (CacheOverlay* overlay = FindOverlay(call.origin); overlay != nullptr) {
       // The value may lie in the overlay that the write changes.
       const std::optional<std::string> below(value);
-      call.outcomes[element] = overlay->Apply(call.writes[element], below, parts_.clock.Now(),
-                                              OverlayRoom(call.origin));
+      call.outcomes[element] =
+          overlay->Apply(call.writes[element], below, parts_.clock.Now(), OverlayRoom(call.origin));
     }
     return;
   }

@@ -4,10 +4,10 @@
 //
 // An app's entries carry its id and its key generation. Reading is plain GETs; everything else runs
 // the script (script.h), which keeps the app within its bytes by evicting what it has not used for
-// longest. A write that may have been lost, because the server could not be asked or did not answer,
-// raises the generation: from then on nothing is read that was stored before, and the new generation
-// is persisted before the app hears that the write failed. What older generations left is swept
-// away in small steps once the server is there.
+// longest. A write that may have been lost, because the server could not be asked or did not
+// answer, raises the generation: from then on nothing is read that was stored before, and the new
+// generation is persisted before the app hears that the write failed. What older generations left
+// is swept away in small steps once the server is there.
 //
 // On the overlay (CallOrigin::overlay) writes stay in this process. Runs on the loop thread.
 
@@ -39,7 +39,7 @@ struct CacheCounters {
   std::uint64_t misses = 0;
   std::uint64_t failed = 0;
   std::uint64_t evicted = 0;
-  std::uint64_t refused = 0;  // beyond a quota
+  std::uint64_t refused = 0;      // beyond a quota
   std::uint64_t invalidated = 0;  // times that the generation was raised
 };
 
@@ -68,8 +68,8 @@ class CacheService : public ApiService, private Redis::Handler {
   void OnOverlayEnded(OverlayId overlay) override;
   void OnAppDeleted(AppId app) override;
 
-  // Beside this node process another one may serve the same apps for a while (it drains, or has just
-  // begun). `told` hears of every generation that was raised here, once it is persisted.
+  // Beside this node process another one may serve the same apps for a while (it drains, or has
+  // just begun). `told` hears of every generation that was raised here, once it is persisted.
   void SetRaisedCallback(std::function<void(AppId, std::uint64_t)> told) {
     on_raised_ = std::move(told);
   }

@@ -130,7 +130,8 @@ void CacheService::OnConnected() {
   Log(LogLevel::kInfo, "cache_connected");
   (void)redis_.Send(TagOf(kInternal, kScriptLoaded),
                     std::array<std::string_view, 3>{"SCRIPT", "LOAD", CacheScript()});
-  (void)redis_.Send(TagOf(kInternal, kServerInfo), std::array<std::string_view, 2>{"INFO", "memory"});
+  (void)redis_.Send(TagOf(kInternal, kServerInfo),
+                    std::array<std::string_view, 2>{"INFO", "memory"});
   for (auto& [id, app] : apps_)
     app.sweep_due = true;
   for (const auto& [id, names] : deleted_)
@@ -163,10 +164,10 @@ void CacheService::OnInternalReply(std::size_t element, const RedisReply& reply)
 bool CacheService::SendSweep(std::uint64_t serial, const CacheNames& names,
                              std::uint64_t generation) {
   const std::string older_than = std::to_string(generation);
-  return redis_.Send(TagOf(serial, 0),
-                     std::array<std::string_view, 14>{
-                         "EVALSHA", CacheScriptSha(), "3", names.index(), names.generations(),
-                         names.index(), "sweep", older_than, names.any_index(), "0", "0", "0", "", ""});
+  return redis_.Send(TagOf(serial, 0), std::array<std::string_view, 14>{
+                                           "EVALSHA", CacheScriptSha(), "3", names.index(),
+                                           names.generations(), names.index(), "sweep", older_than,
+                                           names.any_index(), "0", "0", "0", "", ""});
 }
 
 void CacheService::Sweep(AppId id, App& app) {

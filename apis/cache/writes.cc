@@ -60,7 +60,8 @@ Result<Writes> Decode(const CacheCas& call) {
 }
 
 CacheWrite DeleteOf(std::string_view key) {
-  return {.operation = CacheOperation::kDelete, .key = key, .value = {}, .token = {}, .initial = {}};
+  return {
+      .operation = CacheOperation::kDelete, .key = key, .value = {}, .token = {}, .initial = {}};
 }
 
 Result<Writes> Decode(const CacheDelete& call) {

@@ -25,7 +25,10 @@ namespace cloister {
 class RedisServer {
  public:
   // `more`: lines of its configuration.
-  explicit RedisServer(std::string more = {}) : more_(std::move(more)) { Start(); }
+  explicit RedisServer(std::string more = {}) : more_(std::move(more)) {
+    (void)::signal(SIGPIPE, SIG_IGN);  // as in a node
+    Start();
+  }
   RedisServer(const RedisServer&) = delete;
   RedisServer& operator=(const RedisServer&) = delete;
   ~RedisServer() { Kill(); }
@@ -34,10 +37,9 @@ class RedisServer {
 
   // Starts it; returns when it accepts connections.
   void Start() {
-    directory_.Write("redis.conf", "port 0\nunixsocket " + socket_ +
-                                       "\nsave \"\"\nappendonly no\nlogfile " +
-                                       directory_.At("log") + "\ndir " + directory_.path() + "\n" +
-                                       more_);
+    directory_.Write("redis.conf",
+                     "port 0\nunixsocket " + socket_ + "\nsave \"\"\nappendonly no\nlogfile " +
+                         directory_.At("log") + "\ndir " + directory_.path() + "\n" + more_);
     const std::string config = directory_.At("redis.conf");
     pid_ = ::fork();
     CHECK(pid_ >= 0);

@@ -27,7 +27,8 @@ class FakeGenerations : public CacheGenerations {
     loop_.Post([this, app, done = std::move(done)] {
       if (fails)
         return done(Error{ErrorCode::kUnavailable, "no state"});
-      done(CacheGeneration{.space = "test", .number = std::max<std::uint64_t>(stored[app.number], 1)});
+      done(CacheGeneration{.space = "test",
+                           .number = std::max<std::uint64_t>(stored[app.number], 1)});
     });
   }
   void Store(AppId app, std::uint64_t number, std::function<void(Result<void>)> done) override {
@@ -152,8 +153,7 @@ class CacheNode {
   CacheCasOutcome Cas(std::string_view key, std::string_view value, std::string_view token,
                       const CallOrigin& origin) {
     return CacheCasOutcome{
-        Take<CacheCasResult>(
-            Begin(origin, CacheCas{.key = key, .value = value, .token = token}))
+        Take<CacheCasResult>(Begin(origin, CacheCas{.key = key, .value = value, .token = token}))
             .outcome};
   }
   CacheCasOutcome Cas(std::string_view key, std::string_view value, std::string_view token) {

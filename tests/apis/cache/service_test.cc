@@ -165,8 +165,7 @@ TEST_F(CacheServiceTest, MalformedCallsAreAnHonestWorkersNever) {
   EXPECT_FALSE(serve(CallNumber::kCacheGetMulti, CacheGetMulti{.keys = {"a", ""}}));
   EXPECT_FALSE(serve(CallNumber::kCacheSetMulti, CacheSetMulti{.keys = {"a"}, .values = {}}));
   EXPECT_FALSE(serve(CallNumber::kCacheClear, CacheGet{.key = "a"}));
-  EXPECT_FALSE(
-      node.service.Serve(++node.last_call, node.Origin(), CallNumber{0x7777}, "").ok());
+  EXPECT_FALSE(node.service.Serve(++node.last_call, node.Origin(), CallNumber{0x7777}, "").ok());
 }
 
 TEST_F(CacheServiceTest, AppsAndSpacesAreApart) {

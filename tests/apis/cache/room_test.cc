@@ -1,0 +1,179 @@
+// An app's bytes: counted at least, kept within its quota by its own eviction, and nobody else's.
+
+#include <gtest/gtest.h>
+
+#include <random>
+#include <sstream>
+
+#include "tests/apis/cache/cache_fixture.h"
+
+namespace cloister {
+namespace {
+
+class CacheRoomTest : public testing::Test {
+ protected:
+  void SetUp() override { ASSERT_TRUE(node.IsUp()); }
+
+  std::uint64_t Counted(int app = 1) const {
+    const std::string sum = server.Cli({"HGET", "c:test:" + std::to_string(app) + ":1", ""});
+    return sum.empty() ? 0 : std::stoull(sum);
+  }
+  // What Redis says that the app's keys take.
+  std::uint64_t Measured() const {
+    return std::stoull(
+        server.Cli({"EVAL",
+                    "local sum = 0 "
+                    "for _, key in ipairs(redis.call(\"KEYS\", \"c:test:1:*\")) do "
+                    "sum = sum + (redis.call(\"MEMORY\", \"USAGE\", key, \"SAMPLES\", \"0\") or 0) "
+                    "end "
+                    "return sum",
+                    "0"}));
+  }
+  int Present(const std::string& pattern) const {
+    std::istringstream lines(server.Cli({"KEYS", pattern}));
+    int count = 0;
+    for (std::string line; std::getline(lines, line);)
+      count += line.empty() ? 0 : 1;
+    return count;
+  }
+
+  RedisServer server;
+  CacheNode node{server.socket()};
+};
+
+TEST_F(CacheRoomTest, IsNeverCountedForLessThanItTakes) {
+  node.quota = Bytes{256 << 10};
+  std::mt19937 random(7);
+  const auto number = [&](int below) {
+    return std::uniform_int_distribution(0, below - 1)(random);
+  };
+  for (int round = 0; round < 40; ++round) {
+    for (int i = 0; i < 50; ++i) {
+      const std::string key = "key" + std::to_string(number(400)) +
+                              std::string(static_cast<std::size_t>(number(2)) * 180, 'k');
+      const std::string value(static_cast<std::size_t>(number(4) == 0 ? number(20000) : number(60)),
+                              'v');
+      const std::uint64_t ttl = number(3) == 0 ? static_cast<std::uint64_t>(1 + number(40)) : 0;
+      switch (number(8)) {
+        case 0:
+          node.Delete(key);
+          break;
+        case 1:
+          node.Incr(key, 1000000007, 1);
+          break;
+        case 2:
+          node.Touch(key, ttl);
+          break;
+        case 3:
+          node.Cas(key, value, node.Token(key));
+          break;
+        default:
+          node.Set(key, value, node.Origin(), ttl,
+                   CacheSetMode{static_cast<std::uint8_t>(number(3))});
+      }
+    }
+    const std::uint64_t counted = Counted();
+    EXPECT_GE(counted, Measured()) << "round " << round;
+    EXPECT_LE(counted, node.quota.count);
+    EXPECT_EQ(counted, std::stoull(server.Cli({"EVAL",
+                                               "local sum = 0 "
+                                               "local all = redis.call(\"HGETALL\", KEYS[1]) "
+                                               "for i = 1, #all, 2 do if all[i] ~= \"\" then "
+                                               "sum = sum + all[i + 1] end end return sum",
+                                               "1", "c:test:1:1"})))
+        << "the sum is that of its parts";
+  }
+  EXPECT_GT(node.service.counters().evicted, 0U);
+}
+
+TEST_F(CacheRoomTest, OneAppsFullnessEvictsNothingOfAnothers) {
+  for (int i = 0; i < 50; ++i)
+    EXPECT_TRUE(node.Set("k" + std::to_string(i), "v", node.Origin(2)));
+  node.quota = Bytes{64 << 10};
+  const std::string value(1000, 'v');
+  for (int i = 0; i < 200; ++i)
+    EXPECT_TRUE(node.Set("k" + std::to_string(i), value));
+  EXPECT_EQ(Present("c:test:2:1:*"), 50);
+  const int own = Present("c:test:1:1:*");
+  EXPECT_GT(own, 35);
+  EXPECT_LT(own, 64);
+  EXPECT_EQ(node.service.UseOf(AppId{1}).counters.evicted, static_cast<std::uint64_t>(200 - own));
+  EXPECT_EQ(node.service.UseOf(AppId{2}).counters.evicted, 0U);
+  EXPECT_LE(node.service.UseOf(AppId{1}).used, node.quota);
+}
+
+TEST_F(CacheRoomTest, WhatWasNotUsedForLongestGoesFirst) {
+  node.quota = Bytes{100 << 10};
+  const std::string value(1000, 'v');
+  for (int i = 0; i < 60; ++i)
+    node.Set("k" + std::to_string(i), value);
+  // Idle times are in seconds: the first twenty are used until the others are two of them old.
+  while (std::stoi(server.Cli({"OBJECT", "IDLETIME", "c:test:1:1:k59"})) < 2) {
+    for (int i = 0; i < 20; ++i)
+      ASSERT_TRUE(node.Get("k" + std::to_string(i)).has_value());
+    RunFor(node.loop, Millis(50));
+  }
+  for (int i = 0; i < 45; ++i)
+    node.Set("n" + std::to_string(i), value);
+  int used = 0;
+  for (int i = 0; i < 20; ++i)
+    used += node.Get("k" + std::to_string(i)) ? 1 : 0;
+  EXPECT_GE(used, 18) << "eviction samples: almost all that is in use stays";
+  EXPECT_GT(node.service.counters().evicted, 20U);
+}
+
+TEST_F(CacheRoomTest, WhatHasExpiredGoesBeforeAnythingElse) {
+  node.quota = Bytes{64 << 10};
+  const std::string value(1000, 'v');
+  for (int i = 0; i < 30; ++i)
+    node.Set("short" + std::to_string(i), value, node.Origin(), 20);
+  node.Set("long", value);
+  ASSERT_TRUE(RunUntil(node.loop, [&] { return Present("c:test:1:1:short*") == 0; }));
+  EXPECT_GT(Counted(), 30000U) << "counted still";
+  for (int i = 0; i < 40; ++i)
+    node.Set("n" + std::to_string(i), value);
+  EXPECT_TRUE(node.Get("long").has_value());
+  EXPECT_EQ(node.service.counters().evicted, 0U);
+  EXPECT_LE(Counted(), node.quota.count);
+}
+
+TEST_F(CacheRoomTest, RoomForOneLargeEntryIsMadeInSeveralSteps) {
+  node.quota = Bytes{2 << 20};
+  CacheSetMulti set;
+  std::vector<std::string> keys;
+  for (int i = 0; i < 7000; ++i)
+    keys.push_back("k" + std::to_string(i));
+  for (std::size_t from = 0; from < keys.size(); from += 1000) {
+    set.keys.assign(keys.begin() + static_cast<std::ptrdiff_t>(from),
+                    keys.begin() + static_cast<std::ptrdiff_t>(from) + 1000);
+    set.values.assign(1000, "v");
+    node.Take<CacheSetMultiResult>(node.Begin(node.Origin(), set));
+  }
+  EXPECT_TRUE(node.Set("large", std::string(1 << 20, 'v')));
+  EXPECT_TRUE(node.Get("large").has_value());
+  EXPECT_GT(node.service.counters().evicted, 1000U);
+  EXPECT_LE(Counted(), node.quota.count);
+  EXPECT_EQ(node.service.counters().invalidated, 0U);
+}
+
+TEST_F(CacheRoomTest, ASmallerQuotaHoldsWithTheNextEntries) {
+  const std::string value(1000, 'v');
+  for (int i = 0; i < 200; ++i)
+    node.Set("k" + std::to_string(i), value);
+  node.quota = Bytes{64 << 10};
+  EXPECT_TRUE(node.Set("new", value));
+  EXPECT_LE(Counted(), node.quota.count);
+  EXPECT_TRUE(node.Get("new").has_value());
+}
+
+TEST_F(CacheRoomTest, OfAnEntryThatIsReplacedOnlyTheNewSizeCounts) {
+  node.quota = Bytes{8 << 10};
+  for (int i = 0; i < 20; ++i)
+    EXPECT_TRUE(node.Set("a", std::string(static_cast<std::size_t>(6000 - 200 * i), 'v')));
+  EXPECT_EQ(node.service.counters().evicted, 0U);
+  node.Delete("a");
+  EXPECT_EQ(Counted(), 0U);
+}
+
+}  // namespace
+}  // namespace cloister
