@@ -16,6 +16,7 @@ constexpr const char* kAppRows[] = {
     "DELETE FROM collected_releases WHERE app_id = ?",
     "DELETE FROM bytecode WHERE app_id = ?",
     "DELETE FROM quotas WHERE app_id = ?",
+    "DELETE FROM cache_generations WHERE app_id = ?",
     "DELETE FROM apps WHERE id = ?",
 };
 

@@ -178,8 +178,23 @@ constexpr const char* kStatics = R"sql(
 ALTER TABLE releases ADD COLUMN statics TEXT NOT NULL DEFAULT '';
 )sql";
 
+// What stands in front of this state's entries in Redis, which other nodes may use too; and for each
+// app the generation of its keys, once one was lost (apis/cache).
+constexpr const char* kCache = R"sql(
+CREATE TABLE cache_space (
+  id INTEGER PRIMARY KEY CHECK (id = 1),
+  name TEXT NOT NULL
+) STRICT;
+INSERT INTO cache_space VALUES (1, lower(hex(randomblob(6))));
+
+CREATE TABLE cache_generations (
+  app_id INTEGER PRIMARY KEY REFERENCES apps (id),
+  generation INTEGER NOT NULL
+) STRICT;
+)sql";
+
 constexpr Migration kMigrations[] = {
-    kVersion1, kGoals, {kSeals, SealOlderRows}, kRetention, kModules, kQuotas, kStatics};
+    kVersion1, kGoals, {kSeals, SealOlderRows}, kRetention, kModules, kQuotas, kStatics, kCache};
 
 }  // namespace
 
