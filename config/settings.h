@@ -97,6 +97,15 @@ struct LogSettings : LoggingQuota {
   bool journal = false;  // apps' events, too
 };
 
+// [cache]: what one app may use of it, and which server it is.
+struct CacheSettings : CacheQuota {
+  std::string url;            // empty: the node starts a server of its own
+  std::string password_file;  // empty: no password
+  Millis timeout{500};
+  Bytes memory = GiB(1);  // of the server of our own
+  std::string server = "/usr/bin/redis-server";
+};
+
 struct Settings {
   NodeSettings node;
   HttpSettings http;
@@ -107,7 +116,7 @@ struct Settings {
   ModuleSettings modules;
   LogSettings log;
   ConfigQuota config;
-  CacheQuota cache;
+  CacheSettings cache;
 };
 
 // Where root's node on the default state directory has its admin socket, so that `cloister` finds

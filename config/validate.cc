@@ -6,6 +6,7 @@
 #include <array>
 #include <charconv>
 
+#include "config/cache_address.h"
 #include "config/module_rules.h"
 #include "config/values.h"
 
@@ -93,6 +94,17 @@ Result<void> ValidateAdmin(const AdminSettings& admin) {
   return {};
 }
 
+Result<void> ValidateCache(const CacheSettings& cache) {
+  if (Result<RedisAddress> address = ParseCacheUrl(cache.url); !cache.url.empty() && !address.ok())
+    return std::move(address).error().In("[cache] url");
+  if (!cache.password_file.empty() && !cache.password_file.starts_with('/'))
+    return Wrong("[cache] password_file",
+                 "must be an absolute path, not '" + cache.password_file + "'");
+  if (!cache.server.starts_with('/'))
+    return Wrong("[cache] server", "must be an absolute path, not '" + cache.server + "'");
+  return {};
+}
+
 }  // namespace
 
 Result<SocketAddress> ParseAddress(std::string_view text) {
@@ -123,6 +135,7 @@ Result<void> ValidateSettings(const Settings& settings) {
   TRY(ValidateHttp(settings.http));
   TRY(ValidateAdmin(settings.admin));
   TRY(ValidateModules(settings.modules));
+  TRY(ValidateCache(settings.cache));
   // A socket's path has 108 bytes in the kernel, the closing zero included.
   if (AdminSocketPath(settings).size() > 107)
     return Wrong("[admin] socket", "the path is longer than 107 characters");

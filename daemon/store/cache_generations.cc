@@ -36,9 +36,7 @@ void StoredCacheGenerations::Store(AppId app, std::uint64_t number,
                                    std::function<void(Result<void>)> done) {
   state_.Write(
       app.number,
-      [app, number](Database& db) -> Result<void> {
-        return RaiseCacheGeneration(db, app, number);
-      },
+      [app, number](Database& db) -> Result<void> { return RaiseCacheGeneration(db, app, number); },
       std::move(done));
 }
 

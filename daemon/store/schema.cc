@@ -178,8 +178,8 @@ constexpr const char* kStatics = R"sql(
 ALTER TABLE releases ADD COLUMN statics TEXT NOT NULL DEFAULT '';
 )sql";
 
-// What stands in front of this state's entries in Redis, which other nodes may use too; and for each
-// app the generation of its keys, once one was lost (apis/cache).
+// What stands in front of this state's entries in Redis, which other nodes may use too; and for
+// each app the generation of its keys, once one was lost (apis/cache).
 constexpr const char* kCache = R"sql(
 CREATE TABLE cache_space (
   id INTEGER PRIMARY KEY CHECK (id = 1),
