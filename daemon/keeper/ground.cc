@@ -10,6 +10,7 @@
 
 #include "apis/base/log.h"
 #include "apis/base/program.h"
+#include "daemon/keeper/cache_server.h"
 #include "sandbox/host_walls.h"
 
 namespace cloister {
@@ -83,6 +84,17 @@ Result<void> PrepareCgroups(Ground& ground) {
   return ground.lock.Write({.keeper = ::getpid(), .cgroups = ground.cgroups->Directories()});
 }
 
+// Without it there is no cache, which the cache server says when it is started.
+void PrepareCache(Ground& ground) {
+  Result<UniqueFd> directory =
+      MakeCacheDirectory(ground.settings.node.state_dir, ground.identities.cache_uid,
+                         ground.identities.node_uid);
+  if (directory.ok())
+    ground.cache_directory = std::move(directory).value();
+  else
+    Log(LogLevel::kWarning, "cache_directory_missing", {{"error", directory.error().message}});
+}
+
 }  // namespace
 
 Result<Ground> PrepareGround(const Settings& settings) {
@@ -98,8 +110,10 @@ Result<Ground> PrepareGround(const Settings& settings) {
                 .listeners = {},
                 .cgroups = nullptr,
                 .program_directory = TRY(ProgramDirectory()),
+                .cache_directory = {},
                 .keeper_pidfd = TRY(OwnPidfd()),
                 .landlock_abi = walls.landlock_abi};
+  PrepareCache(ground);
   TRY(OpenListeners(ground));
   TRY(PrepareCgroups(ground));
   RaiseDescriptorLimit();

@@ -26,6 +26,7 @@ struct Ground {
   std::vector<Listener> listeners;
   std::unique_ptr<Cgroups> cgroups;
   std::string program_directory;  // of our own executable; the other programs lie beside it
+  UniqueFd cache_directory;       // of the cache server's socket
   UniqueFd keeper_pidfd;          // ours, for children that must not outlive us
   int landlock_abi = 0;
 };

@@ -46,8 +46,24 @@ bool HasChildren() {
 
 }  // namespace
 
+CacheServerOptions Keeper::CacheOptions(const Ground& ground) {
+  CacheServerOptions options{.program = ground.settings.cache.server,
+                             .memory = ground.settings.cache.memory,
+                             .uid = {},
+                             .network = ChildNetwork::kEmptyOwnUser,
+                             .directory_fd = ground.cache_directory.get(),
+                             .lock_fd = ground.lock.children_fd()};
+  if (ground.identities.separate) {
+    options.uid = ground.identities.cache_uid;
+    options.network = ChildNetwork::kEmpty;
+  }
+  return options;
+}
+
 Result<void> Keeper::Run() {
   TRY(OpenSignals());
+  if (ground_.settings.cache.url.empty())
+    cache_.Start();
   TRY(zygotes_.Start());
   TRY(nodes_.Start(RenderSettings(ground_.settings)));
   while (!Done()) {
@@ -59,6 +75,7 @@ Result<void> Keeper::Run() {
     if (zygotes_.TakeReattach())
       nodes_.AttachAll();
     nodes_.Tick();
+    cache_.Tick();
     AdvanceStop();
   }
   ground_.cgroups->RemoveAll();
@@ -93,6 +110,8 @@ void Keeper::Wait() {
   };
   zygotes_.ForEachLink(watch);
   nodes_.ForEachLink(watch);
+  if (cache_.output_fd() >= 0)
+    watched.push_back({.fd = cache_.output_fd(), .events = POLLIN, .revents = 0});
   timespec wait = {};
   const std::optional<MonotonicTime> next = NextTick();
   if (next) {
@@ -105,7 +124,8 @@ void Keeper::Wait() {
 
 std::optional<MonotonicTime> Keeper::NextTick() const {
   std::optional<MonotonicTime> next;
-  for (const std::optional<MonotonicTime> time : {kill_at_, zygotes_.NextTick(), nodes_.NextTick()})
+  for (const std::optional<MonotonicTime> time :
+       {kill_at_, zygotes_.NextTick(), nodes_.NextTick(), cache_.NextTick()})
     if (time && (!next || *time < *next))
       next = time;
   return next;
@@ -152,11 +172,24 @@ void Keeper::Reload() {
          {"allow", fresh.modules.allow.size()},
          {"needs", "no restart: with this reload every worker starts anew, under the new lists"}});
   modules = fresh.modules;
+  ReloadCache(fresh.cache);
   fresh.http.listen = ground_.settings.http.listen;
   fresh.admin = ground_.settings.admin;
   fresh.node.state_dir = ground_.settings.node.state_dir;
   Log(LogLevel::kInfo, "reloading");
   nodes_.Reload(RenderSettings(fresh));
+}
+
+void Keeper::ReloadCache(CacheSettings& fresh) {
+  CacheSettings& cache = ground_.settings.cache;
+  if (fresh.memory != cache.memory || fresh.server != cache.server)
+    Log(LogLevel::kWarning, "reload_partial",
+        {{"reason", "the cache server's program and memory change with a restart only"}});
+  fresh.memory = cache.memory;
+  fresh.server = cache.server;
+  cache = fresh;
+  if (cache.url.empty())
+    cache_.Start();
 }
 
 void Keeper::BeginStop() {
@@ -174,6 +207,7 @@ void Keeper::EndAll() {
     zygotes_.Stop();
   nodes_.Kill();
   zygotes_.Kill();
+  cache_.Kill();
   workers_.KillAll();
   KillChildren();
 }
@@ -186,6 +220,7 @@ void Keeper::ReceiveAll() {
   const auto flush = [](ControlLink& link) { link.Flush(); };
   zygotes_.ForEachLink(flush);
   nodes_.ForEachLink(flush);
+  cache_.ReadOutput();
   ReceiveZygotes();
   nodes_.Receive([this] { ReceiveZygotes(); });
 }
@@ -217,7 +252,7 @@ void Keeper::Reap() {
     rusage usage = {};
     const pid_t pid = ::wait4(ended_child.si_pid, &status, 0, &usage);
     CHECK(pid == ended_child.si_pid);
-    if (zygotes_.OnExit(pid, status) || nodes_.OnExit(pid, status))
+    if (zygotes_.OnExit(pid, status) || nodes_.OnExit(pid, status) || cache_.OnExit(pid, status))
       continue;
     if (const auto ended = workers_.OnExit(pid, {.status = status, .cpu = CpuTime(usage)})) {
       Log(LogLevel::kDebug, "worker_exited",
@@ -244,6 +279,7 @@ void Keeper::AdvanceStop() {
   }
   if (!nodes_.empty())
     return;
+  cache_.Kill();
   workers_.KillAll();
   if (!zygotes_.stopping())
     zygotes_.Stop();

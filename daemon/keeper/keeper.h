@@ -17,6 +17,7 @@
 #include "apis/base/clock.h"
 #include "apis/base/result.h"
 #include "apis/base/unique_fd.h"
+#include "daemon/keeper/cache_server.h"
 #include "daemon/keeper/ground.h"
 #include "daemon/keeper/kept_workers.h"
 #include "daemon/keeper/nodes.h"
@@ -34,17 +35,21 @@ class Keeper {
         source_(std::move(source)),
         workers_(*ground_.cgroups),
         zygotes_(ground_, clock_),
+        cache_(CacheOptions(ground_), *ground_.cgroups, clock_),
         nodes_(ground_, zygotes_, workers_, clock_) {}
 
   // Runs until all is ended. An Error: our programs cannot run on this host.
   Result<void> Run();
 
  private:
+  static CacheServerOptions CacheOptions(const Ground& ground);
   Result<void> OpenSignals();
   void Wait();
   void ReadSignals();
   void OnSignal(int signal_number);
   void Reload();
+  // What of the cache's settings a reload can change.
+  void ReloadCache(CacheSettings& fresh);
   void BeginStop();
   void EndAll();
   void Reap();
@@ -60,6 +65,7 @@ class Keeper {
   SettingsSource source_;
   KeptWorkers workers_;
   Zygotes zygotes_;
+  CacheServer cache_;
   Nodes nodes_;
   UniqueFd signals_;
   bool stopping_ = false;

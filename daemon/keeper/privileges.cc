@@ -84,6 +84,7 @@ Identities FindIdentities(std::uint32_t uid_base, std::uint32_t uid_count) {
   Identities found;
   found.node_uid = ::geteuid();
   found.zygote_uid = ::geteuid();
+  found.cache_uid = ::geteuid();
   if (!HaveAll({CAP_SETUID, CAP_SETGID, CAP_KILL, CAP_SYS_ADMIN, CAP_CHOWN})) {
     found.reason = "not started as root";
     return found;
@@ -99,6 +100,7 @@ Identities FindIdentities(std::uint32_t uid_base, std::uint32_t uid_count) {
           .reason = {},
           .node_uid = uid_base,
           .zygote_uid = uid_base + 1,
+          .cache_uid = uid_base + 2,
           .worker_uid_base = uid_base + kReservedUids,
           .worker_uid_count = uid_count - kReservedUids};
 }

@@ -21,11 +21,13 @@ struct Identities {
   std::string reason;
   uid_t node_uid = 0;
   uid_t zygote_uid = 0;
+  uid_t cache_uid = 0;
   uid_t worker_uid_base = 0;
   std::uint32_t worker_uid_count = 0;
 };
 
-// Uids of the range that are not workers': the node's, the zygote's, and room for later programs.
+// Uids of the range that are not workers': the node's, the zygote's, the cache server's, and room
+// for later programs.
 inline constexpr std::uint32_t kReservedUids = 16;
 
 // Decides by the capabilities that we have and the id maps that we live in.

@@ -4,6 +4,7 @@
 #include <grp.h>
 #include <sched.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -37,12 +38,13 @@ class Child {
     ResetSignals();
     Require(::setsid() >= 0, "setsid");
     EnterNetwork();
+    EnterDirectory();
+    SetLimits();
     DropPrivileges();
     Require(::prctl(PR_SET_PDEATHSIG, SIGKILL) == 0, "PR_SET_PDEATHSIG");
     errno = ESRCH;
     Require(::getppid() == keeper, "the keeper is gone");
     (void)::umask(077);
-    Require(::chdir("/") == 0, "chdir /");
     PlaceDescriptors();
     Exec();
   }
@@ -85,6 +87,25 @@ class Child {
     WriteFile("/proc/self/setgroups", "deny");
     WriteFile("/proc/self/uid_map", uid + " " + uid + " 1");
     WriteFile("/proc/self/gid_map", gid + " " + gid + " 1");
+  }
+
+  void EnterDirectory() const {
+    if (plan_.directory_fd >= 0)
+      Require(::fchdir(plan_.directory_fd) == 0, "fchdir");
+    else
+      Require(::chdir("/") == 0, "chdir /");
+  }
+
+  void SetLimits() const {
+    for (const ChildLimit& each : plan_.limits) {
+      rlimit limit = {};
+      Require(::getrlimit(static_cast<__rlimit_resource_t>(each.resource), &limit) == 0,
+              "getrlimit");
+      limit.rlim_max = std::min<rlim_t>(limit.rlim_max, each.value);
+      limit.rlim_cur = limit.rlim_max;
+      Require(::setrlimit(static_cast<__rlimit_resource_t>(each.resource), &limit) == 0,
+              "setrlimit");
+    }
   }
 
   void DropPrivileges() const {
@@ -131,9 +152,14 @@ class Child {
     for (std::string& variable : environment)
       pointers.push_back(variable.data());
     pointers.push_back(nullptr);
-    std::string program = plan_.program;
-    std::array<char*, 2> arguments = {program.data(), nullptr};
-    ::execve(program.c_str(), arguments.data(), pointers.data());
+    std::vector<std::string> words = plan_.arguments;
+    words.insert(words.begin(), plan_.program);
+    std::vector<char*> arguments;
+    arguments.reserve(words.size() + 1);
+    for (std::string& word : words)
+      arguments.push_back(word.data());
+    arguments.push_back(nullptr);
+    ::execve(plan_.program.c_str(), arguments.data(), pointers.data());
     Require(false, "exec");
     ::_exit(127);
   }
