@@ -69,10 +69,9 @@ class CacheService : public ApiService, private Redis::Handler {
   void OnAppDeleted(AppId app) override;
 
   // Beside this node process another one may serve the same apps for a while (it drains, or has
-  // just begun). `told` hears of every generation that was raised here, once it is persisted.
-  void SetRaisedCallback(std::function<void(AppId, std::uint64_t)> told) {
-    on_raised_ = std::move(told);
-  }
+  // just begun). `told` hears of every generation that was raised here, once it is persisted. Null:
+  // it is gone.
+  void SetRaisedCallback(std::function<void(AppId, std::uint64_t)> told);
   // The other one raised it, and it is persisted.
   void RaiseGeneration(AppId app, std::uint64_t number);
   // The other one may have lost a write of this generation: `done` when that can be read no more.

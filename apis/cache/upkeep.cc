@@ -92,7 +92,7 @@ void CacheService::OnStored(AppId id, std::uint64_t number, const Result<void>& 
   }
   // Also after an error, which the next call tries to mend: nobody waits for a disk for ever.
   Release(app, number);
-  if (stored.ok() && app.generation > app.persisted)
+  if (app.generation > number && app.generation > app.persisted)
     StoreGeneration(id, app);
 }
 
@@ -107,6 +107,14 @@ void CacheService::Release(App& app, std::uint64_t number) {
     const auto first = app.held.extract(app.held.begin());
     first.mapped()();
   }
+}
+
+void CacheService::SetRaisedCallback(std::function<void(AppId, std::uint64_t)> told) {
+  on_raised_ = std::move(told);
+  if (on_raised_ == nullptr)
+    return;
+  for (auto& [id, app] : apps_)
+    app.pristine = false;
 }
 
 void CacheService::RaiseGeneration(AppId id, std::uint64_t number) {

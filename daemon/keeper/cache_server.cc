@@ -96,7 +96,9 @@ CacheServerWord ParseCacheServerLine(std::string_view line) {
     at = line.find(' ', at);
     at = at == std::string_view::npos ? at : at + 1;
   }
-  if (at == std::string_view::npos || line.size() < at + 2)
+  const bool dated =
+      !line.empty() && line[0] >= '0' && line[0] <= '9' && at != std::string_view::npos;
+  if (!dated || line.size() < at + 2)
     return {.level = LogLevel::kWarning, .text = line};
   const char mark = line[at];
   const std::string_view text = line.substr(at + 2);

@@ -87,7 +87,7 @@ class CacheServer {
   bool ended_ = false;
   MonotonicTime started_;
   UniqueFd output_;
-  std::string line_;     // what it began to say
+  std::string line_;  // what it began to say
   std::string last_words_;
   std::string trouble_;  // why it did not start the last time
   std::optional<MonotonicTime> start_at_;

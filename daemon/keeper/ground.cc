@@ -86,9 +86,8 @@ Result<void> PrepareCgroups(Ground& ground) {
 
 // Without it there is no cache, which the cache server says when it is started.
 void PrepareCache(Ground& ground) {
-  Result<UniqueFd> directory =
-      MakeCacheDirectory(ground.settings.node.state_dir, ground.identities.cache_uid,
-                         ground.identities.node_uid);
+  Result<UniqueFd> directory = MakeCacheDirectory(
+      ground.settings.node.state_dir, ground.identities.cache_uid, ground.identities.node_uid);
   if (directory.ok())
     ground.cache_directory = std::move(directory).value();
   else

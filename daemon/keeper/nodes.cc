@@ -51,6 +51,10 @@ Result<void> Nodes::StartOne() {
   fds.push_back(TRY(Duplicate(adopt_.get())));
   fds.push_back(TRY(Duplicate(pass_on_.get())));
   names += "adopt pass_on ";
+  if (UniqueFd password = OpenCachePassword(); password.valid()) {
+    fds.push_back(std::move(password));
+    names += "cache_password ";
+  }
   ChildPlan plan = PlanChild(ground_, "cloister-node", child_end.get());
   if (ground_.identities.separate)
     plan.uid = ground_.identities.node_uid;
@@ -80,6 +84,17 @@ Result<void> Nodes::StartOne() {
   Log(LogLevel::kInfo, "node_started",
       {{"generation", generation}, {"pid", pid}, {"writer", writer}});
   return {};
+}
+
+UniqueFd Nodes::OpenCachePassword() const {
+  const std::string& path = ground_.settings.cache.password_file;
+  if (path.empty())
+    return {};
+  UniqueFd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  if (!file.valid())
+    Log(LogLevel::kError, "cache_password_missing",
+        {{"error", SystemError("opening " + path).message}});
+  return file;
 }
 
 void Nodes::TryStart() {

@@ -77,6 +77,8 @@ class Nodes {
   // For a node that has the writer's role, until it serves.
   Millis OpenTimeout() const { return ground_.settings.node.open_timeout; }
   Result<void> StartOne();
+  // The node may not read the file itself.
+  UniqueFd OpenCachePassword() const;
   void TryStart();
   void Attach(Node& node);
   void OnPacket(Node& node, const Packet& packet);

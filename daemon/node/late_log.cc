@@ -114,9 +114,11 @@ void LogRelay::Lose() {
     on_idle_();
 }
 
-LateLogReader::LateLogReader(Loop& loop, UniqueFd predecessor, LogSink& store)
+LateLogReader::LateLogReader(Loop& loop, UniqueFd predecessor, LogSink& store,
+                             OnCacheSocket on_cache_socket)
     : predecessor_(std::move(predecessor)),
       store_(store),
+      on_cache_socket_(std::move(on_cache_socket)),
       watch_(std::make_unique<FdWatch>(loop, predecessor_.get(),
                                        static_cast<FdWatch::Handler&>(*this))) {
   watch_->Watch(true, false);
@@ -131,7 +133,7 @@ void LateLogReader::OnReadable() {
     if (!received.ok())
       taken = Error(received.error());
     else if (received.value().state == ReceiveState::kPacket)
-      taken = Take(received.value().packet);
+      taken = Take(std::move(received.value().packet));
     if (!taken.ok())
       Log(LogLevel::kError, "late_log_refused", {{"error", taken.error().message}});
     if (taken.ok() && received.value().state == ReceiveState::kPacket)
@@ -141,7 +143,12 @@ void LateLogReader::OnReadable() {
   }
 }
 
-Result<void> LateLogReader::Take(const Packet& packet) {
+Result<void> LateLogReader::Take(Packet packet) {
+  if (packet.fds.size() == 1 && on_cache_socket_ &&
+      DecodeMessage<LateCacheSocket>(packet.bytes).ok()) {
+    on_cache_socket_(std::move(packet.fds.front()));
+    return {};
+  }
   LateEvent late = TRY(DecodeMessage<LateEvent>(packet.bytes));
   if (late.source > static_cast<std::uint32_t>(LogSource::kRuntime))
     return Error{ErrorCode::kProtocol, "a log event of no known source"};

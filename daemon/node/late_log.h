@@ -55,15 +55,20 @@ class LogRelay : public LogSink, private FdWatch::Handler {
 
 class LateLogReader : private FdWatch::Handler {
  public:
-  // Reads until the predecessor closes its end.
-  LateLogReader(Loop& loop, UniqueFd predecessor, LogSink& store);
+  using OnCacheSocket = std::function<void(UniqueFd)>;
+
+  // Reads until the predecessor closes its end. `on_cache_socket` gets what comes with a
+  // LateCacheSocket.
+  LateLogReader(Loop& loop, UniqueFd predecessor, LogSink& store,
+                OnCacheSocket on_cache_socket = nullptr);
 
  private:
   void OnReadable() override;
-  Result<void> Take(const Packet& packet);
+  Result<void> Take(Packet packet);
 
   UniqueFd predecessor_;
   LogSink& store_;
+  OnCacheSocket on_cache_socket_;
   LogEvent unfinished_;
   std::unique_ptr<FdWatch> watch_;
 };

@@ -34,6 +34,14 @@ std::uint16_t PortOf(int fd) {
   return ntohs(reinterpret_cast<const sockaddr_in6*>(&address)->sin6_port);
 }
 
+// For people.
+std::string CacheState(const CacheService& cache) {
+  if (cache.redis().connected())
+    return cache.advice().empty() ? "connected" : "connected; " + cache.advice();
+  const std::string& trouble = cache.redis().trouble();
+  return trouble.empty() ? "connecting" : "down: " + trouble;
+}
+
 }  // namespace
 
 AdminOptions Node::DescribeNode(const NodeStart& start) const {
@@ -55,6 +63,7 @@ AdminOptions Node::DescribeNode(const NodeStart& start) const {
         {"connections", std::to_string(front_.connections())},
         {"requests", std::to_string(front_.counters().requests)},
         {"workers", std::to_string(workers_.List().size())},
+        {"cache", CacheState(cache_)},
     };
   };
   return options;
@@ -62,10 +71,12 @@ AdminOptions Node::DescribeNode(const NodeStart& start) const {
 
 Result<Node::Sockets> Node::TakeSockets(const NodeStart& start, std::vector<UniqueFd> fds) {
   Sockets sockets;
-  const std::map<std::string, UniqueFd*, std::less<>> single = {{"admin", &sockets.admin},
-                                                                {"zygote", &sockets.zygote},
-                                                                {"adopt", &sockets.adopt},
-                                                                {"pass_on", &sockets.pass_on}};
+  const std::map<std::string, UniqueFd*, std::less<>> single = {
+      {"admin", &sockets.admin},
+      {"zygote", &sockets.zygote},
+      {"adopt", &sockets.adopt},
+      {"pass_on", &sockets.pass_on},
+      {"cache_password", &sockets.cache_password}};
   std::istringstream names(start.fd_names);
   std::string name;
   std::size_t taken = 0;
@@ -108,6 +119,13 @@ Node::Node(const NodeStart& start, Settings settings, Sockets sockets, UniqueFd 
       relay_(loop_, logs_),
       images_(loop_, state_, {}),
       calls_(clock_, relay_),
+      stored_generations_(state_),
+      cache_generations_(loop_, stored_generations_),
+      cache_({.loop = loop_.uv(),
+              .clock = clock_,
+              .answers = calls_,
+              .generations = cache_generations_},
+             CacheOptions(settings_, loop_, sockets_.cache_password)),
       workers_({.loop = loop_,
                 .clock = clock_,
                 .control = keeper_,
@@ -149,6 +167,8 @@ Node::Node(const NodeStart& start, Settings settings, Sockets sockets, UniqueFd 
       grace_timer_(loop_),
       administrators_timer_(loop_) {
   passed_on_.SetIdleCallback([this] { EndWhenDone(); });
+  cache_generations_.SetService(cache_);
+  calls_.SetService(Api::kCache, cache_);
   workers_.SetRerouter(&router_);
   router_.SetStatics(&statics_);
   if (sockets_.zygote.valid())
@@ -195,7 +215,9 @@ void Node::OnBecomeWriter(UniqueFd predecessor) {
   if (phase_ == Phase::kEnding)
     return;
   if (predecessor.valid())
-    late_log_ = std::make_unique<LateLogReader>(loop_, std::move(predecessor), logs_);
+    late_log_ = std::make_unique<LateLogReader>(
+        loop_, std::move(predecessor), logs_,
+        [this](UniqueFd socket) { cache_generations_.Follow(std::move(socket)); });
   Start();
 }
 
@@ -244,6 +266,7 @@ void Node::OnDrain(UniqueFd successor) {
   ReleaseState(
       [this, socket] {
         relay_.SetIdleCallback([this] { EndWhenDone(); });
+        ForwardCache(socket->get());
         relay_.Forward(std::move(*socket));
       },
       [this] {
@@ -253,6 +276,15 @@ void Node::OnDrain(UniqueFd successor) {
           EndWhenDone();
         });
       });
+}
+
+void Node::ForwardCache(int successor) {
+  const UniqueFd theirs = cache_generations_.Forward();
+  if (successor < 0 || !theirs.valid())
+    return;
+  const Result<void> sent = SendPacket(successor, EncodeMessage(LateCacheSocket{}), {theirs.get()});
+  if (!sent.ok())
+    Log(LogLevel::kError, "late_cache_missing", {{"error", sent.error().message}});
 }
 
 void Node::OnStop(Millis grace) {

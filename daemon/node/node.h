@@ -25,6 +25,7 @@
 #include <vector>
 
 #include "apis/base/clock.h"
+#include "apis/cache/service.h"
 #include "config/settings.h"
 #include "daemon/admin/health.h"
 #include "daemon/admin/operators.h"
@@ -36,11 +37,13 @@
 #include "daemon/loop/loop.h"
 #include "daemon/loop/timer.h"
 #include "daemon/node/handover.h"
+#include "daemon/node/late_cache.h"
 #include "daemon/node/late_log.h"
 #include "daemon/releases/images.h"
 #include "daemon/releases/releases.h"
 #include "daemon/router/router.h"
 #include "daemon/statics/static_files.h"
+#include "daemon/store/cache_generations.h"
 #include "daemon/store/state.h"
 #include "daemon/workers/keeper_link.h"
 #include "daemon/workers/node_supervisor.h"
@@ -111,6 +114,7 @@ class Node : private KeeperListener {
     UniqueFd zygote;
     UniqueFd adopt;
     UniqueFd pass_on;
+    UniqueFd cache_password;  // a file; invalid: there is no password
   };
 
   enum class Phase { kStarting, kServing, kEnding };
@@ -133,6 +137,8 @@ class Node : private KeeperListener {
   void Adopt(PassedConnection passed);
   // Deploys are paused, then `before_flush`, then the logs are written, then `released`.
   void ReleaseState(std::function<void()> before_flush, std::function<void()> released);
+  // From now on the node that follows persists the generations of apps' caches.
+  void ForwardCache(int successor);
   void OnFlushed();
   // What administrators began is answered, or has had its time.
   bool AdministratorsDone() const;
@@ -150,6 +156,9 @@ class Node : private KeeperListener {
   LogRelay relay_;
   Images images_;
   CallServer calls_;
+  StoredCacheGenerations stored_generations_;
+  LateCache cache_generations_;
+  CacheService cache_;
   Supervisor workers_;
   StaticFiles statics_;
   Router router_;

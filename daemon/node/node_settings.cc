@@ -1,8 +1,25 @@
 #include "daemon/node/node_settings.h"
 
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include "config/cache_address.h"
 #include "config/module_rules.h"
 
 namespace cloister {
+namespace {
+
+std::string FirstLine(int fd) {
+  std::array<char, 1024> bytes{};
+  const ssize_t size = ::pread(fd, bytes.data(), bytes.size(), 0);
+  const std::string_view text(bytes.data(), static_cast<std::size_t>(std::max<ssize_t>(size, 0)));
+  return std::string(text.substr(0, text.find_first_of("\r\n")));
+}
+
+}  // namespace
 
 ServerSettings FrontSettings(const Settings& settings) {
   const HttpSettings& http = settings.http;
@@ -43,6 +60,19 @@ SupervisorOptions WorkersOptions(const Settings& settings) {
   options.spawner.module_rules = RenderModuleRules(settings.modules);
   options.worker.boot_timeout = workers.boot_timeout;
   options.pool.idle_timeout = workers.idle_timeout;
+  return options;
+}
+
+RedisOptions CacheOptions(const Settings& settings, Loop& loop, const UniqueFd& password) {
+  RedisOptions options;
+  options.address = CacheAddress(settings);
+  if (password.valid() && !settings.cache.url.empty())
+    options.address.password = FirstLine(password.get());
+  options.at_turn_end = [&loop](std::function<void()> task) { loop.AtTurnEnd(std::move(task)); };
+  options.command_timeout = settings.cache.timeout;
+  options.connect_timeout = 2 * settings.cache.timeout;
+  options.commands_max = 65536;
+  options.bytes_max = MiB(256);
   return options;
 }
 

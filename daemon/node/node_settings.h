@@ -4,8 +4,11 @@
 
 #include <string>
 
+#include "apis/backends/redis.h"
+#include "apis/base/unique_fd.h"
 #include "config/settings.h"
 #include "daemon/http/settings.h"
+#include "daemon/loop/loop.h"
 #include "daemon/workers/node_supervisor.h"
 
 namespace cloister {
@@ -14,5 +17,8 @@ ServerSettings FrontSettings(const Settings& settings);
 // The admin socket serves few clients, whom the operator chose, with large bodies.
 ServerSettings AdminServerSettings(const Settings& settings);
 SupervisorOptions WorkersOptions(const Settings& settings);
+// `password`: a file whose first line is one; invalid: there is none. `loop` outlives what uses
+// them.
+RedisOptions CacheOptions(const Settings& settings, Loop& loop, const UniqueFd& password);
 
 }  // namespace cloister

@@ -94,6 +94,9 @@ TEST(MessagesTest, NumbersFieldsAndOrderAreAsTheyWere) {
       ("LateEvent=50 app:U64 time_us:U64 release:STR worker:U64 request_id:STR source:U32 "
        "level:U32 cut:U32 check:U32 app_name:STR logger:STR fields:STR bytes:STR more:U32"),
       "ClientConnection=51 server:U32 read_ahead:STR",
+      "LateCacheSocket=52",
+      "CacheLost=53 app:U64 generation:U64",
+      "CacheRaised=54 app:U64 generation:U64",
   };
   EXPECT_EQ(expected, described);
 }
