@@ -82,6 +82,8 @@ def test_no_process_has_more_privilege_than_its_work_needs(daemon):
     set_ids = 1 << 6 | 1 << 7
     assert int(zygote.status("CapPrm"), 16) == (set_ids if daemon.user == "root" else 0)
     assert {p.status("NoNewPrivs") for p in (node, zygote)} == {"1"}
+    # The zygote's next blank may be under way still.
+    wait_until(lambda: len(daemon.processes("worker")) >= 3, "a worker and two blanks")
     uids = {p.status("Uid").split()[0] for p in [node, zygote, *daemon.processes("worker")]}
     assert len(uids) == (5 if daemon.user == "root" else 1)
     if daemon.user == "root":
