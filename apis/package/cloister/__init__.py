@@ -1,32 +1,78 @@
-"""What Cloister gives to the apps that run on it."""
+"""What Cloister gives to the apps that run on it.
 
-from _cloister import VERSION as __version__
+The same package runs in a worker and, with stand-ins in memory, under any python3 from 3.9 on.
+Its modules come in when they are first used: `import cloister` costs an app nothing.
+"""
 
-__all__ = ['ApiError', 'QuotaExceeded', 'WallTimeExceeded', '__version__']
+from __future__ import annotations
 
+import importlib
+from typing import TYPE_CHECKING
 
-class WallTimeExceeded(BaseException):
-    """Raised in the main thread when a request has used up its wall time.
+from cloister._transport import VERSION as __version__
+from cloister.entrypoint import WallTimeExceeded
 
-    Not an Exception, so that `except Exception` does not swallow it. The process is ended shortly
-    after when the request does not end.
-    """
+if TYPE_CHECKING:
+    from cloister import cache as cache, config as config, testing as testing
+
+__all__ = ['ApiError', 'ConfigError', 'QuotaExceeded', 'WallTimeExceeded', '__version__',
+           'cache', 'config']
+
+_LATER = ('cache', 'config', 'testing')
 
 
 class QuotaExceeded(Exception):
-    """A call was refused because the app has used up one of its quotas."""
+    """A call was refused because it would have gone beyond one of the app's quotas."""
 
-    def __init__(self, quota, limit, used, retry_after=None):
+    quota: str
+    """The quota's name, as `cloister quota show` lists it: `cache.calls`."""
+    limit: int
+    used: int
+    """What would have been used with this call."""
+    retry_after: float | None
+    """After so many seconds the same call may succeed; None: it never does."""
+
+    def __init__(self, quota: str, limit: int, used: int,
+                 retry_after: float | None = None) -> None:
         super().__init__(f'the quota {quota} allows {limit}, {used} are used')
         self.quota = quota
         self.limit = limit
         self.used = used
         self.retry_after = retry_after
 
+    def __reduce__(self):
+        return type(self), (self.quota, self.limit, self.used, self.retry_after)
+
 
 class ApiError(Exception):
-    """A call of an API failed for another reason than a quota. `code` is stable."""
+    """A call that the node could not do, for a reason that is no quota."""
 
-    def __init__(self, code, message):
-        super().__init__(f'{message} ({code})')
+    code: str
+    """Stable; docs/errors.md has a section for each."""
+    message: str
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(f'{message} [{code}]')
         self.code = code
+        self.message = message
+
+    def __reduce__(self):
+        return type(self), (self.code, self.message)
+
+
+class ConfigError(Exception):
+    """A value of the app's config is missing or has not the form that was asked for."""
+
+
+def __getattr__(name: str):
+    if name in _LATER:
+        try:
+            return importlib.import_module('cloister.' + name)
+        except ModuleNotFoundError as error:
+            if error.name != 'cloister.' + name:
+                raise
+    raise AttributeError(f"module 'cloister' has no attribute '{name}'")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -6,6 +6,8 @@ Encoded as apis/wire/event_fields.h reads them: name (u16 length, bytes), kind, 
 import logging
 import struct
 
+from cloister.logging import extra_of
+
 FIELDS_MAX = 64
 BYTES_MAX = 16 * 1024
 NAME_MAX = 100
@@ -17,9 +19,6 @@ LEFT_OUT = 'fields_left_out'
 _NONE, _FALSE, _TRUE, _INTEGER, _REAL, _TEXT = range(6)
 _CUT = b'...'
 _ROOM_FOR_LEFT_OUT = 64
-# What every record has, and what formatters put there; all else is the app's.
-_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {'message', 'asctime', 'taskName'}
-_OWN = '_cloister_'
 
 
 def _plain_text(value):
@@ -81,9 +80,8 @@ def _exception_text(record):
 
 
 def _fields(record):
-    for name, value in list(vars(record).items()):
-        if name not in _STANDARD and not (type(name) is str and name.startswith(_OWN)):
-            yield _field(name, _value(value))
+    for name, value in extra_of(record):
+        yield _field(name, _value(value))
     if exception := _exception_text(record):
         yield _field('exc_info', _text(_utf8_end(exception, TRACEBACK_MAX)))
     if record.stack_info:

@@ -7,7 +7,8 @@ import sys
 import threading
 
 import _cloister
-from _cloister_runtime import log_fields, log_handlers
+from _cloister_runtime import log_fields, refusals
+from cloister.logging import refuse_handlers
 
 STDOUT, STDERR, LOGGING = 0, 1, 2
 
@@ -168,7 +169,7 @@ def install():
     sys.stdout = sys.__stdout__ = _stream(STDOUT, '<stdout>', 'surrogateescape')
     sys.stderr = sys.__stderr__ = _stream(STDERR, '<stderr>', 'backslashreplace')
     sys.stdin = sys.__stdin__ = io.TextIOWrapper(io.BytesIO(), encoding='utf-8')
-    log_handlers.install()
+    refuse_handlers(refusals.count)
     logging.StreamHandler.emit = _emit_to_stream
     logging.Handler.handleError = _handle_error
     for kind in (logging.handlers.QueueHandler, logging.handlers.BufferingHandler):

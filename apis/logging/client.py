@@ -1,14 +1,13 @@
-"""Handlers of logging that want what a worker has not: refused where they are made.
+"""What Python's own `logging` is in an app: nothing here needs to be imported by one.
 
-None of this is the wall: without it they fail as well, some only when the first record comes.
+Handlers that want what a worker has not are refused where they are made. None of this is the wall:
+without it they fail as well, some only when the first record comes.
 """
 
 import errno
 import logging
 import logging.config
 import logging.handlers
-
-from _cloister_runtime.refusals import count
 
 _INSTEAD = 'use StreamHandler: `cloister logs` keeps and searches what it prints'
 _FILES = 'writes files, which a worker has not'
@@ -24,6 +23,9 @@ _REFUSED = {
     logging.handlers.HTTPHandler: _NETWORK,
 }
 _STANDARD_MODULES = ('logging', 'logging.handlers')
+# What every record has, and what formatters put there; all else is the app's.
+_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {'message', 'asctime', 'taskName'}
+_OWN = '_cloister_'
 
 
 def _refusal(message):
@@ -42,7 +44,7 @@ def _standard_name(handler):
     return type(handler).__name__
 
 
-def _refusing(why):
+def _refusing(why, count):
     def __init__(self, *args, **kwargs):
         name = _standard_name(self)
         message = f'{name} {why}; {_INSTEAD}'
@@ -75,7 +77,15 @@ def _dict_config(config):
 _plain_dict_config = logging.config.dictConfig
 
 
-def install():
+def refuse_handlers(count):
+    """From now on. Each refusal is also told to count(name of the handler, reason)."""
     for kind, why in _REFUSED.items():
-        kind.__init__ = _refusing(why)
+        kind.__init__ = _refusing(why, count)
     logging.config.dictConfig = _dict_config
+
+
+def extra_of(record):
+    """Yields (name, value) of what the app's `extra` and its filters put on a record."""
+    for name, value in list(vars(record).items()):
+        if name not in _STANDARD and not (type(name) is str and name.startswith(_OWN)):
+            yield name, value
