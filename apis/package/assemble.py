@@ -4,7 +4,7 @@
     apis/NAME/client.py           cloister/NAME.py, the API as apps see it
     apis/NAME/local.py            cloister/_local/NAME.py, its stand-in on a developer's machine
 
-As a program: assemble.py APIS_FOLDER OUTPUT_FOLDER, for developers' machines.
+As a program: assemble.py APIS_FOLDER OUTPUT_FOLDER VERSION, for developers' machines.
 """
 
 import enum
@@ -19,7 +19,7 @@ class Target(enum.Enum):
 
 
 # Of no use in a worker.
-_DEVELOPER_ONLY = ('cloister/_local/', 'cloister/dev/')
+_DEVELOPER_ONLY = ('cloister/_local/', 'cloister/dev/', 'cloister/testing.py')
 
 
 def _all_files(apis_folder):
@@ -47,12 +47,14 @@ def package_files(apis_folder, target):
 
 
 def main():
-    apis_folder, output = sys.argv[1:]
+    apis_folder, output, version = sys.argv[1:]
     shutil.rmtree(os.path.join(output, 'cloister'), ignore_errors=True)
     for place, path in package_files(apis_folder, Target.DEVELOPER):
         target = os.path.join(output, place)
         os.makedirs(os.path.dirname(target), exist_ok=True)
         shutil.copyfile(path, target)
+    with open(os.path.join(output, 'cloister/_local/version.py'), 'w') as file:
+        file.write(f'"""Which Cloister this is of."""\n\nVERSION = {version!r}\n')
 
 
 if __name__ == '__main__':

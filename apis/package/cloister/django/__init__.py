@@ -1,0 +1,1 @@
+"""What a Django project names in its settings to use Cloister."""
