@@ -4,6 +4,10 @@
 
 namespace cloister {
 
+inline constexpr const char* kExitCodes =
+    "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 refused (a check, a quota, a permission).\n"
+    "For all verbs: --json, --socket PATH.\n";
+
 inline constexpr const char* kTenantsHelp =
     "A tenant is an account that owns apps. Its name is part of their addresses:\n"
     "APP.TENANT.BASE. Names: a-z first, then a-z, 0-9 and '-', at most 30 characters.\n\n"
@@ -95,6 +99,26 @@ inline constexpr const char* kQuotaHelp =
     "  cloister quota set demo/hello limits.memory=128MiB limits.workers=4\n"
     "  cloister quota set demo log.rate=1MiB\n"
     "  cloister quota unset demo/hello limits.memory\n\n";
+
+inline constexpr const char* kInitHelp =
+    "Writes cloister.toml, an app, tests for it, .cloisterignore, and typings/ with the stubs of\n"
+    "the cloister package, by which editors complete it. No node is asked, and a file that is\n"
+    "there stays as it is.\n\n"
+    "Examples:\n"
+    "  cloister init shop && cloister dev shop\n"
+    "  cloister init --kind flask --name shop\n\n";
+
+inline constexpr const char* kDevHelp =
+    "Serves the app of DIR on 127.0.0.1, with stand-ins in memory for what a node has, and starts\n"
+    "anew when a file changes. Config comes from DIR/.cloister.env, a line NAME=VALUE each. What\n"
+    "differs from a node is said at the start. --test runs the unittests of DIR; --where prints\n"
+    "the folder to import the cloister package from.\n\n"
+    "Examples:\n"
+    "  cloister dev\n"
+    "  cloister dev shop --port 8001 --python .venv/bin/python\n"
+    "  cloister dev --check\n"
+    "  cloister dev --test\n"
+    "  PYTHONPATH=$(cloister dev --where) python3 -m pytest\n\n";
 
 inline constexpr const char* kVerifyHelp =
     "Reads every release with its files and bytecode and compares it with its hashes: what the\n"

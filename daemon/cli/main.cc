@@ -17,6 +17,7 @@
 #include "daemon/cli/commands.h"
 #include "daemon/cli/deploy.h"
 #include "daemon/cli/help.h"
+#include "daemon/cli/local_arguments.h"
 #include "daemon/cli/logs.h"
 #include "daemon/cli/modules.h"
 #include "daemon/cli/quota.h"
@@ -25,10 +26,6 @@
 
 namespace cloister {
 namespace {
-
-constexpr const char* kExitCodes =
-    "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 refused (a check, a quota, a permission).\n"
-    "For all verbs: --json, --socket PATH.\n";
 
 // What the command line says; the verb is a call that is made once all is parsed.
 struct Arguments {
@@ -42,12 +39,13 @@ struct Arguments {
   bool allow_downgrade = false;
   bool follow = false;
   DeployOptions deploy;
+  LocalArguments local;
   LogOptions logs;
   VersionPair versions;
   PinWish pin;
   bool all = false;
   std::vector<std::string> quotas;
-  std::function<Attempt<void>(AdminApi&, Console&)> verb;
+  Verb verb;
 };
 
 std::string SocketPath(const Arguments& arguments) {
@@ -435,6 +433,7 @@ void AddGlobals(CLI::App& root, Arguments& arguments) {
   root.add_flag("--json", arguments.json, "Print the answer as JSON, errors too");
   root.footer(
       "Start here:\n"
+      "  cloister init shop && cloister dev shop\n"
       "  cloister tenants create demo\n"
       "  cloister deploy docs/examples/hello --app demo/hello\n"
       "  cloister logs demo/hello -f\n\n"
@@ -492,6 +491,7 @@ int Main(int argc, char** argv) {
   CLI::App root("cloister: deploy apps to a Cloister node, and see how they are.", "cloister");
   Arguments arguments;
   AddGlobals(root, arguments);
+  AddLocalVerbs(root, arguments.local, arguments.verb);
   AddDeploy(root, arguments);
   AddCheck(root, arguments);
   AddTurns(root, arguments);

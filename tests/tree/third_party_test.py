@@ -12,7 +12,7 @@ PLACES = {
     r"sqlite3\.h": ["apis/backends/sqlite"],
     r"seccomp\.h": ["sandbox/steps/seccomp"],
     r"(Python|structmember|marshal)\.h": ["sandbox/worker/"],
-    r"CLI/.*": ["daemon/cli/main"],
+    r"CLI/.*": ["daemon/cli/main", "daemon/cli/local_arguments"],
     r"spdlog/.*": ["apis/base/log"],
     r"benchmark/.*": ["tests/bench/"],
     r"systemd/.*": ["daemon/logs/journal"],
