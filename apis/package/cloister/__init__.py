@@ -52,7 +52,7 @@ class ApiError(Exception):
     message: str
 
     def __init__(self, code: str, message: str) -> None:
-        super().__init__(f'{message} [{code}]')
+        super().__init__(f'{message} ({code})')
         self.code = code
         self.message = message
 

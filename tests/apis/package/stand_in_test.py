@@ -48,7 +48,7 @@ def test_errors_say_what_they_know_also_after_a_pickle():
     assert (failed.code, failed.message, str(failed)) == (
         "some_code",
         "it is so",
-        "it is so [some_code]",
+        "it is so (some_code)",
     )
     assert not issubclass(cloister.WallTimeExceeded, Exception)
     assert cloister.WallTimeExceeded.__module__ == "cloister"
