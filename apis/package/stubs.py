@@ -26,7 +26,15 @@ def _is_docstring(node):
         and isinstance(node.value.value, str)
 
 
+def _hide_private_defaults(arguments):
+    for defaults in (arguments.defaults, arguments.kw_defaults):
+        for index, value in enumerate(defaults):
+            if isinstance(value, ast.Name) and not _is_public(value.id):
+                defaults[index] = ast.Constant(...)
+
+
 def _function(node):
+    _hide_private_defaults(node.args)
     node.body = [each for each in node.body[:1] if _is_docstring(each)]
     node.body.append(ast.Expr(ast.Constant(...)))
     return node

@@ -14,6 +14,7 @@ from cloister.entrypoint import WallTimeExceeded
 
 if TYPE_CHECKING:
     from cloister import cache as cache, config as config, testing as testing
+    from cloister.config import ConfigError as ConfigError
 
 __all__ = ['ApiError', 'ConfigError', 'QuotaExceeded', 'WallTimeExceeded', '__version__',
            'cache', 'config']
@@ -60,10 +61,6 @@ class ApiError(Exception):
         return type(self), (self.code, self.message)
 
 
-class ConfigError(Exception):
-    """A value of the app's config is missing or has not the form that was asked for."""
-
-
 def __getattr__(name: str):
     if name in _LATER:
         try:
@@ -71,6 +68,8 @@ def __getattr__(name: str):
         except ModuleNotFoundError as error:
             if error.name != 'cloister.' + name:
                 raise
+    if name == 'ConfigError':
+        return importlib.import_module('cloister.config').ConfigError
     raise AttributeError(f"module 'cloister' has no attribute '{name}'")
 
 

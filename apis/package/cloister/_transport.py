@@ -1,14 +1,16 @@
 """Where calls go: to the node in a worker, to the stand-ins in memory everywhere else.
 
 VERSION is the platform's. bind('cache.get') is a callable that takes what the call's row in
-calls.def has as ARG and returns what it has as RESULT. wall_time() is time.time(), which a test of
-an app can set.
+calls.def has as ARG and returns what it has as RESULT. config() is the app's config: the values by
+their keys, and which of them are secrets. wall_time() is time.time(), which a test of an app can
+set.
 """
 
 try:
     import _cloister
 except ImportError:
     from cloister._local import VERSION, bind, wall_time
+    from cloister._local.config import config
 else:
     from time import time as wall_time
 
@@ -17,4 +19,7 @@ else:
     def bind(call):
         return _cloister.bind(call)
 
-__all__ = ['VERSION', 'bind', 'wall_time']
+    def config():
+        return _cloister.config()
+
+__all__ = ['VERSION', 'bind', 'config', 'wall_time']

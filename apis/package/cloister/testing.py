@@ -24,7 +24,7 @@ __all__ = ['advance', 'cache_down', 'limits', 'reset', 'set_config']
 def reset() -> None:
     """An empty cache, no config, the default quotas, the machine's time."""
     _local.reset()
-    _config_changed()
+    set_config()
 
 
 def advance(seconds: float) -> None:
@@ -67,17 +67,10 @@ def cache_down() -> Iterator[None]:
 
 
 def set_config(values: Mapping[str, str] | None = None, **more: str) -> None:
-    """Replaces the app's config, as `cloister config set` would have: names and texts."""
+    """Replaces the app's config: names and texts, in cloister.config and in os.environ."""
     merged = {**(values or {}), **more}
     for name, value in merged.items():
         if not isinstance(name, str) or not isinstance(value, str):
             raise TypeError(f'names and values of config are str: {name!r}={value!r}')
-    with _local.lock:
-        _local.config_values.clear()
-        _local.config_values.update(merged)
-    _config_changed()
-
-
-def _config_changed() -> None:
-    for changed in list(_local.config_listeners):
-        changed()
+    from cloister._local import config as stand_in
+    stand_in.replace(merged)

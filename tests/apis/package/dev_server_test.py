@@ -260,6 +260,8 @@ BAD_FILES = [
     ("cloister.toml", "[static]\n'/a' = 5\n", "[static]"),
     (".cloister.env", "A=1\nA=2\n", ".cloister.env:2: A is there twice"),
     (".cloister.env", "nonsense\n", ".cloister.env:1"),
+    (".cloister.env", "\nPATH=/bin\n", ".cloister.env:2: PATH cannot be a key"),
+    (".cloister.env", "LD_PRELOAD=x\n", "LD_PRELOAD cannot be a key"),
     (".cloister.env", b"A=\xff\n", ".cloister.env"),
 ]
 

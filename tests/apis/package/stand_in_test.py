@@ -1,6 +1,7 @@
 """What an app's own tests can make the stand-ins do."""
 
 import datetime
+import os
 import pickle
 import subprocess
 import sys
@@ -174,6 +175,28 @@ def test_one_caller_makes_a_memoized_value_anew_while_others_get_the_old_one():
     go_on.set()
     refreshing.join()
     assert results == [2] and function() == 2 and len(calls) == 2
+
+
+def test_config_is_in_the_environment_too():
+    testing.set_config({"COLOUR": "red"}, SIZE="3")
+    assert os.environ["COLOUR"] == "red" and os.environ["SIZE"] == "3"
+    testing.set_config(SIZE="4")
+    assert "COLOUR" not in os.environ and os.environ["SIZE"] == "4"
+    testing.reset()
+    assert "SIZE" not in os.environ
+
+
+def test_config_reads_what_was_set():
+    pytest.importorskip("cloister.config")
+    testing.set_config(COLOUR="red", SIZE="3")
+    assert cloister.config["COLOUR"] == "red" and cloister.config.get_int("SIZE") == 3
+    assert dict(cloister.config) == {"COLOUR": "red", "SIZE": "3"}
+    with pytest.raises(cloister.ConfigError, match="NOTHING"):
+        cloister.config["NOTHING"]
+    told = []
+    cloister.config.on_change(told.append)
+    testing.set_config(COLOUR="blue", SIZE="3")
+    assert told == [{"COLOUR"}] and cloister.config["COLOUR"] == "blue"
 
 
 def test_config_takes_texts():

@@ -67,9 +67,8 @@ QUOTAS = {
 quotas = dict(QUOTAS)
 # APIs whose server "does not answer".
 down: set[str] = set()
-# The app's config: what `cloister config set` would have set. Who wants to hear of a change.
+# The app's config: what `cloister config set` would have set.
 config_values: dict[str, str] = {}
-config_listeners: list = []
 # Called by reset(), and when quotas have changed, with the lock held.
 resets: list = []
 limit_listeners: list = []
@@ -96,6 +95,5 @@ def reset():
         quotas.clear()
         quotas.update(QUOTAS)
         down.clear()
-        config_values.clear()
         for each in resets:
             each()

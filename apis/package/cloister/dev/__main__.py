@@ -8,7 +8,7 @@ import signal
 import socket
 import sys
 
-from cloister import _local
+from cloister._local import config
 from cloister.dev import checks, console, notes, project as project_module, reload, server, wsgi
 from cloister.logging import refuse_handlers
 
@@ -47,9 +47,7 @@ def _say(line):
 
 def _begin(project):
     """Makes this process what a worker is to an app; returns where its events go."""
-    os.environ.update(project.config)
-    with _local.lock:
-        _local.config_values.update(project.config)
+    config.replace(project.config)
     sys.argv[:] = ['']
     sys.dont_write_bytecode = True
     events = console.install(project.version)

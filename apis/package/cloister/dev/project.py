@@ -9,6 +9,9 @@ import re
 _NAME = re.compile(r'[A-Za-z_][A-Za-z0-9_]*\Z')
 _DURATION = re.compile(r'(\d+)(ms|s|min|h|d)\Z')
 _SECONDS = {'ms': 0.001, 's': 1, 'min': 60, 'h': 3600, 'd': 86400}
+# What a node takes as no key of config, either.
+_RESERVED = ('HOME', 'LANG', 'LANGUAGE', 'PATH', 'TZ')
+_RESERVED_BEGINS = ('CLOISTER_', 'LC_', 'LD_', 'PYTHON')
 CONFIG_FILE = '.cloister.env'
 
 
@@ -171,6 +174,9 @@ def read_config(path):
             name = name[len('export '):].strip()
         if not equals or not _NAME.match(name):
             raise BadInput(f'{path}:{number}: a line is NAME=VALUE, not {line!r}')
+        if name in _RESERVED or name.startswith(_RESERVED_BEGINS):
+            raise BadInput(f'{path}:{number}: {name} cannot be a key: a worker reads it from its '
+                           'own environment')
         if name in values:
             raise BadInput(f'{path}:{number}: {name} is there twice')
         values[name] = _unquoted(value.strip())
