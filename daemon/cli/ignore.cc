@@ -19,7 +19,7 @@ std::vector<std::string_view> Split(std::string_view path) {
 bool IsAlwaysIgnored(std::string_view path) {
   const std::string_view name = path.substr(path.rfind('/') + 1);
   return name == ".git" || name == ".venv" || name == "__pycache__" || name.ends_with(".pyc") ||
-         path == ".cloisterignore";
+         name == ".cloister.env" || path == ".cloisterignore";
 }
 
 // Matches one character against the set that begins at pattern[at] == '['. Moves `at` behind the

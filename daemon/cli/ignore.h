@@ -5,7 +5,8 @@
 // One pattern a line; '#' begins a comment; '!' takes a file back in; a '/' at the end: folders
 // only; a '/' elsewhere: from the top, else at any depth; '*', '?', '[a-z]' within a name, '**'
 // across names. The last pattern that matches decides. What is inside of an ignored folder cannot
-// be taken back in. .git, .venv, __pycache__, *.pyc and .cloisterignore are always ignored.
+// be taken back in. .git, .venv, __pycache__, *.pyc, .cloister.env and .cloisterignore are
+// always ignored.
 
 #include <string>
 #include <string_view>

@@ -9,7 +9,8 @@ using Kind = IgnoreRules::Kind;
 
 TEST(IgnoreRulesTest, SomeNamesAreAlwaysIgnored) {
   const IgnoreRules none;
-  for (const char* path : {".git", "a/.git", ".venv", "__pycache__", "a/b/__pycache__"})
+  for (const char* path : {".git", "a/.git", ".venv", ".cloister.env", "a/.cloister.env",
+                           "__pycache__", "a/b/__pycache__"})
     EXPECT_TRUE(none.Ignores(path, Kind::kFolder)) << path;
   for (const char* path : {"a.pyc", "x/a.pyc", ".cloisterignore", ".git"})
     EXPECT_TRUE(none.Ignores(path, Kind::kFile)) << path;
