@@ -9,7 +9,7 @@
 #include "daemon/cli/dev.h"
 #include "daemon/cli/init.h"
 
-namespace CLI {
+namespace CLI {  // NOLINT(readability-identifier-naming): the library names itself so
 class App;
 }
 
