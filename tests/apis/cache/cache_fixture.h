@@ -61,7 +61,8 @@ class FakeAnswers : public CallAnswers {
     EXPECT_FALSE(replies.contains(call)) << "answered twice";
     replies[call] = std::move(reply);
   }
-  void NoteQuotaNear(AppId /*app*/, std::string_view /*quota*/, double /*used*/) override {}
+  void NoteQuotaNear(AppId /*app*/, std::string_view /*quota*/, std::string_view /*limit*/,
+                     double /*used*/) override {}
   void NoteQuotaRefused(AppId /*app*/, std::string_view quota) override {
     refused.emplace_back(quota);
   }

@@ -180,7 +180,7 @@ http {{
 class BenchNode:
     """One node with an app for each number of processes; all its processes in one group."""
 
-    def __init__(self, folder, installation, user):
+    def __init__(self, folder, installation, user, settings=None):
         self.folder = pathlib.Path(folder)
         self.group = CpuGroup("cloister")
         self.node = Node(
@@ -189,6 +189,7 @@ class BenchNode:
             {
                 "limits": {"workers": 64, "requests": 1000000},
                 "http": {"connections_per_address_max": 4096},
+                **(settings or {}),
             },
             launcher=self.group.launcher(),
         )
