@@ -31,12 +31,12 @@ Ttl = Union[int, float, timedelta, None]
 _SET, _ADD, _REPLACE = range(3)
 _STORED = 1
 _TTL_MAX_MS = 30 * 24 * 3600 * 1000
-# Of one call; the node takes 2 MiB and 1000 keys, and answers with as much.
+# Of one call; the node takes little more, and 1000 keys.
 _CALL_BYTES = 1 << 20
 _CALL_KEYS = 1000
 _ENTRY_BYTES = 8
 # No value is larger, whatever the app's quota: it would not fit a call.
-_VALUE_BYTES = (2 << 20) - 4096
+_VALUE_BYTES = (1 << 20) + (60 << 10)
 
 _get = _bind('cache.get')
 _get_multi = _bind('cache.get_multi')

@@ -111,7 +111,7 @@ def case_a_value_has_up_to_1_mib():
         value = b"v" * (size - 1) + b"e"
         assert cache.set("v", value) is True
         assert cache.get("v") == value
-    for extra in (1, VALUE_MAX - 4096, VALUE_MAX, 4 * VALUE_MAX):
+    for extra in (1, 60 << 10, 64 << 10, VALUE_MAX, 4 * VALUE_MAX):
         error = raised(cloister.QuotaExceeded, cache.set, "v", b"v" * (VALUE_MAX + extra))
         assert error.quota == "cache.value" and error.limit >= VALUE_MAX
         assert error.used == VALUE_MAX + extra and error.retry_after is None

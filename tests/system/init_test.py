@@ -50,7 +50,7 @@ def test_a_broken_app_fails_its_tests(installation, shop):
     assert done.returncode == 1 and "Bye" in done.stderr
 
 
-def test_dev_serves_it_and_ends_with_the_terminal(installation, tmp_path):
+def test_dev_serves_it_and_ends_when_it_is_told(installation, tmp_path):
     run(installation, "init", "shop", cwd=tmp_path)
     port = free_port()
     with open(tmp_path / "log", "wb") as log:

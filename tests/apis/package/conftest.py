@@ -70,6 +70,7 @@ class Dev:
                 stdin=subprocess.DEVNULL,
                 stdout=file,
                 stderr=file,
+                start_new_session=True,
             )
         self._started.append(process)
         return process

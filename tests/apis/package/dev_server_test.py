@@ -1,6 +1,7 @@
 """python3 -m cloister.dev: an app served without a node."""
 
 import json
+import os
 import re
 import signal
 import socket
@@ -179,6 +180,14 @@ def test_files_change_and_the_server_starts_anew(dev, folder):
     wait_until(lambda: served.http("/").status == 201, served.log, 20)
     served.process.send_signal(signal.SIGTERM)
     assert served.process.wait(20) == 0
+
+
+@pytest.mark.parametrize("arguments", [[], ["--no-reload"]])
+def test_ctrl_c_ends_it_without_a_word(dev, folder, arguments):
+    served = Served(dev, folder, *arguments)
+    os.killpg(served.process.pid, signal.SIGINT)
+    assert served.process.wait(20) == 0
+    assert "Traceback" not in served.log()
 
 
 def test_the_child_ends_with_its_parent_however_that_ends(dev, folder):
