@@ -111,6 +111,12 @@ def _value(value):
     return value
 
 
+def _check_room(key, value):
+    """Refuses what would not fit if all other entries went."""
+    if cost(key, value) > _local.quotas['cache.bytes']:
+        raise _local.refusal('cache.bytes', cost(key, value))
+
+
 def _number(value, low, high):
     if not isinstance(value, int):
         raise TypeError(f'an int is wanted, not {type(value).__name__}')
@@ -170,6 +176,7 @@ def gets(key):
 
 def set(mode, key, value, ttl_ms):
     key, value, expires = _key(key), _value(value), _expires(ttl_ms)
+    _check_room(key, value)
     with _local.lock:
         _entries.meter(1)
         if _is_down():
@@ -184,6 +191,8 @@ def set_multi(keys, values, ttl_ms):
     keys, values, expires = _list(keys, _key), _list(values, _value), _expires(ttl_ms)
     if len(keys) != len(values):
         raise ValueError('there are not as many values as keys')
+    for key, value in zip(keys, values):
+        _check_room(key, value)
     with _local.lock:
         _entries.meter(len(keys))
         if _is_down():
@@ -193,6 +202,7 @@ def set_multi(keys, values, ttl_ms):
 
 def cas(key, value, token, ttl_ms):
     key, value, token, expires = _key(key), _value(value), _bytes(token), _expires(ttl_ms)
+    _check_room(key, value)
     with _local.lock:
         _entries.meter(1)
         if _is_down():

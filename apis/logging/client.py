@@ -4,10 +4,13 @@ Handlers that want what a worker has not are refused where they are made. None o
 without it they fail as well, some only when the first record comes.
 """
 
+from __future__ import annotations
+
 import errno
 import logging
 import logging.config
 import logging.handlers
+from typing import Any, Callable, Iterator
 
 _INSTEAD = 'use StreamHandler: `cloister logs` keeps and searches what it prints'
 _FILES = 'writes files, which a worker has not'
@@ -77,14 +80,14 @@ def _dict_config(config):
 _plain_dict_config = logging.config.dictConfig
 
 
-def refuse_handlers(count):
+def refuse_handlers(count: Callable[[str, str], Any]) -> None:
     """From now on. Each refusal is also told to count(name of the handler, reason)."""
     for kind, why in _REFUSED.items():
         kind.__init__ = _refusing(why, count)
     logging.config.dictConfig = _dict_config
 
 
-def extra_of(record):
+def extra_of(record: logging.LogRecord) -> Iterator[tuple[str, Any]]:
     """Yields (name, value) of what the app's `extra` and its filters put on a record."""
     for name, value in list(vars(record).items()):
         if name not in _STANDARD and not (type(name) is str and name.startswith(_OWN)):

@@ -1,5 +1,6 @@
 """An API has all of its parts: apis/README.md says which."""
 
+import ast
 import re
 
 import pytest
@@ -81,3 +82,42 @@ def test_numbers_and_names_of_calls_are_used_once():
     rows = re.findall(r"^CALL\((\w+), (0x\w+), ", text, re.MULTILINE)
     for column in zip(*rows):
         assert len(set(column)) == len(column)
+
+
+PUBLIC_MODULES = [
+    str(path)
+    for path in tree.files(".py", below=("apis",))
+    if path.name == "client.py"
+    or (path.parent.name == "cloister" and not path.name.startswith("_"))
+    or path.name == "_memoize.py"
+]
+
+
+def public_functions(nodes, prefix=""):
+    """(name, node) of functions, methods and classes that an app may name."""
+    for node in nodes:
+        if isinstance(node, ast.If):
+            yield from public_functions(node.body, prefix)
+        elif isinstance(node, (ast.FunctionDef, ast.ClassDef)) and not node.name.startswith("_"):
+            yield prefix + node.name, node
+            if isinstance(node, ast.ClassDef):
+                yield from public_functions(node.body, f"{prefix}{node.name}.")
+
+
+def has_hints(function, is_method):
+    arguments = function.args
+    named = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs][is_method:]
+    named += [each for each in (arguments.vararg, arguments.kwarg) if each]
+    return function.returns is not None and all(each.annotation for each in named)
+
+
+@pytest.mark.parametrize("path", PUBLIC_MODULES)
+def test_what_is_public_has_hints_and_says_what_it_does(path):
+    wrong = []
+    for name, node in public_functions(ast.parse(tree.text_of(path)).body):
+        if not ast.get_docstring(node):
+            wrong.append(f"{name} says nothing")
+        if isinstance(node, ast.FunctionDef) and not has_hints(node, "." in name):
+            wrong.append(f"{name} lacks a hint")
+    assert not wrong
+    assert ast.get_docstring(ast.parse(tree.text_of(path)))

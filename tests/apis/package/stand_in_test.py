@@ -86,8 +86,11 @@ def test_the_bytes_are_counted_exactly():
     assert cache.set("a", b"v" * 11) and cache.get("b") is None
     testing.limits(cache_bytes=size)
     assert cache.set("c", b"v" * 10) and cache.get("a") is None
-    assert cache.set("c", b"v" * 11) is False
-    assert cache.get("c") is None
+    with pytest.raises(cloister.QuotaExceeded) as caught:
+        cache.set("c", b"v" * 11)
+    error = caught.value
+    assert (error.quota, error.limit, error.used) == ("cache.bytes", size, size + 1)
+    assert error.retry_after is None and cache.get("c") == b"v" * 10
 
 
 def test_the_rate_is_counted_by_keys():
