@@ -20,7 +20,11 @@ from typing import TYPE_CHECKING, Any, Iterable, Mapping, Union
 from cloister._transport import bind as _bind
 
 if TYPE_CHECKING:
+    from typing import TypeVar
+
     from cloister._memoize import memoize as memoize
+
+    _K = TypeVar('_K', bound=Union[str, bytes])
 
 __all__ = ['Key', 'Ttl', 'add', 'cas', 'clear', 'decr', 'delete', 'delete_multi', 'get',
            'get_multi', 'gets', 'incr', 'json', 'memoize', 'replace', 'set', 'set_multi', 'touch']
@@ -188,7 +192,7 @@ def _key_list(keys):
     return keys
 
 
-def get_multi(keys: Iterable[Key]) -> dict[Key, bytes]:
+def get_multi(keys: Iterable[_K]) -> dict[_K, bytes]:
     """The values that are there, by their keys. Each key costs cache.calls one call."""
     keys = _key_list(keys)
     found = {}
@@ -202,7 +206,7 @@ def get_multi(keys: Iterable[Key]) -> dict[Key, bytes]:
     return found
 
 
-def set_multi(mapping: Mapping[Key, bytes], ttl: Ttl = None) -> list[Key]:
+def set_multi(mapping: Mapping[_K, bytes], ttl: Ttl = None) -> list[_K]:
     """Stores many values; returns the keys that were not stored. Each costs cache.calls one call.
 
     More than fits one call of the node goes in several: when one is refused, those before it are
@@ -265,7 +269,7 @@ class _Json:
         data, token = gets(key)
         return (None, None) if data is None else (_load(data, None), token)
 
-    def get_multi(self, keys: Iterable[Key]) -> dict[Key, Any]:
+    def get_multi(self, keys: Iterable[_K]) -> dict[_K, Any]:
         """The values that are there, by their keys."""
         missing = object()
         loaded = ((key, _load(data, missing)) for key, data in get_multi(keys).items())
@@ -287,7 +291,7 @@ class _Json:
         """Stores the value if the present one is still that of gets(), which gave the token."""
         return cas(key, _dump(value), token, ttl)
 
-    def set_multi(self, mapping: Mapping[Key, Any], ttl: Ttl = None) -> list[Key]:
+    def set_multi(self, mapping: Mapping[_K, Any], ttl: Ttl = None) -> list[_K]:
         """Stores many values; returns the keys that were not stored."""
         return set_multi({key: _dump(value) for key, value in mapping.items()}, ttl)
 

@@ -84,7 +84,8 @@ def _statement(node, wanted):
     if isinstance(node, ast.ClassDef):
         return _class(node) if _is_public(node.name) or node.name in wanted else None
     if isinstance(node, ast.ImportFrom):
-        return None if node.module in _NOT_IMPORTED else node
+        node.names = [each for each in node.names if each.name not in _LEFT_OUT]
+        return None if node.module in _NOT_IMPORTED or not node.names else node
     if isinstance(node, ast.Assign):
         return node if _is_kept_assignment(node) else None
     if isinstance(node, ast.AnnAssign):
