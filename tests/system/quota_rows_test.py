@@ -126,7 +126,9 @@ def ask_together(node, app, queries):
 
 
 def codes(answers):
-    return sorted(answer if isinstance(answer, int) else answer.json()["code"] for answer in answers)
+    return sorted(
+        answer if isinstance(answer, int) else answer.json()["code"] for answer in answers
+    )
 
 
 def set_quota(node, app, *changes):
