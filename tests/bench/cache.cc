@@ -86,7 +86,8 @@ class Bench : public CallAnswers {
     if (running_ && service_.redis().connected())
       loop_.AtTurnEnd([this] { Begin(); });
   }
-  void NoteQuotaNear(AppId /*app*/, std::string_view /*quota*/, double /*used*/) override {}
+  void NoteQuotaNear(AppId /*app*/, std::string_view /*quota*/, std::string_view /*limit*/,
+                     double /*used*/) override {}
   void NoteQuotaRefused(AppId /*app*/, std::string_view /*quota*/) override {}
 
  private:

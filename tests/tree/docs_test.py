@@ -21,6 +21,7 @@ EXPECTED = [
     "docs/threats.md",
     "docs/errors.md",
     "docs/quotas.md",
+    "docs/operating/cache.md",
     "docs/apps/entry-points.md",
     "docs/apps/cache.md",
     "docs/apps/moving-flask.md",

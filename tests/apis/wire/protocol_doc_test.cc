@@ -151,6 +151,8 @@ void AddMessages(Examples& examples) {
   examples["zygote-socket"] = EncodeMessage(ZygoteSocket{});
   examples["client-connection"] =
       EncodeMessage(ClientConnection{.server = 1, .read_ahead = "GET /"});
+  examples["cache-lost"] = EncodeMessage(CacheLost{.app = 3, .generation = 7});
+  examples["cache-raised"] = EncodeMessage(CacheRaised{.app = 3, .generation = 8});
 }
 
 Examples Expected() {
