@@ -44,6 +44,8 @@ struct AdminOptions {
   std::vector<std::string> unknown_modules = {};  // of these; FindUnknownModules
   // Further facts for /v1/status: what the host lacks, how many processes ... Asked each time.
   std::function<std::vector<StatusFact>()> facts = {};
+  // What an app's entries in the cache take.
+  std::function<Bytes(AppId)> cache_bytes = {};
 };
 
 // NOLINTNEXTLINE(cppcoreguidelines-pro-type-member-init): its references have no default.

@@ -53,7 +53,9 @@ std::map<std::string_view, std::uint64_t> UseOf(AdminContext& context, const App
           {"limits.workers", use.workers},
           {"limits.queue", use.queued},
           {"limits.draining", app.draining.size()},
-          {"cache.calls", context.parts.calls.UseOf(app.row.id, Api::kCache).used}};
+          {"cache.calls", context.parts.calls.UseOf(app.row.id, Api::kCache).used},
+          {"cache.bytes",
+           context.options.cache_bytes ? context.options.cache_bytes(app.row.id).count : 0}};
 }
 
 // Requests that were refused since the node process began.

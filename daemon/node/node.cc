@@ -42,6 +42,13 @@ std::string CacheState(const CacheService& cache) {
   return trouble.empty() ? "connecting" : "down: " + trouble;
 }
 
+std::string CacheUseText(const CacheCounters& use) {
+  return std::to_string(use.calls) + " calls, " + std::to_string(use.hits) + " hits, " +
+         std::to_string(use.misses) + " misses, " + std::to_string(use.evicted) + " evicted, " +
+         std::to_string(use.failed) + " failed, " + std::to_string(use.invalidated) +
+         " times begun anew";
+}
+
 }  // namespace
 
 AdminOptions Node::DescribeNode(const NodeStart& start) const {
@@ -64,8 +71,10 @@ AdminOptions Node::DescribeNode(const NodeStart& start) const {
         {"requests", std::to_string(front_.counters().requests)},
         {"workers", std::to_string(workers_.List().size())},
         {"cache", CacheState(cache_)},
+        {"cache_use", CacheUseText(cache_.counters())},
     };
   };
+  options.cache_bytes = [this](AppId app) { return cache_.UseOf(app).used; };
   return options;
 }
 
