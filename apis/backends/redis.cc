@@ -389,9 +389,9 @@ class Redis::Impl {
       out_.clear();
       return;
     }
-    auto rest = std::make_unique<Writing>();
+    Writing* rest = std::make_unique<Writing>().release();
     rest->bytes.swap(out_);
-    rest->request.data = rest.get();
+    rest->request.data = rest;
     buffer =
         uv_buf_init(rest->bytes.data() + taken, static_cast<unsigned>(rest->bytes.size() - taken));
     const int begun = uv_write(
@@ -401,10 +401,11 @@ class Redis::Impl {
           if (self != nullptr)
             self->OnWritten(status);
         });
-    if (begun != 0)
+    if (begun != 0) {
+      const std::unique_ptr<Writing> failed(rest);
       return Drop(UvError("writing", begun));
+    }
     writing_ = true;
-    (void)rest.release();
   }
 
   void OnWritten(int status) {

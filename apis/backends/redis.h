@@ -21,7 +21,7 @@
 #include "apis/base/result.h"
 #include "apis/base/units.h"
 
-struct redisReply;
+struct redisReply;  // NOLINT(readability-identifier-naming): hiredis' own
 using uv_loop_t = struct uv_loop_s;
 
 namespace cloister {

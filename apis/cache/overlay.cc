@@ -91,8 +91,8 @@ CacheOutcome CacheOverlay::Incr(const CacheWrite& write, std::optional<std::stri
 bool CacheOverlay::Put(std::string_view key, std::optional<std::string> value, std::uint64_t ttl_ms,
                        MonotonicTime now, Bytes most) {
   if (const auto found = entries_.find(key); found != entries_.end()) {
-    used_.count -=
-        kEntryCost + key.size() + (found->second.value ? found->second.value->size() : 0);
+    const std::optional<std::string>& old = found->second.value;
+    used_.count -= kEntryCost + key.size() + (old ? old->size() : 0);
     entries_.erase(found);
   }
   const std::size_t bare = kEntryCost + key.size();

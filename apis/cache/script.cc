@@ -61,6 +61,11 @@ local function repair(total)
   return total
 end
 
+local function put(bytes)
+  if ttl == '0' then return redis.pcall('SET', slot, bytes) end
+  return redis.pcall('SET', slot, bytes, 'PX', ttl)
+end
+
 local function store(bytes)
   local held = redis.call('HMGET', index, '', name)
   local total, had = tonumber(held[1] or 0), tonumber(held[2] or 0)
@@ -70,16 +75,18 @@ local function store(bytes)
   elseif had == 0 and total > quota / 2 then
     total = repair(total)
   end
-  local stored
-  if ttl == '0' then
-    stored = redis.pcall('SET', slot, bytes)
-  else
-    stored = redis.pcall('SET', slot, bytes, 'PX', ttl)
-  end
+  local stored = put(bytes)
   if stored.err then
-    -- An older value must not stay.
+    -- The server is full. An older value must not stay; as much as the new one takes is made free
+    -- of the app's own entries.
+    local most = total - charge
     redis.call('UNLINK', slot)
-    return {4, evicted, (release(name))}
+    release(name)
+    total, had = total - had, 0
+    if most < 0 then return {4, evicted, total} end
+    total = make_room(total, most)
+    if total <= most then stored = put(bytes) end
+    if stored.err then return {4, evicted, total} end
   end
   if not held[1] then redis.call('SADD', generations, generation) end
   total = total - had + charge

@@ -406,8 +406,9 @@ std::string CacheService::ReplyOf(const Call& call) const {
     case CallNumber::kCacheGet:
       return EncodeReply(CacheGetResult{.value = call.values[0]});
     case CallNumber::kCacheGets: {
-      const std::string token = call.values[0] ? Sha1Hex(*call.values[0]) : std::string();
-      return EncodeReply(CacheGetsResult{.value = call.values[0], .token = token});
+      const std::optional<std::string>& value = call.values[0];
+      const std::string token = value ? Sha1Hex(*value) : std::string();
+      return EncodeReply(CacheGetsResult{.value = value, .token = token});
     }
     case CallNumber::kCacheGetMulti:
       return EncodeReply(CacheGetMultiResult{.values = {call.values.begin(), call.values.end()}});

@@ -66,16 +66,16 @@ class CacheService : public ApiService, private Redis::Handler {
   Result<void> Serve(CallId id, const CallOrigin& origin, CallNumber number,
                      std::string_view args) override;
   void OnOverlayEnded(OverlayId overlay) override;
-  void OnAppDeleted(AppId app) override;
+  void OnAppDeleted(AppId id) override;
 
   // Beside this node process another one may serve the same apps for a while (it drains, or has
   // just begun). `told` hears of every generation that was raised here, once it is persisted. Null:
   // it is gone.
   void SetRaisedCallback(std::function<void(AppId, std::uint64_t)> told);
   // The other one raised it, and it is persisted.
-  void RaiseGeneration(AppId app, std::uint64_t number);
+  void RaiseGeneration(AppId id, std::uint64_t number);
   // The other one may have lost a write of this generation: `done` when that can be read no more.
-  void Invalidate(AppId app, std::uint64_t lost, std::function<void()> done);
+  void Invalidate(AppId id, std::uint64_t lost, std::function<void()> done);
 
   CacheUse UseOf(AppId app) const;
   const CacheCounters& counters() const { return counters_; }
@@ -149,8 +149,8 @@ class CacheService : public ApiService, private Redis::Handler {
   // Answers a call that goes beyond a quota; whether it did.
   bool Refuse(const Call& call);
   void Clear(std::uint64_t serial);
-  void Load(AppId app);
-  void OnLoaded(AppId app, const Result<CacheGeneration>& loaded);
+  void Load(AppId id);
+  void OnLoaded(AppId id, const Result<CacheGeneration>& loaded);
 
   // Starts what may be under way of a call, and answers it when all is done.
   void Advance(std::uint64_t serial);

@@ -233,7 +233,7 @@ TEST_F(CacheServiceTest, AServerThatEvictsAsItLikesIsAdvisedAgainst) {
 TEST_F(CacheServiceTest, AFullServerStoresNothingAndKeepsNoOldValue) {
   EXPECT_TRUE(node.Set("a", "old"));
   server.Cli({"CONFIG", "SET", "maxmemory", "1"});
-  EXPECT_FALSE(node.Set("a", "new"));
+  EXPECT_FALSE(node.Set("a", std::string(1000, 'n')));
   EXPECT_EQ(node.Get("a"), std::nullopt);
   EXPECT_FALSE(node.Set("b", "new"));
   EXPECT_EQ(node.Incr("n", 1, 1), std::nullopt);
@@ -242,6 +242,26 @@ TEST_F(CacheServiceTest, AFullServerStoresNothingAndKeepsNoOldValue) {
   EXPECT_TRUE(node.Set("a", "new"));
   EXPECT_EQ(node.Get("a"), OptString("new"));
   EXPECT_EQ(node.generations.stores, 0) << "nothing was lost";
+}
+
+TEST_F(CacheServiceTest, OnAFullServerAnAppMakesRoomOfItsOwn) {
+  const std::string value(1000, 'v');
+  for (int i = 0; i < 20; ++i)
+    EXPECT_TRUE(node.Set("k" + std::to_string(i), value));
+  EXPECT_TRUE(node.Set("other", value, node.Origin(2)));
+  const std::uint64_t before = node.service.UseOf(AppId{1}).used.count;
+  server.Cli({"CONFIG", "SET", "maxmemory", "1"});
+  for (int i = 0; i < 40; ++i)
+    EXPECT_TRUE(node.Set("n" + std::to_string(i), value));
+  EXPECT_LE(node.service.UseOf(AppId{1}).used.count, before);
+  EXPECT_TRUE(node.Get("n39").has_value());
+  EXPECT_EQ(node.service.UseOf(AppId{1}).counters.evicted, 40U);
+  EXPECT_TRUE(node.Set("n39", "small"));
+  EXPECT_EQ(node.Get("n39"), OptString("small"));
+  EXPECT_TRUE(node.Get("other", node.Origin(2)).has_value()) << "another app's stays";
+  EXPECT_FALSE(node.Set("k", value, node.Origin(3))) << "who has nothing has no room to make";
+  EXPECT_EQ(server.Cli({"HGET", "c:test:1:1", ""}),
+            std::to_string(node.service.UseOf(AppId{1}).used.count));
 }
 
 }  // namespace
