@@ -17,6 +17,8 @@ constexpr const char* kAppRows[] = {
     "DELETE FROM bytecode WHERE app_id = ?",
     "DELETE FROM quotas WHERE app_id = ?",
     "DELETE FROM cache_generations WHERE app_id = ?",
+    "DELETE FROM config_values WHERE app_id = ?",
+    "DELETE FROM config_versions WHERE app_id = ?",
     "DELETE FROM apps WHERE id = ?",
 };
 

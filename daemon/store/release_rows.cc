@@ -6,6 +6,7 @@
 #include "apis/base/check.h"
 #include "daemon/store/audit.h"
 #include "daemon/store/compress.h"
+#include "daemon/store/config_rows.h"
 #include "daemon/store/seals.h"
 
 namespace cloister {
@@ -357,6 +358,7 @@ Result<Displaced> GoLive(Database& db, ReleaseId id, std::string_view subject,
   for (const ReleaseId former : displaced)
     TRY(EndServing(db, former, change.when));
   TRY(BeginServing(db, release, ReleaseState::kLive, subject, change));
+  TRY(TakeConfigAlong(db, release.app, id));
   TRY(transaction.Commit());
   return displaced;
 }
@@ -371,6 +373,7 @@ Result<Displaced> GoCanary(Database& db, ReleaseId id, std::string_view subject,
     TRY(EndServing(db, former->id, change.when));
   }
   TRY(BeginServing(db, release, ReleaseState::kCanary, subject, change));
+  TRY(TakeConfigAlong(db, release.app, id));
   TRY(transaction.Commit());
   return displaced;
 }
@@ -410,6 +413,7 @@ Result<void> FailStep(Database& db, ReleaseId id, const ReportRow& report, std::
   TRY(EndRunning(db, id, ReleaseStateName(ReleaseState::kLive),
                  {"failed", report.message, change.when}));
   TRY(SetReport(db, id, report));
+  TRY(FailConfigAlong(db, id, report));
   TRY(AddAudit(db, change, "release_not_live", subject, report.code));
   return transaction.Commit();
 }

@@ -193,8 +193,50 @@ CREATE TABLE cache_generations (
 ) STRICT;
 )sql";
 
-constexpr Migration kMigrations[] = {
-    kVersion1, kGoals, {kSeals, SealOlderRows}, kRetention, kModules, kQuotas, kStatics, kCache};
+// The config of apps, by version. Plain values of all versions stay; the sealed value of a secret
+// is only there in the version in force and in the one that is wanted.
+constexpr const char* kConfig = R"sql(
+CREATE TABLE config_versions (
+  app_id INTEGER NOT NULL REFERENCES apps (id),
+  number INTEGER NOT NULL CHECK (number > 0),
+  state TEXT NOT NULL CHECK (state IN ('wanted', 'in_force', 'former', 'failed')),
+  action TEXT NOT NULL,
+  detail TEXT NOT NULL,
+  created_at INTEGER NOT NULL,
+  created_by TEXT NOT NULL,
+  -- Of the release that takes it along when it goes live; 0: a change of the config alone.
+  with_release INTEGER NOT NULL DEFAULT 0,
+  report_code TEXT NOT NULL DEFAULT '',
+  report_message TEXT NOT NULL DEFAULT '',
+  report_file TEXT NOT NULL DEFAULT '',
+  report_line INTEGER NOT NULL DEFAULT 0,
+  report_traceback TEXT NOT NULL DEFAULT '',
+  report_advice TEXT NOT NULL DEFAULT '',
+  PRIMARY KEY (app_id, number)
+) STRICT, WITHOUT ROWID;
+CREATE UNIQUE INDEX config_in_force ON config_versions (app_id) WHERE state = 'in_force';
+CREATE UNIQUE INDEX config_wanted ON config_versions (app_id) WHERE state = 'wanted';
+
+CREATE TABLE config_values (
+  app_id INTEGER NOT NULL,
+  number INTEGER NOT NULL,
+  name TEXT NOT NULL,
+  secret INTEGER NOT NULL CHECK (secret IN (0, 1)),
+  value BLOB NOT NULL,
+  key_id TEXT NOT NULL,
+  set_at INTEGER NOT NULL,
+  set_by TEXT NOT NULL,
+  PRIMARY KEY (app_id, number, name),
+  FOREIGN KEY (app_id, number) REFERENCES config_versions (app_id, number)
+) STRICT, WITHOUT ROWID;
+
+-- The version with which a release served last; 0: none. NULL: it is not known.
+ALTER TABLE releases ADD COLUMN config INTEGER;
+)sql";
+
+constexpr Migration kMigrations[] = {kVersion1,  kGoals,   {kSeals, SealOlderRows},
+                                     kRetention, kModules, kQuotas,
+                                     kStatics,   kCache,   kConfig};
 
 }  // namespace
 
