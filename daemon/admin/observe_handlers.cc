@@ -101,6 +101,8 @@ Json EventJson(const LogEvent& event) {
     json["fields"] = FieldsJson(event.fields);
   if (event.check)
     json["check"] = true;
+  if (event.redacted)
+    json["redacted"] = true;
   if (event.cut)
     json["cut"] = true;
   if (event.lost > 0)

@@ -176,7 +176,9 @@ class LogReader {
     const std::string level = LevelText(event);
     const std::string logger = TextOf(event, "logger");
     std::string heading = TextOf(event, "time") + " " + TextOf(event, "release") +
-                          (FlagOf(event, "check") ? " [check] " : " ") + TextOf(event, "source");
+                          (FlagOf(event, "check") ? " [check] " : " ") +
+                          (FlagOf(event, "redacted") ? "[redacted] " : "") +
+                          TextOf(event, "source");
     if (!level.empty())
       heading += " " + level;
     if (!logger.empty())

@@ -4,7 +4,9 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <string>
+#include <vector>
 
 #include "apis/base/clock.h"
 #include "apis/base/names.h"
@@ -17,6 +19,9 @@ inline constexpr std::size_t kLogEventMax = std::size_t{256} * 1024;
 
 // The most bytes that are kept of each of an event's names.
 inline constexpr std::size_t kLogNameMax = 1024;
+
+class Redactor;
+using Redactors = std::vector<std::shared_ptr<const Redactor>>;
 
 struct LogEvent {
   std::uint64_t sequence = 0;  // per app, from 1 without gaps; given by the LogStore
@@ -33,8 +38,12 @@ struct LogEvent {
   bool check = false;      // of a worker on the overlay: a deploy compiles, boots or checks
   std::string app_name;    // TENANT/NAME, for those who follow live; not kept on disk
   std::string logger;
-  std::string fields;  // as of apis/wire/event_fields.h, which has checked them
-  std::string bytes;   // any bytes, not necessarily a line, not necessarily UTF-8
+  std::string fields;     // as of apis/wire/event_fields.h, which has checked them
+  std::string bytes;      // any bytes, not necessarily a line, not necessarily UTF-8
+  bool redacted = false;  // secrets were replaced by their names
+  // The secrets that it must not show. Whoever keeps or passes on an event redacts it first
+  // (daemon/logs/redactor.h): only then, so that what is dropped for its rate costs nothing.
+  std::shared_ptr<const Redactors> secrets = {};
 };
 
 class LogSink {

@@ -10,6 +10,7 @@ namespace {
 constexpr std::uint8_t kFlagCut = 1;
 constexpr std::uint8_t kFlagCheck = 2;
 constexpr std::uint8_t kFlagFields = 4;
+constexpr std::uint8_t kFlagRedacted = 8;
 // Sequence, time, lost, worker, four small ones and three empty names.
 constexpr std::size_t kLeastPayload = 4 * 8 + 4 + 3 * 2;
 
@@ -54,7 +55,8 @@ bool HasFields(const LogEvent& event) {
 std::uint8_t FlagsOf(const LogEvent& event) {
   const bool cut = event.cut || event.bytes.size() > kLogEventMax;
   const unsigned flags = (cut ? kFlagCut : 0U) | (event.check ? kFlagCheck : 0U) |
-                         (HasFields(event) ? kFlagFields : 0U);
+                         (HasFields(event) ? kFlagFields : 0U) |
+                         (event.redacted ? kFlagRedacted : 0U);
   return static_cast<std::uint8_t>(flags);
 }
 
@@ -116,6 +118,7 @@ std::optional<LogEvent> TakeLogRecord(std::string_view& bytes) {
   const std::uint8_t flags = in.U8();
   event.cut = (flags & kFlagCut) != 0;
   event.check = (flags & kFlagCheck) != 0;
+  event.redacted = (flags & kFlagRedacted) != 0;
   in.U8();
   event.release = in.Str16();
   event.request_id = in.Str16();

@@ -4,8 +4,8 @@
 //
 //   u32 length of what follows after the CRC | u32 CRC-32C of it |
 //   u64 sequence | i64 time (µs since 1970 UTC) | u64 lost | u64 worker | u8 source | u8 level |
-//   u8 flags (1: cut, 2: check, 4: fields) | u8 zero | str16 release | str16 request id |
-//   str16 logger | str16 fields, where the flag says so | bytes
+//   u8 flags (1: cut, 2: check, 4: fields, 8: redacted) | u8 zero | str16 release | str16 request
+//   id | str16 logger | str16 fields, where the flag says so | bytes
 //
 // Little-endian; fields as of apis/wire/event_fields.h. On disk: numbers and meanings do not
 // change. A record that was not written whole fails its CRC, and the segment ends before it.

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "apis/base/log.h"
+#include "daemon/logs/redactor.h"
 
 namespace cloister {
 namespace {
@@ -142,6 +143,7 @@ void LogStore::Append(LogEvent event) {
     AddLossMark(app, source);
   source.app_name = event.app_name;
   const bool near = !event.by_node && bucket.used() >= kQuotaNear;
+  RedactEvent(event);
   Queue(app, source, std::move(event));
   if (near && source.notice.Near(clock_.Now()))
     SayNear(app, source, limits);

@@ -5,6 +5,7 @@
 
 #include "apis/base/log.h"
 #include "apis/wire/event_fields.h"
+#include "daemon/logs/redactor.h"
 
 namespace cloister {
 namespace {
@@ -26,6 +27,7 @@ LateEvent Encode(const LogEvent& event) {
   late.level = event.level;
   late.cut = event.cut ? 1 : 0;
   late.check = event.check ? 1 : 0;
+  late.redacted = event.redacted ? 1 : 0;
   late.app_name = event.app_name.substr(0, kLogNameMax);
   late.logger = event.logger.substr(0, kLogNameMax);
   late.fields = event.fields;
@@ -43,6 +45,7 @@ LogEvent Decode(LateEvent late) {
   event.level = static_cast<std::uint8_t>(late.level);
   event.cut = late.cut != 0;
   event.check = late.check != 0;
+  event.redacted = late.redacted != 0;
   event.app_name = std::move(late.app_name);
   event.logger = std::move(late.logger);
   event.fields = std::move(late.fields);
@@ -59,6 +62,7 @@ void LogRelay::Append(LogEvent event) {
     ++lost_;
     return;
   }
+  RedactEvent(event);
   LateEvent late = Encode(event);
   const std::string_view bytes = event.bytes;
   std::size_t sent = 0;

@@ -1,0 +1,81 @@
+#pragma once
+
+// Finds an app's secrets in what it logs and puts their names in their place.
+//
+// One pass over the text, whatever the number of secrets (Aho-Corasick), so that nobody can make a
+// log line expensive; every byte of every occurrence is replaced, overlapping ones together. A
+// value of several lines is looked for line by line as well: that is how it is printed. Immutable.
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace cloister {
+
+// A shorter value stands in too much that is no secret.
+inline constexpr std::size_t kRedactedMin = 8;
+
+struct NamedSecret {
+  std::string_view name;
+  std::string_view value;
+};
+
+class Redactor {
+ public:
+  // Null when there is nothing to look for. The secrets are copied.
+  static std::shared_ptr<const Redactor> Create(std::span<const NamedSecret> secrets);
+  Redactor(const Redactor&) = delete;
+  Redactor& operator=(const Redactor&) = delete;
+  // What it held is overwritten.
+  ~Redactor();
+
+  // Where text was cut off, so that a secret may have lost its end.
+  enum class End { kWhole, kCut };
+  // Replaces what it finds. Whether there was any.
+  bool Redact(std::string& text, End end = End::kWhole) const;
+
+ private:
+  // A node of the trie: its text is that of its parent and one byte more.
+  struct Node {
+    std::uint32_t first_edge = 0;  // its edges, sorted by byte
+    std::uint32_t fail = 0;        // the longest proper suffix of its text that is a node
+    std::uint32_t depth = 0;
+    std::uint32_t longest = 0;  // pattern that ends here: its length; 0: none
+    std::uint32_t name = 0;     // of that pattern
+    std::uint16_t edges = 0;
+  };
+  struct Edge {
+    unsigned char byte = 0;
+    std::uint32_t to = 0;
+  };
+  struct Hit {
+    std::size_t begin = 0;
+    std::size_t end = 0;
+    std::uint32_t name = 0;
+    std::uint32_t length = 0;  // of the longest pattern in it, whose name that is
+  };
+  struct Builder;
+
+  Redactor() = default;
+  std::uint32_t Next(std::uint32_t node, unsigned char byte) const;
+  // 0: there is no such edge.
+  std::uint32_t Child(std::uint32_t node, unsigned char byte) const;
+  void Link();
+  std::vector<Hit> Find(std::string_view text, End end) const;
+
+  std::vector<Node> nodes_;  // the root is the first
+  std::vector<Edge> edges_;
+  std::vector<std::string> names_;
+};
+
+struct LogEvent;
+
+// Replaces the event's secrets in all that an app can put into it: its bytes, its fields, its
+// logger's name. It is flagged when there was something, and has no `secrets` any more.
+void RedactEvent(LogEvent& event);
+
+}  // namespace cloister

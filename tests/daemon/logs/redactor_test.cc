@@ -1,0 +1,141 @@
+#include "daemon/logs/redactor.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <random>
+
+#include "apis/wire/event_fields.h"
+#include "daemon/logs/log_event.h"
+
+namespace cloister {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+std::shared_ptr<const Redactor> Of(const std::vector<NamedSecret>& secrets) {
+  return Redactor::Create(secrets);
+}
+
+std::string Clean(const Redactor& redactor, std::string text,
+                  Redactor::End end = Redactor::End::kWhole) {
+  redactor.Redact(text, end);
+  return text;
+}
+
+TEST(RedactorTest, ASecretBecomesItsName) {
+  const auto redactor = Of({{"PASSWORD", "hunter2hunter2"}, {"TOKEN", "abcdefgh"}});
+  EXPECT_EQ(Clean(*redactor, "a hunter2hunter2 b abcdefgh"),
+            "a [secret PASSWORD] b [secret TOKEN]");
+  EXPECT_EQ(Clean(*redactor, "abcdefghabcdefgh"), "[secret TOKEN][secret TOKEN]");
+  EXPECT_EQ(Clean(*redactor, "hunter2 abcdefg"), "hunter2 abcdefg");
+  EXPECT_EQ(Clean(*redactor, ""), "");
+}
+
+TEST(RedactorTest, ShortValuesAreNotLookedFor) {
+  EXPECT_EQ(Of({{"PIN", "1234567"}}), nullptr);
+  EXPECT_EQ(Of({}), nullptr);
+  EXPECT_NE(Of({{"PIN", "12345678"}}), nullptr);
+}
+
+TEST(RedactorTest, OverlappingSecretsLeaveNoByte) {
+  const auto redactor = Of({{"A", "12345678"}, {"B", "56789012"}, {"C", "1234567890"}});
+  EXPECT_EQ(Clean(*redactor, "x123456789012y"), "x[secret C]y");
+  EXPECT_EQ(Clean(*redactor, "x12345678x"), "x[secret A]x");
+}
+
+TEST(RedactorTest, ARunOfOneByteIsReplacedWhole) {
+  const auto redactor = Of({{"A", std::string(8, 'a')}});
+  EXPECT_EQ(Clean(*redactor, "b" + std::string(1000, 'a') + "c"), "b[secret A]c");
+  EXPECT_EQ(Clean(*redactor, std::string(7, 'a') + "b"), std::string(7, 'a') + "b");
+}
+
+TEST(RedactorTest, AnyBytesAreASecret) {
+  const std::string secret("\x00\xff\x80\n\x00\x01\x02\x03", 8);
+  const auto redactor = Of({{"A", secret}});
+  EXPECT_EQ(Clean(*redactor, "[" + secret + "]"), "[[secret A]]");
+}
+
+TEST(RedactorTest, AKeyOfSeveralLinesIsFoundLineByLine) {
+  const auto redactor = Of({{"KEY",
+                             "-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBgkqhkiG\n"
+                             "9w0BAQEFAASCBKcwggSj\n-----END PRIVATE KEY-----\n"}});
+  EXPECT_EQ(Clean(*redactor, "  MIIEvQIBADANBgkqhkiG\\n"), "  [secret KEY]\\n");
+  EXPECT_EQ(Clean(*redactor, "-----BEGIN PRIVATE KEY-----"), "-----BEGIN PRIVATE KEY-----");
+}
+
+TEST(RedactorTest, WhatIsLeftOfASecretWhereTextWasCutGoesToo) {
+  const auto redactor = Of({{"A", "correct horse battery"}});
+  EXPECT_EQ(Clean(*redactor, "x correct horse", Redactor::End::kCut), "x [secret A]");
+  EXPECT_EQ(Clean(*redactor, "x correct horse"), "x correct horse");
+  EXPECT_EQ(Clean(*redactor, "x cor", Redactor::End::kCut), "x cor");
+}
+
+// The same as a search for one secret after the other.
+TEST(RedactorTest, NothingThatAPlainSearchFindsIsMissed) {
+  std::mt19937 random(7);
+  const auto letters = [&random](std::size_t size) {
+    std::string text;
+    for (std::size_t i = 0; i < size; ++i)
+      text += static_cast<char>('a' + random() % 2);
+    return text;
+  };
+  for (int round = 0; round < 300; ++round) {
+    std::vector<std::string> values;
+    for (int i = 0; i < 4; ++i)
+      values.push_back(letters(8 + random() % 6));
+    const auto redactor =
+        Of({{"A", values[0]}, {"B", values[1]}, {"C", values[2]}, {"D", values[3]}});
+    const std::string text = letters(200);
+    std::string covered(text.size(), '.');
+    for (const std::string& value : values)
+      for (std::size_t at = text.find(value); at != std::string::npos;
+           at = text.find(value, at + 1))
+        covered.replace(at, value.size(), std::string(value.size(), '#'));
+    std::string outside;
+    for (std::size_t i = 0; i < text.size(); ++i)
+      if (covered[i] == '.')
+        outside += text[i];
+    std::string clean = Clean(*redactor, text);
+    for (std::size_t at = clean.find("[secret "); at != std::string::npos;
+         at = clean.find("[secret "))
+      clean.erase(at, 10);
+    EXPECT_EQ(clean, outside);
+  }
+}
+
+TEST(RedactorTest, AnEventIsRedactedInAllItsParts) {
+  const auto redactor = Of({{"A", "secret-one"}, {"N", "12345678"}});
+  LogEvent event;
+  event.bytes = "said secret-one";
+  event.logger = "by secret-one";
+  event.fields = EncodeEventFields({{.name = "plain", .value = std::string_view("fine")},
+                                    {.name = "secret-one", .value = true},
+                                    {.name = "text", .value = std::string_view("=secret-one")},
+                                    {.name = "number", .value = std::int64_t{12345678}}});
+  event.secrets = std::make_shared<const Redactors>(Redactors{redactor});
+  RedactEvent(event);
+  EXPECT_TRUE(event.redacted);
+  EXPECT_EQ(event.secrets, nullptr);
+  EXPECT_EQ(event.bytes, "said [secret A]");
+  EXPECT_EQ(event.logger, "by [secret A]");
+  EXPECT_THAT(event.fields, Not(HasSubstr("secret-one")));
+  const auto fields = ReadEventFields(event.fields).value();
+  EXPECT_EQ(std::get<std::string_view>(fields[0].value), "fine");
+  EXPECT_EQ(fields[1].name, "[secret A]");
+  EXPECT_EQ(std::get<std::string_view>(fields[2].value), "=[secret A]");
+  EXPECT_EQ(std::get<std::string_view>(fields[3].value), "[secret N]");
+}
+
+TEST(RedactorTest, AnEventWithoutASecretStaysAsItIs) {
+  LogEvent event;
+  event.bytes = "nothing to see";
+  event.secrets = std::make_shared<const Redactors>(Redactors{Of({{"A", "secret-one"}})});
+  RedactEvent(event);
+  EXPECT_FALSE(event.redacted);
+  EXPECT_EQ(event.bytes, "nothing to see");
+}
+
+}  // namespace
+}  // namespace cloister
