@@ -4,6 +4,7 @@
 #include <array>
 
 #include "apis/base/names.h"
+#include "config/config_rules.h"
 #include "config/manifest_check.h"
 #include "config/manifest_static.h"
 #include "config/problems.h"
@@ -17,6 +18,7 @@ namespace {
 constexpr std::size_t kEntryMax = 200;
 constexpr std::size_t kPackagesMax = 200;
 constexpr std::size_t kPackageNameMax = 100;
+constexpr std::size_t kRequiredMax = 256;
 
 Error Wrong(std::string why) {
   return Error{ErrorCode::kInvalidArgument, std::move(why)};
@@ -84,6 +86,20 @@ Result<std::vector<std::string>> ReadPackages(const TomlValue& value) {
   return packages;
 }
 
+Result<std::vector<std::string>> ReadRequired(const TomlValue& value) {
+  std::vector<std::string> names = TRY(ReadList(value, 0, kRequiredMax));
+  for (const std::string& name : names)
+    TRY(CheckConfigName(name));
+  return names;
+}
+
+Result<bool> ReadReloadLive(const TomlValue& value) {
+  const std::string reload = TRY(ReadText(value, 1, kEntryMax));
+  if (reload != "live" && reload != "swap")
+    return Wrong("must be \"swap\" (new workers, as for a release) or \"live\" (the next request)");
+  return reload == "live";
+}
+
 Result<std::string> ReadRuntime(const TomlValue& value) {
   std::string runtime = TRY(ReadText(value, 1, kEntryMax));
   if (runtime != kManifestRuntime)
@@ -137,18 +153,14 @@ constexpr Row kRows[] = {
     ROW(limits, cpu, limits.cpu_millis, ReadCores(value, 10, 1024000)),
     ROW(limits, threads, limits.threads, ReadCount(value, 1, 4096)),
     ROW(limits, queue, limits.queue, ReadCount(value, 1, 65536)),
+    ROW(config, required, config.required, ReadRequired(value)),
+    ROW(config, reload, config.reload_live, ReadReloadLive(value)),
 };
 
 #undef ROW
 
-constexpr std::array<std::string_view, 7> kSections = {
-    "app", "entry", "bundle", "workers", "limits", kCheckTable, kStaticTable};
-// Their names are taken: refused with a word of their own rather than as a slip.
-constexpr std::array<std::string_view, 1> kLater = {"config"};
-
-std::string LaterText(std::string_view name) {
-  return "'" + std::string(name) + "' comes with a later version of Cloister: remove it for now";
-}
+constexpr std::array<std::string_view, 8> kSections = {
+    "app", "entry", "bundle", "workers", "limits", "config", kCheckTable, kStaticTable};
 
 bool Contains(std::span<const std::string_view> names, std::string_view name) {
   return std::find(names.begin(), names.end(), name) != names.end();
@@ -172,10 +184,6 @@ void ReadEntry(const TomlTable& table, const TomlEntry& entry, Manifest& manifes
 }
 
 void ReadTable(const TomlTable& table, Manifest& manifest, FileProblems& problems) {
-  if (Contains(kLater, table.name)) {
-    problems.Add(table.line, LaterText(table.name));
-    return;
-  }
   if (!Contains(kSections, table.name)) {
     problems.Add(table.line,
                  "unknown section [" + table.name + "]" + NameHint(table.name, kSections));
@@ -199,12 +207,9 @@ void ReadTable(const TomlTable& table, Manifest& manifest, FileProblems& problem
 }
 
 void ReadLoose(const TomlEntry& entry, FileProblems& problems) {
-  if (Contains(kLater, entry.key))
-    problems.Add(entry.line, LaterText(entry.key));
-  else
-    problems.Add(entry.line, "unknown key '" + entry.key +
-                                 "' outside of a section; sections are [app], [entry], [bundle], "
-                                 "[workers], [limits], [static] and [[check]]");
+  problems.Add(entry.line, "unknown key '" + entry.key +
+                               "' outside of a section; sections are [app], [entry], [bundle], "
+                               "[workers], [limits], [config], [static] and [[check]]");
 }
 
 bool Has(const TomlDocument& document, std::string_view section, std::string_view key) {

@@ -36,6 +36,12 @@ struct ManifestLimits {
   std::optional<std::uint32_t> queue;
 };
 
+// What [config] says.
+struct ManifestConfig {
+  std::vector<std::string> required = {};  // keys without which the app cannot run
+  bool reload_live = false;  // a change is for the next request of the workers that run
+};
+
 struct Manifest {
   std::string app;
   std::string tenant;  // empty: not named here
@@ -47,6 +53,7 @@ struct Manifest {
   std::uint32_t workers_min = 0;
   std::optional<std::uint32_t> workers_max;
   ManifestLimits limits;
+  ManifestConfig config;
   std::vector<ManifestCheck> checks;  // at most kChecksMax
   std::vector<StaticRoute> statics;   // at most kStaticRoutesMax, the longest path first
 };

@@ -33,6 +33,8 @@ TEST(ManifestTest, TheSmallestOne) {
   EXPECT_FALSE(manifest.value().stream);
   EXPECT_EQ(manifest.value().workers_min, 0U);
   EXPECT_FALSE(manifest.value().workers_max.has_value());
+  EXPECT_TRUE(manifest.value().config.required.empty());
+  EXPECT_FALSE(manifest.value().config.reload_live);
 }
 
 TEST(ManifestTest, EveryKey) {
@@ -54,6 +56,9 @@ wall = "5s"
 cpu = 0.5
 threads = 8
 queue = 16
+[config]
+required = ["DATABASE_URL", "TOKEN"]
+reload = "live"
 )",
                                           "cloister.toml");
   ASSERT_TRUE(parsed.ok()) << parsed.error().message;
@@ -70,6 +75,8 @@ queue = 16
   EXPECT_EQ(manifest.limits.cpu_millis, 500U);
   EXPECT_EQ(manifest.limits.threads, 8U);
   EXPECT_EQ(manifest.limits.queue, 16U);
+  EXPECT_THAT(manifest.config.required, ElementsAre("DATABASE_URL", "TOKEN"));
+  EXPECT_TRUE(manifest.config.reload_live);
 }
 
 struct BadManifest {
@@ -90,7 +97,10 @@ TEST(ManifestTest, SaysWhatIsWrongAndWhere) {
       {"[check]\npath = \"/\"", "cloister.toml:7: this section is written [[check]]"},
       {"[[limits]]\nmemory = \"64MiB\"", "cloister.toml:7: this section is written [limits]"},
       {"[[static]]", "cloister.toml:7: this section is written [static]"},
-      {"[config]\nrequired = []", "cloister.toml:7: 'config' comes with a later version"},
+      {"[config]\nrequired = [\"A-B\"]", "cloister.toml:8: required 'A-B' cannot be a key"},
+      {"[config]\nrequired = [\"PYTHONPATH\"]", "cloister.toml:8: required 'PYTHONPATH' cannot"},
+      {"[config]\nreload = \"now\"", "cloister.toml:8: reload must be \"swap\""},
+      {"[config]\nrequire = []", "unknown key 'require' in [config]; did you mean 'required'?"},
       {"[app]", "cloister.toml:7: "},
       {"web = 1", "cloister.toml:7: "},
   };
