@@ -12,7 +12,7 @@ constexpr std::size_t kLengthOffset = 0;
 
 bool IsKnown(std::uint8_t type) {
   return (type >= static_cast<std::uint8_t>(FrameType::kRequest) &&
-          type <= static_cast<std::uint8_t>(FrameType::kCallReply)) ||
+          type <= static_cast<std::uint8_t>(FrameType::kConfig)) ||
          (type >= static_cast<std::uint8_t>(FrameType::kReady) &&
           type <= static_cast<std::uint8_t>(FrameType::kCall));
 }

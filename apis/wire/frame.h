@@ -29,6 +29,8 @@ enum class FrameType : std::uint8_t {
   kCredit = 3,       // u32: so many more bytes of response body may be sent for this id
   kShutdown = 4,     // end after the requests that were claimed
   kCallReply = 5,    // the answer to an API call
+  kConfig = 6,  // the app's config (apis/wire/config_values.h): first of all, before the app is
+                // imported; again for its next request. kFrameMore: it goes on in the next
 
   kReady = 16,          // u64 microseconds: the entry point is imported, or all is compiled
   kBootFailed = 17,     // BootReport: why the worker cannot serve; it ends after this

@@ -10,6 +10,7 @@
 #include <nlohmann/json.hpp>
 
 #include "daemon/admin/handlers.h"
+#include "daemon/store/config_rows.h"
 #include "daemon/workers/process_memory.h"
 
 namespace cloister {
@@ -41,12 +42,14 @@ Json QuotaRows(const Quota& quota, const std::vector<Layer>& layers) {
 }
 
 // What an app uses, by the name of the quota. Of others nothing is counted.
-std::map<std::string_view, std::uint64_t> UseOf(AdminContext& context, const AppEntry& app) {
+std::map<std::string_view, std::uint64_t> UseOf(AdminContext& context, const AppEntry& app,
+                                                const ConfigUse& config) {
   std::uint64_t memory = 0;  // of its largest worker
   for (const WorkerInfo& worker : context.parts.workers.List())
     if (worker.app == app.row.name && worker.pid != 0)
       memory = std::max(memory, AnonymousMemory(worker.pid).count);
-  const ReleaseUse use = app.live ? context.parts.workers.Use(app.live->id) : ReleaseUse{};
+  const ReleaseUse use =
+      app.live ? context.parts.workers.Use({app.live->id, app.config}) : ReleaseUse{};
   return {{"limits.requests", context.parts.router.UseOf(app.row.id).requests},
           {"limits.concurrent", use.concurrent},
           {"limits.memory", memory},
@@ -55,12 +58,15 @@ std::map<std::string_view, std::uint64_t> UseOf(AdminContext& context, const App
           {"limits.draining", app.draining.size()},
           {"cache.calls", context.parts.calls.UseOf(app.row.id, Api::kCache).used},
           {"cache.bytes",
-           context.options.cache_bytes ? context.options.cache_bytes(app.row.id).count : 0}};
+           context.options.cache_bytes ? context.options.cache_bytes(app.row.id).count : 0},
+          {"config.keys", config.keys},
+          {"config.bytes", config.bytes}};
 }
 
 // Requests that were refused since the node process began.
 std::map<std::string_view, std::uint64_t> RefusedOf(AdminContext& context, const AppEntry& app) {
-  const ReleaseUse use = app.live ? context.parts.workers.Use(app.live->id) : ReleaseUse{};
+  const ReleaseUse use =
+      app.live ? context.parts.workers.Use({app.live->id, app.config}) : ReleaseUse{};
   return {{"limits.requests", context.parts.router.UseOf(app.row.id).refused},
           {"limits.body", context.parts.router.UseOf(app.row.id).bodies_refused},
           {"limits.queue", use.queue_refused},
@@ -69,8 +75,9 @@ std::map<std::string_view, std::uint64_t> RefusedOf(AdminContext& context, const
           {"cache.key", context.parts.calls.RefusedOf(app.row.id, "cache.key")}};
 }
 
-void AddUse(AdminContext& context, const AppEntry& app, const Quota& quota, Json& rows) {
-  const auto use = UseOf(context, app);
+void AddUse(AdminContext& context, const AppEntry& app, const ConfigUse& config, const Quota& quota,
+            Json& rows) {
+  const auto use = UseOf(context, app, config);
   const auto refused = RefusedOf(context, app);
   for (Json& row : rows) {
     const std::string name = row["name"].get<std::string>();
@@ -89,14 +96,31 @@ Json TenantJson(AdminContext& context, const TenantRow& tenant) {
                                {{"tenant", &quotas.SetFor({.tenant = tenant.id})}})}};
 }
 
-Json AppJson(AdminContext& context, const AppEntry& app) {
+Json AppJson(AdminContext& context, const AppEntry& app, const ConfigUse& config) {
   const Quotas& quotas = context.parts.releases.quotas();
   const AppRow& row = app.row;
   const Quota quota = quotas.Of(row);
   Json rows = QuotaRows(quota, {{"app", &quotas.SetFor({.tenant = row.tenant, .app = row.id})},
                                 {"tenant", &quotas.SetFor({.tenant = row.tenant})}});
-  AddUse(context, app, quota, rows);
+  AddUse(context, app, config, quota, rows);
   return {{"app", row.name.ToString()}, {"quotas", std::move(rows)}};
+}
+
+// The state counts what the config has.
+void SendApp(AdminContext& context, const AppName& name, const AdminReply& reply) {
+  const AppEntry* app = context.parts.releases.catalog().FindApp(name);
+  if (app == nullptr)
+    return reply.Fail(NoApp(name));
+  context.parts.state.Read(
+      app->row.id.number, [id = app->row.id](Database& db) { return ReadConfigUse(db, id); },
+      [&context, name, reply](const Result<ConfigUse>& config) {
+        if (!config.ok())
+          return reply.Fail(ProblemOf(Error(config.error())));
+        const AppEntry* entry = context.parts.releases.catalog().FindApp(name);
+        if (entry == nullptr)
+          return reply.Fail(NoApp(name));
+        reply.Send(200, AppJson(context, *entry, config.value()));
+      });
 }
 
 // Null, and the request is answered, when there is none.
@@ -128,7 +152,7 @@ void HandleTenantQuota(AdminContext& context, const AdminRequest& request,
 
 void HandleAppQuota(AdminContext& context, const AdminRequest& request, const AdminReply& reply) {
   if (const AppEntry* app = FindAppOrFail(context, request, reply); app != nullptr)
-    reply.Send(200, AppJson(context, *app));
+    SendApp(context, app->row.name, reply);
 }
 
 void HandleChangeTenantQuota(AdminContext& context, const AdminRequest& request,
@@ -162,10 +186,7 @@ void HandleChangeAppQuota(AdminContext& context, const AdminRequest& request,
       [&context, name = app->row.name, reply](const Outcome<Done>& changed) {
         if (!changed.ok())
           return reply.Fail(changed.error());
-        const AppEntry* entry = context.parts.releases.catalog().FindApp(name);
-        if (entry == nullptr)
-          return reply.Fail(NoApp(name));
-        reply.Send(200, AppJson(context, *entry));
+        SendApp(context, name, reply);
       });
 }
 

@@ -16,6 +16,8 @@ namespace {
 
 constexpr Bytes kNoBody{0};
 constexpr Bytes kSmallBody = KiB(16);
+// The largest config there can be, all of it escaped.
+constexpr Bytes kConfigBody = MiB(8);
 // 20,000 files with paths of a kilobyte fit.
 constexpr Bytes kFileListBody = MiB(32);
 

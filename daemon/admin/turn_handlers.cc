@@ -10,6 +10,13 @@ namespace {
 
 using Json = nlohmann::json;
 
+// What becomes of the config with it; null: nothing.
+Json ConfigJson(const ReleaseConfig& config) {
+  if (config.names.empty())
+    return {};
+  return {{"version", config.number}, {"as_in", config.former}, {"names", config.names}};
+}
+
 void HandleTurn(TurnKind kind, AdminContext& context, const AdminRequest& request,
                 const AdminReply& reply) {
   const AppEntry* app = FindAppOrFail(context, request, reply);
@@ -31,7 +38,8 @@ void HandleTurn(TurnKind kind, AdminContext& context, const AdminRequest& reques
         reply.Send(
             answer.value().created ? 202 : 200,
             {{"release", ViewJson(context, name, answer.value().view, ReadCensus(context, name))},
-             {"former", answer.value().former}});
+             {"former", answer.value().former},
+             {"config", ConfigJson(answer.value().config)}});
       });
 }
 

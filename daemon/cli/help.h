@@ -117,6 +117,28 @@ inline constexpr const char* kDevHelp =
     "  cloister dev --test\n"
     "  PYTHONPATH=$(cloister dev --where) python3 -m pytest\n\n";
 
+inline constexpr const char* kConfigHelp =
+    "The config is what differs between one place and another: addresses, sizes, switches. An\n"
+    "app reads it as cloister.config[\"KEY\"], and as environment variables. It is no part of a\n"
+    "release. Each change is a version of its own, with who made it and when: the live release\n"
+    "is booted and checked with it, then new workers take over. When that fails the former\n"
+    "config serves on, and nothing has happened but a line in the history.\n\n"
+    "`rollback` goes back to the plain values of a former version; secrets stay as they are.\n\n"
+    "Examples:\n"
+    "  cloister config set demo/hello PAGE_SIZE=20 GREETING=\"Good morning\"\n"
+    "  cloister config list demo/hello\n"
+    "  cloister config history demo/hello\n"
+    "  cloister config rollback demo/hello 3\n\n";
+
+inline constexpr const char* kSecretsHelp =
+    "A secret is a key of the config whose value nobody reads but the app: it is stored sealed,\n"
+    "listed by its name alone, and replaced by its name in the app's log. The value comes from\n"
+    "stdin, or is asked for on a terminal; a newline at its end is not part of it.\n\n"
+    "Examples:\n"
+    "  cloister secrets set demo/hello DATABASE_URL\n"
+    "  cloister secrets set demo/hello TLS_KEY < key.pem\n"
+    "  cloister secrets unset demo/hello OLD_TOKEN\n\n";
+
 inline constexpr const char* kVerifyHelp =
     "Reads every release with its files and bytecode and compares it with its hashes: what the\n"
     "node does anyway before a release runs, here for all of them, kept ones too. Apps go on\n"

@@ -15,6 +15,7 @@
 #include "config/settings.h"
 #include "config/values.h"
 #include "daemon/cli/commands.h"
+#include "daemon/cli/config.h"
 #include "daemon/cli/deploy.h"
 #include "daemon/cli/help.h"
 #include "daemon/cli/local_arguments.h"
@@ -45,6 +46,7 @@ struct Arguments {
   PinWish pin;
   bool all = false;
   std::vector<std::string> quotas;
+  ConfigWish config;
   Verb verb;
 };
 
@@ -394,6 +396,54 @@ void AddQuota(CLI::App& root, Arguments& arguments) {
       ->option_text("NAME...");
 }
 
+using ConfigVerb = Attempt<void> (*)(AdminApi&, Console&, const ConfigWish&);
+
+// `name` with an asterisk at its end: a verb that changes the config.
+CLI::App* AddConfigVerb(CLI::App& parent, Arguments& arguments, std::string name,
+                        const std::string& what, ConfigVerb verb) {
+  const bool changes = name.ends_with('*');
+  name.resize(name.size() - (changes ? 1 : 0));
+  CLI::App* command = parent.add_subcommand(name, what);
+  command->add_option("APP", arguments.config.app, kAppHelp)->required();
+  if (changes)
+    command->add_flag("--no-wait", arguments.config.no_wait,
+                      "Only store it; the node checks it and puts it in force, or not");
+  const bool secrets = parent.get_name() == "secrets";
+  command->callback([&arguments, verb, secrets] {
+    arguments.config.keys = secrets ? ConfigKeys::kSecrets : ConfigKeys::kPlain;
+    arguments.verb = [&arguments, verb](AdminApi& api, Console& console) {
+      return verb(api, console, arguments.config);
+    };
+  });
+  return command;
+}
+
+void AddConfig(CLI::App& root, Arguments& arguments) {
+  std::vector<std::string>& words = arguments.config.words;
+  CLI::App* config = root.add_subcommand("config", "Show and change the config of an app.");
+  CLI::App* secrets = root.add_subcommand("secrets", "Set secrets of an app, which nobody reads.");
+  for (CLI::App* parent : {config, secrets}) {
+    parent->require_subcommand(1);
+    parent->footer((parent == config ? kConfigHelp : kSecretsHelp) + std::string(kExitCodes));
+    AddConfigVerb(*parent, arguments, "list", "List the keys, who set them and when.", ListConfig);
+    AddConfigVerb(*parent, arguments, "unset*", "Remove keys.", UnsetConfig)
+        ->add_option("KEY", words, "Their names")
+        ->required();
+  }
+  AddConfigVerb(*config, arguments, "set*", "Set keys, all in one change.", SetConfig)
+      ->add_option("KEY=VALUE", words, "What to set")
+      ->required();
+  AddConfigVerb(*secrets, arguments, "set*", "Set a secret to what is read from stdin.", SetConfig)
+      ->add_option("KEY", words, "Its name")
+      ->required()
+      ->expected(1);
+  AddConfigVerb(*config, arguments, "history", "List the versions of the config.",
+                ShowConfigHistory);
+  AddConfigVerb(*config, arguments, "rollback*", "Go back to former values.", RollbackConfig)
+      ->add_option("VERSION", arguments.config.version, "The number of the config")
+      ->option_text("(the one before)");
+}
+
 void AddLists(CLI::App& root, Arguments& arguments) {
   CLI::App* ps = AddNamed(root, arguments, "ps", "List the workers that run.", ListWorkers);
   ps->add_option("APP", arguments.name, "Only this app's: " + std::string(kAppHelp));
@@ -501,6 +551,7 @@ int Main(int argc, char** argv) {
   AddVerify(root, arguments);
   AddModules(root, arguments);
   AddQuota(root, arguments);
+  AddConfig(root, arguments);
   AddLists(root, arguments);
   AddLogs(root, arguments);
   NameGroups(root);

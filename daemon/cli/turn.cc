@@ -35,6 +35,19 @@ void Conclude(Console& console, const AppName& app, const Json& answer, const st
                            console.Colour(Paint::kBold, TextOf(release, "url"))));
 }
 
+// What a rollback has changed beside the release.
+void TellConfig(Console& console, const Json& config) {
+  std::string names;
+  for (const Json& name : ListOf(config, "names"))
+    if (name.is_string())
+      names += (names.empty() ? "" : ", ") + Harmless(name.get_ref<const std::string&>());
+  if (!names.empty())
+    console.Line(
+        fmt::format("  config {} is in force, with the plain values of config {} ({}); "
+                    "secrets stay as they were",
+                    NumberOf(config, "version"), NumberOf(config, "as_in"), names));
+}
+
 Attempt<void> Turn(AdminApi& api, Console& console, const std::string& app_text,
                    const std::string& version, const char* verb) {
   const SystemClock clock;
@@ -45,6 +58,7 @@ Attempt<void> Turn(AdminApi& api, Console& console, const std::string& app_text,
     body["version"] = version;
   Json answer = TRY(api.Post(AppTarget(app, std::string("/") + verb), body));
   const std::string former = TextOf(answer, "former");
+  const Json config = ObjectOf(answer, "config");
   if (const Json release = ObjectOf(answer, "release"); FlagOf(release, "under_way")) {
     answer = TRY(FollowRelease(api, app, release, LastStep(release), console));
     if (TextOf(ObjectOf(answer, "release"), "state") != "live")
@@ -52,10 +66,12 @@ Attempt<void> Turn(AdminApi& api, Console& console, const std::string& app_text,
   }
   const auto elapsed = std::chrono::duration_cast<Millis>(clock.Now() - started);
   Conclude(console, app, answer, former, elapsed);
+  TellConfig(console, config);
   if (console.json())
     console.Raw(Dump({{"app", app.ToString()},
                       {"former", former},
                       {"elapsed_ms", elapsed.count()},
+                      {"config", config},
                       {"release", ObjectOf(answer, "release")}}) +
                 "\n");
   return {};

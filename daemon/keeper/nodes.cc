@@ -4,7 +4,9 @@
 #include <sys/wait.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <csignal>
+#include <cstdlib>
 #include <utility>
 
 #include "apis/base/log.h"
@@ -26,6 +28,20 @@ Result<UniqueFd> Duplicate(int fd) {
   if (!duplicate.valid())
     return SystemError("duplicating a descriptor");
   return duplicate;
+}
+
+// The node's key as the service manager gives it (LoadCredential=cloister-node-key). Invalid: it
+// does not; the node then has a file of its own. Opened here: a node with a uid of its own could
+// not.
+Result<UniqueFd> OpenKeyCredential() {
+  const char* directory = ::getenv("CREDENTIALS_DIRECTORY");
+  if (directory == nullptr || *directory == '\0')
+    return UniqueFd();
+  const std::string path = std::string(directory) + "/cloister-node-key";
+  UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
+  if (!fd.valid() && errno != ENOENT)
+    return SystemError("opening the credential " + path);
+  return fd;
 }
 
 }  // namespace
@@ -54,6 +70,10 @@ Result<void> Nodes::StartOne() {
   if (UniqueFd password = OpenCachePassword(); password.valid()) {
     fds.push_back(std::move(password));
     names += "cache_password ";
+  }
+  if (UniqueFd key = TRY(OpenKeyCredential()); key.valid()) {
+    fds.push_back(std::move(key));
+    names += "node_key ";
   }
   ChildPlan plan = PlanChild(ground_, "cloister-node", child_end.get());
   if (ground_.identities.separate)

@@ -16,6 +16,10 @@ static_assert(kPieceMax + 4 * kLogNameMax + kEventFieldsBytesMax + 1024 <= kCont
 // Taken in one turn: a worker that logs without end must not keep the next node from its requests.
 constexpr int kPacketsPerTurn = 32;
 
+// Of LateEvent::check.
+constexpr std::uint32_t kLateCheck = 1;
+constexpr std::uint32_t kLateRedacted = 2;
+
 LateEvent Encode(const LogEvent& event) {
   LateEvent late;
   late.app = event.app.number;
@@ -26,8 +30,7 @@ LateEvent Encode(const LogEvent& event) {
   late.source = static_cast<std::uint32_t>(event.source);
   late.level = event.level;
   late.cut = event.cut ? 1 : 0;
-  late.check = event.check ? 1 : 0;
-  late.redacted = event.redacted ? 1 : 0;
+  late.check = (event.check ? kLateCheck : 0U) | (event.redacted ? kLateRedacted : 0U);
   late.app_name = event.app_name.substr(0, kLogNameMax);
   late.logger = event.logger.substr(0, kLogNameMax);
   late.fields = event.fields;
@@ -44,8 +47,8 @@ LogEvent Decode(LateEvent late) {
   event.source = LogSource{static_cast<std::uint8_t>(late.source)};
   event.level = static_cast<std::uint8_t>(late.level);
   event.cut = late.cut != 0;
-  event.check = late.check != 0;
-  event.redacted = late.redacted != 0;
+  event.check = (late.check & kLateCheck) != 0;
+  event.redacted = (late.check & kLateRedacted) != 0;
   event.app_name = std::move(late.app_name);
   event.logger = std::move(late.logger);
   event.fields = std::move(late.fields);

@@ -85,7 +85,8 @@ Result<Node::Sockets> Node::TakeSockets(const NodeStart& start, std::vector<Uniq
       {"zygote", &sockets.zygote},
       {"adopt", &sockets.adopt},
       {"pass_on", &sockets.pass_on},
-      {"cache_password", &sockets.cache_password}};
+      {"cache_password", &sockets.cache_password},
+      {"node_key", &sockets.node_key}};
   std::istringstream names(start.fd_names);
   std::string name;
   std::size_t taken = 0;
@@ -135,12 +136,15 @@ Node::Node(const NodeStart& start, Settings settings, Sockets sockets, UniqueFd 
               .answers = calls_,
               .generations = cache_generations_},
              CacheOptions(settings_, loop_, sockets_.cache_password)),
+      configs_(state_,
+               std::make_shared<NodeKey>(settings_.node.state_dir, std::move(sockets_.node_key))),
       workers_({.loop = loop_,
                 .clock = clock_,
                 .control = keeper_,
                 .images = images_,
                 .logs = relay_,
-                .calls = calls_},
+                .calls = calls_,
+                .configs = &configs_},
                WorkersOptions(settings_)),
       statics_(loop_, images_, {}),
       router_(settings_.node.base_domain, {.workers = workers_, .logs = relay_, .clock = clock_}),
@@ -148,6 +152,7 @@ Node::Node(const NodeStart& start, Settings settings, Sockets sockets, UniqueFd 
                  .clock = clock_,
                  .state = state_,
                  .images = images_,
+                 .configs = configs_,
                  .logs = logs_,
                  .workers = workers_,
                  .router = router_,

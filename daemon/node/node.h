@@ -39,6 +39,7 @@
 #include "daemon/node/handover.h"
 #include "daemon/node/late_cache.h"
 #include "daemon/node/late_log.h"
+#include "daemon/releases/configs.h"
 #include "daemon/releases/images.h"
 #include "daemon/releases/releases.h"
 #include "daemon/router/router.h"
@@ -115,6 +116,7 @@ class Node : private KeeperListener {
     UniqueFd adopt;
     UniqueFd pass_on;
     UniqueFd cache_password;  // a file; invalid: there is no password
+    UniqueFd node_key;  // the credential; invalid: there is none
   };
 
   enum class Phase { kStarting, kServing, kEnding };
@@ -159,6 +161,7 @@ class Node : private KeeperListener {
   StoredCacheGenerations stored_generations_;
   LateCache cache_generations_;
   CacheService cache_;
+  Configs configs_;
   Supervisor workers_;
   StaticFiles statics_;
   Router router_;

@@ -38,9 +38,10 @@ struct AppEntry {
   AppRow row;
   std::optional<LiveRelease> live = {};
   std::optional<CanaryRelease> canary = {};
-  // Releases that finish what they began, and how often each was retired: one that was rolled back
-  // to may drain twice at one time.
-  std::map<ReleaseId, std::uint32_t> draining = {};
+  std::uint64_t config = 0;  // the version in force, with which both run; 0: none
+  // What finishes what it began, and how often each was retired: a release that was rolled back to
+  // may drain twice at one time.
+  std::map<RunId, std::uint32_t> draining = {};
   AppActivity activity = AppActivity::kNone;
 };
 

@@ -113,7 +113,7 @@ void CheckRun::Ask() {
     exchange_.reset();
     return Fail("check_failed", "no client could ask this: " + std::string(refusal->detail));
   }
-  parts_.router.Serve({.release = spec_.release,
+  parts_.router.Serve({.run = spec_.run(),
                        .app = spec_.app,
                        .version = spec_.version,
                        .statics = parts_.statics.get()},
@@ -175,7 +175,7 @@ void CheckRun::AskPattern() {
       [this] { OnPatternAnswer(); });
   pattern_exchange_->SetCall("match", {.name = "pattern", .value = check().matches},
                              exchange_->answer().body);
-  parts_.workers.Dispatch(spec_.release, *pattern_exchange_);
+  parts_.workers.Dispatch(spec_.run(), *pattern_exchange_);
 }
 
 void CheckRun::OnPatternAnswer() {

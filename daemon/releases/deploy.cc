@@ -12,9 +12,11 @@
 #include "apis/base/log.h"
 #include "config/manifest.h"
 #include "daemon/releases/catalog.h"
+#include "daemon/releases/config_change.h"
 #include "daemon/releases/problem.h"
 #include "daemon/releases/receive.h"
 #include "daemon/store/bytecode.h"
+#include "daemon/store/config_rows.h"
 #include "daemon/store/contents.h"
 
 namespace cloister {
@@ -81,7 +83,7 @@ ReportRow ManifestFault(const std::string& said) {
 
 }  // namespace
 
-Result<VerifiedRelease> VerifyRelease(Database& db, ReleaseId release) {
+Result<VerifiedRelease> VerifyRelease(Database& db, ReleaseId release, std::uint64_t config) {
   VerifiedRelease verified;
   verified.contents = TRY(VerifyContents(db, release));
   const std::string text = TRY(FindManifest(db, release));
@@ -91,14 +93,19 @@ Result<VerifiedRelease> VerifyRelease(Database& db, ReleaseId release) {
   else if (const Result<void> statics = CheckStatics(manifest.value(), TRY(ListFiles(db, release)));
            !statics.ok())
     verified.manifest_fault = ManifestFault(statics.error().message);
+  if (!verified.manifest_fault) {
+    const ReleaseRow row = TRY(FindRelease(db, release));
+    verified.missing_keys = TRY(FindMissingKeys(db, row, config));
+  }
   return verified;
 }
 
-Deploy::Deploy(const Parts& parts, AppRow app, ReleaseRow release, std::uint32_t sequence,
-               std::string who, std::string host)
+Deploy::Deploy(const Parts& parts, AppRow app, ReleaseRow release, WalkConfig config,
+               std::uint32_t sequence, std::string who, std::string host)
     : parts_(parts),
       app_(std::move(app)),
       release_(std::move(release)),
+      config_(config),
       sequence_(sequence),
       who_(std::move(who)),
       host_(std::move(host)),
@@ -111,12 +118,13 @@ Deploy::~Deploy() {
   LeaveOverlay();
   // A canary's own workers serve.
   if (booted_ == Booted::kServing && release_.state != ReleaseState::kCanary)
-    parts_.workers.Retire(release_.id, [] {});
+    parts_.workers.Retire(Run(), [] {});
 }
 
 ReleaseSpec Deploy::Spec(Writes writes) const {
-  ReleaseSpec spec = SpecOf(app_, release_, parts_.quotas.Of(app_));
+  ReleaseSpec spec = SpecOf(app_, release_, parts_.quotas.Of(app_), config_.number);
   spec.writes = writes;
+  spec.values = values_;
   // One worker is checked; the app's minimum is for those who serve.
   if (writes == Writes::kOverlay)
     spec.workers_min = 0;
@@ -131,7 +139,7 @@ WallTime Deploy::StepTime() const {
 // --- Steps
 
 void Deploy::Step() {
-  switch (release_.state) {
+  switch (At()) {
     case ReleaseState::kReceived:
       return Begin(ReleaseState::kVerified, &Deploy::Verify);
     case ReleaseState::kVerified:
@@ -154,6 +162,8 @@ void Deploy::Step() {
 }
 
 void Deploy::StepToServe() {
+  if (config_.is_change)
+    return Begin(ReleaseState::kLive, config_.reload_live ? &Deploy::PutInForce : &Deploy::Serve);
   switch (release_.goal) {
     case ReleaseGoal::kLive:
       return Begin(ReleaseState::kLive, &Deploy::Serve);
@@ -164,6 +174,11 @@ void Deploy::StepToServe() {
   }
 }
 
+std::string Deploy::StepName(ReleaseState next) const {
+  return std::string(config_.is_change ? kConfigStepBegin : "") +
+         std::string(ReleaseStateName(next));
+}
+
 void Deploy::Begin(ReleaseState next, Action action) {
   action_ = action;
   next_ = next;
@@ -171,8 +186,8 @@ void Deploy::Begin(ReleaseState next, Action action) {
   step_began_ = parts_.clock.Now();
   parts_.state.Write(
       app_.id.number,
-      [id = release_.id, next, now = step_wall_](Database& db) {
-        return StartStep(db, id, ReleaseStateName(next), now);
+      [id = release_.id, name = StepName(next), now = step_wall_](Database& db) {
+        return StartStep(db, id, name, now);
       },
       Then(&Deploy::OnBegun));
 }
@@ -186,6 +201,13 @@ void Deploy::OnBegun(Result<void> begun) {
 }
 
 void Deploy::Finish(std::string detail) {
+  if (config_.is_change)
+    return parts_.state.Write(
+        app_.id.number,
+        [id = release_.id, detail = std::move(detail), now = StepTime()](Database& db) {
+          return FinishConfigStep(db, id, detail, now);
+        },
+        Then(&Deploy::OnFinished));
   parts_.state.Write(
       app_.id.number,
       [id = release_.id, next = next_,
@@ -197,13 +219,16 @@ void Deploy::Finish(std::string detail) {
 void Deploy::OnFinished(Result<void> finished) {
   if (!finished.ok())
     return FailFor(finished.error());
-  release_.state = next_;
+  (config_.is_change ? change_at_ : release_.state) = next_;
   Step();
 }
 
 void Deploy::Verify() {
   parts_.state.Bulk(
-      app_.id.number, [id = release_.id](Database& db) { return VerifyRelease(db, id); },
+      app_.id.number,
+      [id = release_.id, config = config_.number](Database& db) {
+        return VerifyRelease(db, id, config);
+      },
       Then(&Deploy::OnVerified));
 }
 
@@ -212,6 +237,10 @@ void Deploy::OnVerified(Result<VerifiedRelease> verified) {
     return FailForDamage(verified.error());
   if (std::optional<ReportRow>& fault = verified.value().manifest_fault)
     return Fail(std::move(*fault));
+  if (const auto& missing = verified.value().missing_keys; !missing.empty())
+    return Fail({.code = "config_missing",
+                 .message = MissingKeysText(app_.name, missing),
+                 .file = std::string(kManifestPath)});
   const ContentsSummary& contents = verified.value().contents;
   Finish(fmt::format("{} files, {} bytes", contents.files, contents.bytes));
 }
@@ -273,8 +302,27 @@ void Deploy::Boot() {
 void Deploy::OnImage(Result<std::shared_ptr<const UniqueFd>> image) {
   if (!image.ok())
     return FailFor(image.error(), "integrity_error");
+  image_ = std::move(image).value();
+  LoadValues(&Deploy::BootOverlay);
+}
+
+void Deploy::LoadValues(Action next) {
+  if (config_.number == 0 || values_ != nullptr)
+    return (this->*next)();
+  after_values_ = next;
+  parts_.configs.LoadConfig(app_.id, config_.number, Then(&Deploy::OnValues));
+}
+
+void Deploy::OnValues(Result<std::shared_ptr<const RunConfig>> values) {
+  if (!values.ok())
+    return FailFor(values.error(), "config_unreadable");
+  values_ = std::move(values).value();
+  (this->*after_values_)();
+}
+
+void Deploy::BootOverlay() {
   booted_ = Booted::kOverlay;
-  parts_.workers.Boot(Spec(Writes::kOverlay), std::move(image).value(), 1, Then(&Deploy::OnBooted));
+  parts_.workers.Boot(Spec(Writes::kOverlay), std::move(image_), 1, Then(&Deploy::OnBooted));
 }
 
 void Deploy::OnBooted(BootOutcome outcome) {
@@ -283,6 +331,8 @@ void Deploy::OnBooted(BootOutcome outcome) {
   if (std::exchange(checks_wait_, false))
     return Check();
   boot_ = outcome.boot;
+  if (config_.is_change)
+    return Finish("ready after " + Milliseconds(boot_));
   AskModules();
 }
 
@@ -292,7 +342,7 @@ void Deploy::AskModules() {
       NodeTerms{.for_runtime = true, .ends_worker = true, .wall_max = kModulesWait},
       kModulesTextMax, [this] { OnModules(); });
   modules_call_->SetCall("modules", {}, "");
-  parts_.workers.Dispatch(release_.id, *modules_call_);
+  parts_.workers.Dispatch(Run(), *modules_call_);
 }
 
 // What it says is a fact about this release for its own tenant: without it the deploy goes on.
@@ -351,7 +401,7 @@ void Deploy::LeaveOverlay() {
   if (booted_ != Booted::kOverlay)
     return;
   booted_ = Booted::kNone;
-  parts_.workers.Retire(release_.id, [] {});
+  parts_.workers.Retire(Run(), [] {});
 }
 
 void Deploy::Keep() {
@@ -380,23 +430,30 @@ void Deploy::Serve() {
 void Deploy::OnServingImage(Result<std::shared_ptr<const UniqueFd>> image) {
   if (!image.ok())
     return FailFor(image.error(), "integrity_error");
+  image_ = std::move(image).value();
+  LoadValues(&Deploy::BootServing);
+}
+
+void Deploy::BootServing() {
   // It takes the place of so many workers at once; a canary begins with what it always has.
   const std::uint32_t serving =
       next_ == ReleaseState::kLive ? parts_.observer.CountServing(app_) : 0;
   const std::uint32_t wanted =
       std::clamp(serving, std::max(1U, release_.run.workers_min), release_.run.workers_max);
   const std::uint32_t there =
-      release_.state == ReleaseState::kCanary ? parts_.workers.CountWorkers(release_.id) : 0;
+      release_.state == ReleaseState::kCanary ? parts_.workers.CountWorkers(Run()) : 0;
   if (wanted <= there)
     return OnServing({});
   booted_ = Booted::kServing;
-  parts_.workers.Boot(Spec(Writes::kKept), std::move(image).value(), wanted - there,
+  parts_.workers.Boot(Spec(Writes::kKept), std::move(image_), wanted - there,
                       Then(&Deploy::OnServing));
 }
 
 void Deploy::OnServing(BootOutcome outcome) {
   if (outcome.failure != nullptr)
     return FailFor(*outcome.failure);
+  if (config_.is_change)
+    return PutInForce();
   const auto serve = next_ == ReleaseState::kLive ? GoLive : GoCanary;
   parts_.state.Write(
       app_.id.number,
@@ -404,6 +461,23 @@ void Deploy::OnServing(BootOutcome outcome) {
         return serve(db, id, subject, change);
       },
       Then(&Deploy::OnPromoted));
+}
+
+void Deploy::PutInForce() {
+  parts_.state.Write(
+      app_.id.number,
+      [app = app_, number = config_.number, change = ChangeNow()](Database& db) {
+        return PutConfigInForce(db, app, number, change);
+      },
+      Then(&Deploy::OnInForce));
+}
+
+void Deploy::OnInForce(Result<void> in_force) {
+  if (!in_force.ok())
+    return FailFor(in_force.error());
+  booted_ = Booted::kNone;  // they serve, and are no longer ours to end
+  change_at_ = ReleaseState::kLive;
+  End({}, std::nullopt);
 }
 
 void Deploy::OnPromoted(Result<Displaced> displaced) {
@@ -433,13 +507,27 @@ void Deploy::FailFor(const BootFailure& failure) {
         .traceback = Cut(failure.traceback, kTracebackMax)});
 }
 
+void Deploy::Redact(ReportRow& report) const {
+  if (values_ == nullptr || values_->redactor == nullptr)
+    return;
+  for (std::string* text : {&report.message, &report.file, &report.traceback})
+    values_->redactor->Redact(*text, Redactor::End::kCut);
+}
+
 void Deploy::Fail(ReportRow report) {
   report.advice = AdviceFor(report.code);
+  Redact(report);
   report_ = std::move(report);
   LeaveOverlay();
   if (booted_ == Booted::kServing && release_.state != ReleaseState::kCanary)
-    parts_.workers.Retire(release_.id, [] {});
+    parts_.workers.Retire(Run(), [] {});
   booted_ = Booted::kNone;
+  if (config_.is_change)
+    return parts_.state.Write(
+        app_.id.number,
+        [app = app_, number = config_.number, report = report_, change = ChangeNow()](
+            Database& db) { return FailConfig(db, app, number, report, change); },
+        Then(&Deploy::OnFailed));
   if (!HasServed())
     parts_.images.Forget(release_.id);
   const auto fail = HasServed() ? FailStep : RejectRelease;
@@ -465,9 +553,14 @@ void Deploy::End(Displaced displaced, std::optional<ReportRow> unsaved) {
       {{"release", Subject()},
        {"attempt", release_.attempt},
        {"state", ReleaseStateName(release_.state)},
+       {"config", config_.number},
        {"code", report_.code}});
-  parts_.observer.OnDeployEnd(
-      {.release = release_, .displaced = std::move(displaced), .unsaved = std::move(unsaved)});
+  const bool in_force = config_.is_change && change_at_ == ReleaseState::kLive;
+  parts_.observer.OnDeployEnd({.release = release_,
+                               .displaced = std::move(displaced),
+                               .unsaved = std::move(unsaved),
+                               .config = config_,
+                               .values = in_force ? values_ : nullptr});
 }
 
 }  // namespace cloister

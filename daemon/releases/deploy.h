@@ -10,6 +10,9 @@
 //                         when only a check was wanted, -> kept
 //   kept, draining, canary -> live: the same last step, for a rollback or a promotion
 //
+// A change of the app's config walks with the live release from booted on, with the new values,
+// beside those workers that serve with the former ones; the release stays live all the time.
+//
 // Each step is a row, named by the state that it leads to, written when it begins and when it ends.
 // Any of them may begin anew: a walk that was abandoned (a node that is replaced) is taken up from
 // the last state that was reached. Nothing before the last step touches the live release; whatever
@@ -26,6 +29,7 @@
 #include "apis/base/clock.h"
 #include "config/manifest.h"
 #include "daemon/releases/checks.h"
+#include "daemon/releases/configs.h"
 #include "daemon/releases/images.h"
 #include "daemon/releases/modules.h"
 #include "daemon/releases/quotas.h"
@@ -37,22 +41,35 @@
 
 namespace cloister {
 
+// With which config a walk goes.
+struct WalkConfig {
+  std::uint64_t number = 0;  // 0: the app has none
+  // The walk is for the config alone: the release is live, before and after.
+  bool is_change = false;
+  bool reload_live = false;  // of a change: workers that run get it, none are booted anew
+};
+
 // How a walk ended.
 struct DeployEnd {
   ReleaseRow release;   // live, canary, kept or rejected; or as it was, when it had served before
   Displaced displaced;  // that gave way to it
   // Failed, but the database could not say so (its disk is full); the next start does.
   std::optional<ReportRow> unsaved;
+  WalkConfig config;
+  // Of a change of the config that is in force now: its values; else null.
+  std::shared_ptr<const RunConfig> values;
 };
 
 // What the first step finds.
 struct VerifiedRelease {
   ContentsSummary contents;
   std::optional<ReportRow> manifest_fault;
+  std::vector<std::string> missing_keys;  // of the config, that the manifest requires
 };
 
-// kNotFound or kSystem when a content is missing or damaged. Blocking.
-Result<VerifiedRelease> VerifyRelease(Database& db, ReleaseId release);
+// kNotFound or kSystem when a content is missing or damaged. `config`: the version that it would
+// run with. Blocking.
+Result<VerifiedRelease> VerifyRelease(Database& db, ReleaseId release, std::uint64_t config);
 
 class DeployObserver {
  public:
@@ -73,6 +90,7 @@ class Deploy {
     const Clock& clock;
     State& state;
     Images& images;
+    ConfigSource& configs;
     WorkerSupervisor& workers;
     const Quotas& quotas;
     Router& router;
@@ -81,8 +99,8 @@ class Deploy {
 
   // `sequence`: of the newest step that there is. `who` stands in the audit. `host`: where the app
   // answers.
-  Deploy(const Parts& parts, AppRow app, ReleaseRow release, std::uint32_t sequence,
-         std::string who, std::string host);
+  Deploy(const Parts& parts, AppRow app, ReleaseRow release, WalkConfig config,
+         std::uint32_t sequence, std::string who, std::string host);
   Deploy(const Deploy&) = delete;
   Deploy& operator=(const Deploy&) = delete;
   // A walk under way is abandoned: its workers end, its rows stay as they are.
@@ -92,6 +110,7 @@ class Deploy {
 
   const AppRow& app() const { return app_; }
   const ReleaseRow& release() const { return release_; }
+  const WalkConfig& config() const { return config_; }
   // Of the newest step.
   std::uint32_t sequence() const { return sequence_; }
 
@@ -109,6 +128,8 @@ class Deploy {
     };
   }
 
+  // The state that the walk has reached: the release's, or as if it were a new one.
+  ReleaseState At() const { return config_.is_change ? change_at_ : release_.state; }
   // The step of the present state.
   void Step();
   void StepToServe();
@@ -127,6 +148,10 @@ class Deploy {
   void OnCodeStored(Result<void> stored);
   void Boot();
   void OnImage(Result<std::shared_ptr<const UniqueFd>> image);
+  // Goes on with `next` when the values of the config are there.
+  void LoadValues(Action next);
+  void OnValues(Result<std::shared_ptr<const RunConfig>> values);
+  void BootOverlay();
   void OnBooted(BootOutcome outcome);
   void AskModules();
   void OnModules();
@@ -137,7 +162,10 @@ class Deploy {
   void OnKept(Result<void> kept);
   void Serve();
   void OnServingImage(Result<std::shared_ptr<const UniqueFd>> image);
+  void BootServing();
   void OnServing(BootOutcome outcome);
+  void PutInForce();
+  void OnInForce(Result<void> in_force);
   void OnPromoted(Result<Displaced> displaced);
 
   void Fail(ReportRow report);
@@ -151,6 +179,10 @@ class Deploy {
   // Whether it served before this walk began, so that it is not rejected when the walk fails.
   bool HasServed() const { return !IsUnfinished(release_.state); }
   ReleaseSpec Spec(Writes writes) const;
+  RunId Run() const { return {.release = release_.id, .config = config_.number}; }
+  // Of the app's secrets, which its report must not show.
+  void Redact(ReportRow& report) const;
+  std::string StepName(ReleaseState next) const;
   // The present time; between the begin and the end of a step the clock does not jump.
   WallTime StepTime() const;
   Change ChangeNow() const { return {.who = who_, .when = StepTime()}; }
@@ -159,6 +191,8 @@ class Deploy {
   Parts parts_;
   AppRow app_;
   ReleaseRow release_;
+  WalkConfig config_;
+  ReleaseState change_at_ = ReleaseState::kCompiled;
   std::uint32_t sequence_;
   std::string who_;
   std::string host_;
@@ -167,6 +201,9 @@ class Deploy {
   WallTime step_wall_;
   MonotonicTime step_began_;
   std::vector<BytecodeName> modules_;
+  std::shared_ptr<const UniqueFd> image_;    // until it is booted
+  std::shared_ptr<const RunConfig> values_;  // null: not loaded, or there are none
+  Action after_values_ = nullptr;
   Booted booted_ = Booted::kNone;
   bool checks_wait_ = false;  // for a boot: this walk was taken up after it
   Error damage_;

@@ -164,11 +164,11 @@ void Owners::TakeOff(const AppEntry& app) {
   parts_.quotas.OnDeleted(app.row.id);
   parts_.router.Remove(app.row.id);
   if (app.canary)
-    parts_.workers.Retire(app.canary->id, [] {});
+    parts_.workers.Retire({app.canary->id, app.config}, [] {});
   if (!app.live)
     return RemoveFiles(app.row.id);
   parts_.images.Forget(app.live->id);
-  parts_.workers.Retire(app.live->id, [this, id = app.row.id] { RemoveFiles(id); });
+  parts_.workers.Retire({app.live->id, app.config}, [this, id = app.row.id] { RemoveFiles(id); });
 }
 
 void Owners::RemoveFiles(AppId app) {

@@ -30,6 +30,11 @@ Outcome<std::vector<ReleaseView>> ReadViews(Database& db, AppId app, std::uint32
   return views;
 }
 
+// The newest step's; those of changes of the config do not stay.
+std::uint32_t LastSequence(const std::vector<StepRow>& steps) {
+  return steps.empty() ? 0 : steps.back().sequence;
+}
+
 // Whether a step above `after` has ended when step `begun` has begun: they come one by one.
 bool HasEnded(std::uint32_t begun, std::uint32_t after) {
   return begun > after + 1;
@@ -140,11 +145,16 @@ void Pipeline::OnReceived(const AppRow& app, const std::string& who,
     AnswerWith(received.value().release.id,
                {.view = {}, .created = std::exchange(created, false), .former = {}}, done);
   if (received.value().created)
-    Walk(app, std::move(received.value().release), 1, who);
+    Walk(app, std::move(received.value().release), ConfigOf(app), 1, who);
 }
 
-void Pipeline::Walk(const AppRow& app, ReleaseRow release, std::uint32_t sequence,
-                    std::string who) {
+WalkConfig Pipeline::ConfigOf(const AppRow& app) const {
+  const AppEntry* entry = parts_.catalog.FindApp(app.name, app.id);
+  return {.number = entry == nullptr ? 0 : entry->config};
+}
+
+void Pipeline::Walk(const AppRow& app, ReleaseRow release, WalkConfig config,
+                    std::uint32_t sequence, std::string who) {
   const ReleaseId id = release.id;
   // The node was told to go meanwhile: the next one begins.
   if (!parts_.catalog.open()) {
@@ -159,11 +169,12 @@ void Pipeline::Walk(const AppRow& app, ReleaseRow release, std::uint32_t sequenc
                               .clock = parts_.clock,
                               .state = parts_.state,
                               .images = parts_.images,
+                              .configs = parts_.configs,
                               .workers = parts_.workers,
                               .quotas = parts_.quotas,
                               .router = parts_.router,
                               .observer = *this},
-      app, std::move(release), sequence, std::move(who), parts_.router.HostOf(app.name));
+      app, std::move(release), config, sequence, std::move(who), parts_.router.HostOf(app.name));
   cloister::Deploy& started = *deploy;
   deploys_[id] = std::move(deploy);
   started.Start();
@@ -208,13 +219,14 @@ void Pipeline::OnTurnChosen(const AppRow& app, const std::string& who, Outcome<C
   DeployAnswer answer;
   if (entry != nullptr && entry->live)
     answer.former = entry->live->version;
+  answer.config = chosen.value().config;
   if (chosen.value().need == TurnNeed::kServe)
     return ServeChosen(app, who, std::move(chosen).value().release, std::move(answer), done);
   --receiving_;
   if (chosen.value().need == TurnNeed::kWithdrawCanary && entry != nullptr) {
     entry->canary.reset();
     Publish(*entry);
-    Drain(app, id);
+    Drain(app, {id, entry->config});
   }
   Settle(app.name);
   AnswerWith(id, std::move(answer), done);
@@ -233,19 +245,81 @@ void Pipeline::ServeChosen(const AppRow& app, const std::string& who, ReleaseRow
       (*self)->Settle(app.name);
       return done(std::move(view).error());
     }
-    const auto sequence = static_cast<std::uint32_t>(view.value().steps.size());
+    const std::uint32_t sequence = LastSequence(view.value().steps);
+    const WalkConfig config{.number = answer.config.number};
     answer.view = std::move(view).value();
     answer.view.under_way = true;
     done(std::move(answer));
-    (*self)->Walk(app, std::move(release), sequence, who);
+    (*self)->Walk(app, std::move(release), config, sequence, who);
   });
 }
 
-void Pipeline::Resume(const AppRow& app, ReleaseRow release) {
+void Pipeline::ChangeConfig(const AppName& app, std::shared_ptr<const ConfigRequest> request,
+                            const std::string& who,
+                            std::function<void(Outcome<ConfigAnswer>)> done) {
+  if (!parts_.catalog.open())
+    return done(NotOpen());
+  AppEntry* entry = parts_.catalog.FindApp(app);
+  if (entry == nullptr)
+    return done(NoApp(app));
+  if (entry->activity != AppActivity::kNone)
+    return done(AtWork(app));
+  // A way back is never closed.
+  if (!request->back_to)
+    if (std::optional<Problem> full = CheckDraining(*entry))
+      return done(std::move(*full));
+  entry->activity = AppActivity::kDeploying;
+  ++receiving_;
+  parts_.state.Write(
+      entry->row.id.number,
+      [row = entry->row, request = std::move(request), quota = parts_.quotas.Of(entry->row).config,
+       key = parts_.configs.key(), change = Change{.who = who, .when = parts_.clock.Wall()}](
+          Database& db) { return ChooseConfig(db, row, *request, quota, *key, change); },
+      [self = self_, row = entry->row, who, done = std::move(done)](Outcome<ChosenConfig> chosen) {
+        if (*self != nullptr)
+          (*self)->OnConfigChosen(row, who, std::move(chosen), done);
+      });
+}
+
+void Pipeline::OnConfigChosen(const AppRow& app, const std::string& who,
+                              Outcome<ChosenConfig> chosen,
+                              const std::function<void(Outcome<ConfigAnswer>)>& done) {
+  if (!chosen.ok() || !chosen.value().changed || !chosen.value().live) {
+    --receiving_;
+    AppEntry* entry = parts_.catalog.FindApp(app.name, app.id);
+    if (chosen.ok() && entry != nullptr)
+      entry->config = chosen.value().number;
+    Settle(app.name);
+    if (!chosen.ok())
+      return done(std::move(chosen).error());
+    return done(ConfigAnswer{
+        .number = chosen.value().number, .changed = chosen.value().changed, .walk = std::nullopt});
+  }
+  const WalkConfig config{.number = chosen.value().number,
+                          .is_change = true,
+                          .reload_live = chosen.value().reload_live};
+  const ReleaseRow release = *chosen.value().live;
+  FindView(release.id, [self = self_, app, who, config, release,
+                        done](Outcome<ReleaseView> view) mutable {
+    if (*self == nullptr)
+      return;
+    --(*self)->receiving_;
+    if (!view.ok()) {
+      (*self)->Settle(app.name);
+      return done(std::move(view).error());
+    }
+    const std::uint32_t sequence = LastSequence(view.value().steps);
+    view.value().under_way = true;
+    done(ConfigAnswer{.number = config.number, .changed = true, .walk = std::move(view).value()});
+    (*self)->Walk(app, std::move(release), config, sequence, who);
+  });
+}
+
+void Pipeline::Resume(const AppRow& app, ReleaseRow release, WalkConfig config) {
   parts_.catalog.SetActivity(app.name, AppActivity::kDeploying);
   ++receiving_;
   resumed_.insert(release.id);
-  FindView(release.id, [self = self_, app, release](Outcome<ReleaseView> view) mutable {
+  FindView(release.id, [self = self_, app, release, config](Outcome<ReleaseView> view) mutable {
     if (*self == nullptr)
       return;
     --(*self)->receiving_;
@@ -254,7 +328,7 @@ void Pipeline::Resume(const AppRow& app, ReleaseRow release) {
       return (*self)->Settle(app.name);
     // Who asked for a rollback is in nobody's row.
     std::string who = IsUnfinished(release.state) ? release.created_by : "node";
-    (*self)->Walk(app, std::move(release), static_cast<std::uint32_t>(view.value().steps.size()),
+    (*self)->Walk(app, std::move(release), config, LastSequence(view.value().steps),
                   std::move(who));
   });
 }
@@ -265,13 +339,16 @@ void Pipeline::OnDeployStep(ReleaseId release, std::uint32_t sequence) {
 
 std::uint32_t Pipeline::CountServing(const AppRow& app) const {
   const AppEntry* entry = parts_.catalog.FindApp(app.name, app.id);
-  return entry == nullptr || !entry->live ? 0 : parts_.workers.CountWorkers(entry->live->id);
+  return entry == nullptr || !entry->live
+             ? 0
+             : parts_.workers.CountWorkers({entry->live->id, entry->config});
 }
 
 void Pipeline::Publish(const AppEntry& app) {
   const LimitSettings limits = parts_.quotas.Of(app.row).limits;
   RoutingSnapshot snapshot{.app_id = app.row.id,
                            .app = app.row.name,
+                           .config = app.config,
                            .requests_rate = limits.requests_rate,
                            .body_max = limits.body_max};
   if (app.live) {
@@ -288,10 +365,12 @@ void Pipeline::Publish(const AppEntry& app) {
   parts_.router.Publish(std::make_shared<const RoutingSnapshot>(std::move(snapshot)));
 }
 
-void Pipeline::TakePlace(const AppRow& app, const ReleaseRow& release) {
+void Pipeline::TakePlace(const AppRow& app, const DeployEnd& end) {
   AppEntry* entry = parts_.catalog.FindApp(app.name, app.id);
   if (entry == nullptr)
     return;
+  const ReleaseRow& release = end.release;
+  const std::uint64_t former = std::exchange(entry->config, end.config.number);
   if (release.state == ReleaseState::kLive) {
     entry->live =
         LiveRelease{.id = release.id, .version = release.version, .statics = StaticsOf(release)};
@@ -303,16 +382,35 @@ void Pipeline::TakePlace(const AppRow& app, const ReleaseRow& release) {
                                   .statics = StaticsOf(release)};
   }
   Publish(*entry);
+  for (const ReleaseId displaced : end.displaced)
+    Drain(app, {displaced, former});
+}
+
+void Pipeline::TakeConfig(const AppRow& app, const DeployEnd& end) {
+  AppEntry* entry = parts_.catalog.FindApp(app.name, app.id);
+  if (entry == nullptr || !entry->live)
+    return;
+  const std::uint64_t former = std::exchange(entry->config, end.config.number);
+  const RunId live{.release = entry->live->id, .config = former};
+  if (end.config.reload_live)
+    parts_.workers.Reconfigure(live, end.values, WorkerSupervisor::Delivery::kLive);
+  if (entry->canary)
+    parts_.workers.Reconfigure({entry->canary->id, former}, end.values,
+                               WorkerSupervisor::Delivery::kReplace);
+  Publish(*entry);
+  if (!end.config.reload_live)
+    Drain(app, live);
 }
 
 void Pipeline::OnDeployEnd(const DeployEnd& end) {
   const auto deploy = std::move(deploys_.extract(end.release.id).mapped());
   const AppRow& app = deploy->app();
-  if (end.release.state == ReleaseState::kLive || end.release.state == ReleaseState::kCanary)
-    TakePlace(app, end.release);
-  for (const ReleaseId displaced : end.displaced)
-    Drain(app, displaced);
-  if (end.unsaved)
+  if (end.values != nullptr)
+    TakeConfig(app, end);
+  else if (!end.config.is_change &&
+           (end.release.state == ReleaseState::kLive || end.release.state == ReleaseState::kCanary))
+    TakePlace(app, end);
+  if (end.unsaved && !end.config.is_change)
     unsaved_[end.release.id] = *end.unsaved;
   Settle(app.name);
   if (end.release.state == ReleaseState::kKept && on_kept_)
@@ -320,22 +418,27 @@ void Pipeline::OnDeployEnd(const DeployEnd& end) {
   WakeWaits(end.release.id, std::nullopt);
 }
 
-void Pipeline::Drain(const AppRow& app, ReleaseId release) {
+void Pipeline::Drain(const AppRow& app, RunId run) {
   if (AppEntry* entry = parts_.catalog.FindApp(app.name, app.id); entry != nullptr)
-    ++entry->draining[release];
-  parts_.workers.Retire(release, [self = self_, app, release] {
+    ++entry->draining[run];
+  parts_.workers.Retire(run, [self = self_, app, run] {
     if (*self != nullptr)
-      (*self)->OnDrained(app, release);
+      (*self)->OnDrained(app, run);
   });
 }
 
-void Pipeline::OnDrained(const AppRow& app, ReleaseId release) {
+void Pipeline::OnDrained(const AppRow& app, RunId run) {
+  const ReleaseId release = run.release;
   if (AppEntry* entry = parts_.catalog.FindApp(app.name, app.id); entry != nullptr) {
-    const auto draining = entry->draining.find(release);
+    const auto draining = entry->draining.find(run);
     if (draining != entry->draining.end() && --draining->second > 0)
       return;
-    entry->draining.erase(release);
-    if (entry->live && entry->live->id == release)
+    entry->draining.erase(run);
+    // With another config it may drain or serve still.
+    const bool drains = std::ranges::any_of(
+        entry->draining, [release](const auto& other) { return other.first.release == release; });
+    if (drains || (entry->live && entry->live->id == release) ||
+        (entry->canary && entry->canary->id == release))
       return;
   }
   parts_.images.Forget(release);

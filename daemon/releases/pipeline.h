@@ -21,6 +21,8 @@
 #include "daemon/loop/timer.h"
 #include "daemon/releases/bundle.h"
 #include "daemon/releases/catalog.h"
+#include "daemon/releases/config_change.h"
+#include "daemon/releases/configs.h"
 #include "daemon/releases/deploy.h"
 #include "daemon/releases/images.h"
 #include "daemon/releases/problem.h"
@@ -46,6 +48,15 @@ struct DeployAnswer {
   bool created = false;  // false: this release is live or under way already
   // Of a rollback or a promotion: the version that was live then; empty: none.
   std::string former;
+  // Of these: the config with which it goes live.
+  ReleaseConfig config = {};
+};
+
+// What becomes of a change of an app's config.
+struct ConfigAnswer {
+  std::uint64_t number = 0;
+  bool changed = false;             // false: it is in force already
+  std::optional<ReleaseView> walk;  // of the live release, to be followed; none: it is in force
 };
 
 struct DeployRequest {
@@ -70,6 +81,7 @@ class Pipeline : private DeployObserver {
     Router& router;
     Catalog& catalog;
     const Quotas& quotas;
+    Configs& configs;
   };
   using WaitId = std::uint64_t;
 
@@ -85,8 +97,12 @@ class Pipeline : private DeployObserver {
   // refused). Answers when that is decided; the walk follows.
   void Turn(const AppName& app, TurnRequest request, const std::string& who,
             std::function<void(Outcome<DeployAnswer>)> done);
+  // Another config (daemon/releases/config_change.h says what is refused). Answers when that is
+  // decided; the walk of the live release follows.
+  void ChangeConfig(const AppName& app, std::shared_ptr<const ConfigRequest> request,
+                    const std::string& who, std::function<void(Outcome<ConfigAnswer>)> done);
   // Goes on with a walk that a former node of this state abandoned.
-  void Resume(const AppRow& app, ReleaseRow release);
+  void Resume(const AppRow& app, ReleaseRow release, WalkConfig config);
 
   // kAppNotFound, kReleaseNotFound.
   void Find(const AppName& app, ReleaseId release, std::function<void(Outcome<ReleaseView>)> done);
@@ -142,16 +158,23 @@ class Pipeline : private DeployObserver {
                     const DeployDone& done);
   void ServeChosen(const AppRow& app, const std::string& who, ReleaseRow release,
                    DeployAnswer answer, const DeployDone& done);
-  void Walk(const AppRow& app, ReleaseRow release, std::uint32_t sequence, std::string who);
+  void OnConfigChosen(const AppRow& app, const std::string& who, Outcome<ChosenConfig> chosen,
+                      const std::function<void(Outcome<ConfigAnswer>)>& done);
+  // With the config in force.
+  WalkConfig ConfigOf(const AppRow& app) const;
+  void Walk(const AppRow& app, ReleaseRow release, WalkConfig config, std::uint32_t sequence,
+            std::string who);
   // Gives up every walk, and what begins none any more.
   void LeaveAll(std::function<void()> done);
   void OnDeployStep(ReleaseId release, std::uint32_t sequence) override;
   void OnDeployEnd(const DeployEnd& end) override;
   std::uint32_t CountServing(const AppRow& app) const override;
   // The catalog and the routes after `release` began to serve.
-  void TakePlace(const AppRow& app, const ReleaseRow& release);
-  void Drain(const AppRow& app, ReleaseId release);
-  void OnDrained(const AppRow& app, ReleaseId release);
+  void TakePlace(const AppRow& app, const DeployEnd& end);
+  // The same after a change of the config.
+  void TakeConfig(const AppRow& app, const DeployEnd& end);
+  void Drain(const AppRow& app, RunId run);
+  void OnDrained(const AppRow& app, RunId run);
   // kDrainingFull when too many former releases of the app still run.
   std::optional<Problem> CheckDraining(const AppEntry& app) const;
   void AnswerWith(ReleaseId release, DeployAnswer answer,

@@ -200,9 +200,10 @@ void Quotas::Apply(const AppEntry& app, std::function<void()> applied) {
         if (!serving.ok())
           Log(LogLevel::kError, "quota_not_in_force",
               {{"app", row.name.ToString()}, {"why", serving.error().detail}});
-        else
+        else if (const AppEntry* entry = (*self)->parts_.catalog.FindApp(row.name, row.id);
+                 entry != nullptr)
           for (const ReleaseRow& release : serving.value())
-            (*self)->parts_.workers.Update(SpecOf(row, release, quota));
+            (*self)->parts_.workers.Update(SpecOf(row, release, quota, entry->config));
         applied();
       });
 }

@@ -169,7 +169,8 @@ Outcome<Done> CutToQuota(Database& db, ReleaseRow& release, const LimitSettings&
   return Done();
 }
 
-ReleaseSpec SpecOf(const AppRow& app, const ReleaseRow& release, const Quota& quota) {
+ReleaseSpec SpecOf(const AppRow& app, const ReleaseRow& release, const Quota& quota,
+                   std::uint64_t config) {
   return ReleaseSpec{.app_id = app.id,
                      .app = app.name,
                      .release = release.id,
@@ -180,7 +181,8 @@ ReleaseSpec SpecOf(const AppRow& app, const ReleaseRow& release, const Quota& qu
                      .workers_max = release.run.workers_max,
                      .queue_max = release.run.queue_max,
                      .concurrent_max = quota.limits.concurrent_max,
-                     .call_quota = {.cache = quota.cache}};
+                     .call_quota = {.cache = quota.cache},
+                     .config = config};
 }
 
 Outcome<ReceivedRelease> ReceiveRelease(Database& db, const ReceiveRequest& request,

@@ -59,7 +59,8 @@ ReleaseRun RunOf(const Manifest& manifest, const LimitSettings& quota);
 // The same of a release that is there, kept in its row. kIntegrity: its manifest is none any more.
 Outcome<Done> CutToQuota(Database& db, ReleaseRow& release, const LimitSettings& quota);
 
-// The release as its workers need it.
-ReleaseSpec SpecOf(const AppRow& app, const ReleaseRow& release, const Quota& quota);
+// The release as its workers need it, with that version of the app's config.
+ReleaseSpec SpecOf(const AppRow& app, const ReleaseRow& release, const Quota& quota,
+                   std::uint64_t config);
 
 }  // namespace cloister

@@ -1,5 +1,6 @@
 #include "daemon/releases/releases.h"
 
+#include <algorithm>
 #include <charconv>
 #include <filesystem>
 #include <string>
@@ -12,6 +13,7 @@
 #include "apis/base/log.h"
 #include "daemon/releases/receive.h"
 #include "daemon/store/accounts.h"
+#include "daemon/store/config_rows.h"
 #include "daemon/store/contents.h"
 #include "daemon/store/release_rows.h"
 #include "sandbox/image/platform.h"
@@ -60,8 +62,31 @@ struct Releases::Loaded {
   std::vector<AppRow> apps;
   std::vector<ReleaseRow> serving;
   std::vector<QuotaRow> quotas;
+  std::vector<std::pair<AppId, std::uint64_t>> configs;  // in force
+  std::vector<WantedConfig> wanted_configs;
   Unfinished unfinished;
 };
+
+namespace {
+
+// What a release was to take along on a way to live that nobody goes on with is not wanted any
+// more.
+Result<std::vector<WantedConfig>> CloseConfigs(Database& db, const Unfinished& unfinished,
+                                               const ReportRow& report) {
+  std::vector<WantedConfig> wanted;
+  for (const WantedConfig& config : TRY(ListWantedConfigs(db))) {
+    const bool goes_on = !config.with_release.valid() ||
+                         std::ranges::find(unfinished.resumed, config.with_release,
+                                           &ReleaseRow::id) != unfinished.resumed.end();
+    if (goes_on)
+      wanted.push_back(config);
+    else
+      TRY(FailConfigAlong(db, config.with_release, report));
+  }
+  return wanted;
+}
+
+}  // namespace
 
 Releases::Releases(const Parts& parts, const Quota& quota, const ReleaseSettings& policy)
     : parts_(parts),
@@ -88,7 +113,8 @@ Releases::Releases(const Parts& parts, const Quota& quota, const ReleaseSettings
                  .workers = parts.workers,
                  .router = parts.router,
                  .catalog = catalog_,
-                 .quotas = quotas_}),
+                 .quotas = quotas_,
+                 .configs = parts.configs}),
       verifier_(parts.state),
       collector_(
           {.loop = parts.loop, .clock = parts.clock, .state = parts.state, .catalog = catalog_},
@@ -137,6 +163,8 @@ void Releases::Load(std::function<void(Result<void>)> done) {
         loaded.apps = TRY(ListApps(db));
         loaded.serving = TRY(ListServing(db));
         loaded.quotas = TRY(ListQuotas(db));
+        loaded.wanted_configs = TRY(CloseConfigs(db, loaded.unfinished, report));
+        loaded.configs = TRY(ListConfigsInForce(db));
         RemoveOrphans(apps_directory, loaded.apps);
         return loaded;
       },
@@ -158,6 +186,9 @@ void Releases::Adopt(Loaded loaded) {
     catalog_.AddApp(app);
     entries[app.id] = catalog_.FindApp(app.name);
   }
+  for (const auto& [app, number] : loaded.configs)
+    if (const auto entry = entries.find(app); entry != entries.end())
+      entry->second->config = number;
   quotas_.Load(loaded.quotas);
   for (ReleaseRow& release : loaded.serving) {
     const auto found = entries.find(release.app);
@@ -170,7 +201,7 @@ void Releases::Adopt(Loaded loaded) {
     // Quotas may be lower than when it went live.
     const Quota quota = quotas_.Of(app.row);
     release.run = Within(std::move(release.run), quota.limits);
-    parts_.workers.Adopt(SpecOf(app.row, release, quota));
+    parts_.workers.Adopt(SpecOf(app.row, release, quota, app.config));
     if (release.live)
       app.live = {.id = release.id, .version = release.version, .statics = StaticsOf(release)};
     else
@@ -182,9 +213,7 @@ void Releases::Adopt(Loaded loaded) {
   for (const auto& [name, app] : catalog_.apps())
     pipeline_.Publish(app);
   catalog_.set_open(true);
-  for (ReleaseRow& release : loaded.unfinished.resumed)
-    if (const auto app = entries.find(release.app); app != entries.end())
-      pipeline_.Resume(app->second->row, std::move(release));
+  ResumeWalks(loaded);
   sweep_timer_.Start(kFirstSweep, [this] { Sweep(); });
   Log(LogLevel::kInfo, "state_opened",
       {{"tenants", loaded.tenants.size()},
@@ -192,6 +221,34 @@ void Releases::Adopt(Loaded loaded) {
        {"serving", loaded.serving.size()},
        {"resumed", loaded.unfinished.resumed.size()},
        {"interrupted", loaded.unfinished.rejected}});
+}
+
+void Releases::ResumeWalks(const Loaded& loaded) {
+  std::unordered_map<AppId, const AppEntry*> entries;
+  for (const auto& [name, app] : catalog_.apps())
+    entries[app.row.id] = &app;
+  const auto wanted_of = [&loaded](AppId app, ReleaseId with_release) -> std::uint64_t {
+    for (const WantedConfig& config : loaded.wanted_configs)
+      if (config.app == app && config.with_release == with_release)
+        return config.number;
+    return 0;
+  };
+  for (const ReleaseRow& release : loaded.unfinished.resumed) {
+    const auto app = entries.find(release.app);
+    if (app == entries.end())
+      continue;
+    const std::uint64_t along = wanted_of(release.app, release.id);
+    pipeline_.Resume(app->second->row, release,
+                     {.number = along != 0 ? along : app->second->config});
+  }
+  // A change of the config was acknowledged: it is walked to, whatever ended the node.
+  for (const ReleaseRow& release : loaded.serving) {
+    const std::uint64_t number = wanted_of(release.app, {});
+    const auto app = entries.find(release.app);
+    if (release.live && number != 0 && app != entries.end())
+      pipeline_.Resume(app->second->row, release,
+                       {.number = number, .is_change = true, .reload_live = false});
+  }
 }
 
 void Releases::Sweep() {

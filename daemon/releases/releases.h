@@ -39,6 +39,7 @@ class Releases {
     const Clock& clock;
     State& state;
     Images& images;
+    Configs& configs;
     LogStore& logs;
     WorkerSupervisor& workers;
     Router& router;
@@ -74,6 +75,7 @@ class Releases {
   void EndLoading(Result<void> loaded, const std::function<void(Result<void>)>& done);
   void Load(std::function<void(Result<void>)> done);
   void Adopt(Loaded loaded);
+  void ResumeWalks(const Loaded& loaded);
   void Sweep();
 
   Parts parts_;

@@ -74,6 +74,10 @@ Outcome<ChosenTurn> ChooseTurn(Database& db, const AppRow& app, const TurnReques
   }
   TRY(CheckNotTaken(db, release.app, release.version, release.digest));
   TRY(CutToQuota(db, release, quota));
+  // Last: it writes what is wanted then.
+  chosen.config =
+      TRY(request.kind == TurnKind::kRollback ? ChooseReleaseConfig(db, app, release, change)
+                                              : KeepConfig(db, app, release));
   chosen.need = TurnNeed::kServe;
   return chosen;
 }

@@ -8,6 +8,7 @@
 
 #include "apis/backends/sqlite.h"
 #include "config/settings.h"
+#include "daemon/releases/config_change.h"
 #include "daemon/releases/problem.h"
 #include "daemon/store/rows.h"
 
@@ -34,10 +35,13 @@ enum class TurnNeed {
 struct ChosenTurn {
   TurnNeed need = TurnNeed::kNothing;
   ReleaseRow release;
+  ReleaseConfig config = {};  // for kServe: with which it goes live
 };
 
-// A release that is to serve runs within `quota`, today's, whatever held when it was deployed.
-// kReleaseNotFound, kNoPrevious, kNotServable, kVersionTaken, kIntegrity.
+// A rollback takes the plain config along with which the release served last; a promotion leaves
+// the config as it is. A release that is to serve runs within `quota`, today's, whatever held when
+// it was deployed. kReleaseNotFound, kNoPrevious, kNotServable, kVersionTaken, kConfigMissing,
+// kIntegrity.
 Outcome<ChosenTurn> ChooseTurn(Database& db, const AppRow& app, const TurnRequest& request,
                                const LimitSettings& quota, const Change& change);
 

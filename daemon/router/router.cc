@@ -24,7 +24,7 @@ void Router::Handle(Exchange& exchange) {
     const RouteTarget target = Decide(found->second);
     // After a wait the newest snapshot decides anew.
     if (!ServeFile(target, exchange, [this](Exchange& waiting) { Handle(waiting); }))
-      parts_.workers.Dispatch(target.release, exchange);
+      parts_.workers.Dispatch(target.run, exchange);
     return;
   }
   exchange.notes().app = snapshot.app.ToString();
@@ -85,7 +85,7 @@ void Router::Say(const RoutingSnapshot& snapshot, std::string text) {
 
 RouteTarget Router::Decide(Route& route) {
   const RoutingSnapshot& snapshot = *route.snapshot;
-  const RouteTarget live{.release = snapshot.live,
+  const RouteTarget live{.run = {.release = snapshot.live, .config = snapshot.config},
                          .app = snapshot.app,
                          .version = snapshot.version,
                          .statics = snapshot.live_statics.get()};
@@ -95,7 +95,7 @@ RouteTarget Router::Decide(Route& route) {
   if (route.debt < 100)
     return live;
   route.debt -= 100;
-  return {.release = snapshot.canary,
+  return {.run = {.release = snapshot.canary, .config = snapshot.config},
           .app = snapshot.app,
           .version = snapshot.canary_version,
           .statics = snapshot.canary_statics.get()};
@@ -105,7 +105,7 @@ bool Router::ServeFile(const RouteTarget& target, Exchange& exchange,
                        const std::function<void(Exchange&)>& again) {
   if (statics_ == nullptr || target.statics == nullptr)
     return false;
-  const StaticSite site{.release = target.release,
+  const StaticSite site{.release = target.run.release,
                         .app = target.app,
                         .version = target.version,
                         .routes = *target.statics};
@@ -113,7 +113,7 @@ bool Router::ServeFile(const RouteTarget& target, Exchange& exchange,
     case StaticFiles::Found::kAnswered:
       return true;
     case StaticFiles::Found::kNotLoaded:
-      statics_->Load(target.release, exchange, again);
+      statics_->Load(target.run.release, exchange, again);
       return true;
     case StaticFiles::Found::kNoFile:
       return false;
@@ -122,13 +122,13 @@ bool Router::ServeFile(const RouteTarget& target, Exchange& exchange,
 }
 
 void Router::Serve(const RouteTarget& target, Exchange& exchange) {
-  const auto again = [this, release = target.release, app = target.app,
+  const auto again = [this, run = target.run, app = target.app,
                       version = std::string(target.version),
                       statics = target.statics](Exchange& waiting) {
-    Serve({.release = release, .app = app, .version = version, .statics = statics}, waiting);
+    Serve({.run = run, .app = app, .version = version, .statics = statics}, waiting);
   };
   if (!ServeFile(target, exchange, again))
-    parts_.workers.Dispatch(target.release, exchange);
+    parts_.workers.Dispatch(target.run, exchange);
 }
 
 void Router::Publish(std::shared_ptr<const RoutingSnapshot> snapshot) {

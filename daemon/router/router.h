@@ -31,7 +31,8 @@ struct RoutingSnapshot {
   AppName app;
   ReleaseId live = {};  // none: no release is live yet
   std::string version = {};
-  ReleaseId canary = {};  // none: all requests go to the live release
+  std::uint64_t config = 0;  // the version of the app's config with which both run; 0: none
+  ReleaseId canary = {};     // none: all requests go to the live release
   std::string canary_version = {};
   std::uint32_t canary_percent = 0;  // so many of 100 requests go to the canary
   // Of the app's quota.
@@ -51,7 +52,7 @@ struct RouteUse {
 
 // What a request is given to.
 struct RouteTarget {
-  ReleaseId release;
+  RunId run;
   const AppName& app;
   std::string_view version;
   const StaticRoutes* statics = nullptr;  // null: none

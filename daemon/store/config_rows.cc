@@ -108,6 +108,19 @@ Result<void> EndRunningStep(Database& db, ReleaseId release, const Ended& ended)
       ended.outcome, ended.detail, ToColumn(ended.when), release.number);
 }
 
+// One that nobody walks to any more, because its end could not be written.
+Result<void> FailForgotten(Database& db, AppId app) {
+  std::uint64_t number = 0;
+  {
+    Statement row = TRY(db.Query(
+        "SELECT number FROM config_versions WHERE app_id = ? AND state = 'wanted'", app.number));
+    if (!TRY(row.Step()))
+      return {};
+    number = row.UInt(0);
+  }
+  return SetFailed(db, app, number, {.code = "interrupted", .message = "its end was not written"});
+}
+
 Result<ReleaseId> FindLiveId(Database& db, AppId app) {
   Statement row =
       TRY(db.Query("SELECT id FROM releases WHERE app_id = ? AND live = 1", app.number));
@@ -189,6 +202,16 @@ Result<std::vector<ConfigValueRow>> ListConfigValues(Database& db, AppId app,
   return values;
 }
 
+Result<ConfigUse> ReadConfigUse(Database& db, AppId app) {
+  const std::uint64_t in_force = TRY(FindConfigInForce(db, app));
+  ConfigUse use;
+  for (const ConfigValueRow& row : TRY(ListConfigValues(db, app, in_force))) {
+    ++use.keys;
+    use.bytes += row.name.size() + row.size();
+  }
+  return use;
+}
+
 Result<std::optional<ConfigVersionRow>> FindConfigVersion(Database& db, AppId app,
                                                           std::uint64_t number) {
   Statement row = TRY(db.Query(SelectVersions("app_id = ? AND number = ?"), app.number, number));
@@ -217,6 +240,7 @@ Result<std::optional<std::uint64_t>> FindConfigOf(Database& db, ReleaseId releas
 Result<std::uint64_t> CreateConfig(Database& db, const NewConfig& config, const Change& change) {
   Transaction transaction = TRY(Transaction::Begin(db));
   const std::uint64_t app = config.app.id.number;
+  TRY(FailForgotten(db, config.app.id));
   TRY(
       db.Run("INSERT INTO config_versions (app_id, number, state, action, detail, created_at, "
              "created_by, with_release) VALUES (?1, (SELECT coalesce(max(number), 0) + 1 "

@@ -76,13 +76,20 @@ Result<std::vector<WantedConfig>> ListWantedConfigs(Database& db);
 Result<std::vector<ConfigValueRow>> ListConfigValues(Database& db, AppId app, std::uint64_t number);
 Result<std::optional<ConfigVersionRow>> FindConfigVersion(Database& db, AppId app,
                                                           std::uint64_t number);
+// What the config in force takes of its quotas.
+struct ConfigUse {
+  std::uint64_t keys = 0;
+  std::uint64_t bytes = 0;  // of names and values
+};
+Result<ConfigUse> ReadConfigUse(Database& db, AppId app);
 // Newest first.
 Result<std::vector<ConfigVersionRow>> ListConfigVersions(Database& db, AppId app,
                                                          std::uint32_t limit);
 // The version with which a release served last; empty: not known.
 Result<std::optional<std::uint64_t>> FindConfigOf(Database& db, ReleaseId release);
 
-// In one transaction with its audit row. Its number.
+// In one transaction with its audit row. Its number. Nothing is being walked to at that time: a
+// version that is still wanted fails.
 Result<std::uint64_t> CreateConfig(Database& db, const NewConfig& config, const Change& change);
 
 // The wanted version is in force, the one before is not any more; the live release serves with it.

@@ -10,6 +10,7 @@ namespace cloister {
 Supervisor::Supervisor(const Parts& parts, const SupervisorOptions& options)
     : control_(parts.control),
       images_(parts.images),
+      configs_(parts.configs),
       options_(options),
       loop_(parts.loop),
       spawner_(parts.loop, parts.control, options.spawner),
@@ -89,10 +90,11 @@ void Supervisor::OnCompileOver(CompileJob& job) {
 
 void Supervisor::Boot(const ReleaseSpec& spec, std::shared_ptr<const UniqueFd> image,
                       std::uint32_t count, std::function<void(BootOutcome)> done) {
-  const ReleaseId release = spec.release;
-  PoolOf(pools_[release], spec)
-      .Boot(std::move(image), count, [this, release, done = std::move(done)](BootOutcome outcome) {
-        const auto found = pools_.find(release);
+  const RunId run = spec.run();
+  RunParts parts{std::move(image), spec.values};
+  PoolOf(pools_[run], spec)
+      .Boot(std::move(parts), count, [this, run, done = std::move(done)](BootOutcome outcome) {
+        const auto found = pools_.find(run);
         if (found != pools_.end() && outcome.failure == nullptr)
           found->second.served = true;
         done(std::move(outcome));
@@ -100,7 +102,7 @@ void Supervisor::Boot(const ReleaseSpec& spec, std::shared_ptr<const UniqueFd> i
 }
 
 void Supervisor::Adopt(const ReleaseSpec& spec) {
-  Entry& entry = pools_[spec.release];
+  Entry& entry = pools_[spec.run()];
   entry.served = true;
   if (spec.workers_min > 0 || entry.pool != nullptr)
     PoolOf(entry, spec).KeepMinimum();
@@ -109,7 +111,7 @@ void Supervisor::Adopt(const ReleaseSpec& spec) {
 }
 
 void Supervisor::Update(const ReleaseSpec& spec) {
-  const auto found = pools_.find(spec.release);
+  const auto found = pools_.find(spec.run());
   if (found == pools_.end())
     return;
   Entry& entry = found->second;
@@ -119,10 +121,24 @@ void Supervisor::Update(const ReleaseSpec& spec) {
     entry.asleep = std::make_unique<ReleaseSpec>(spec);
 }
 
-void Supervisor::Retire(ReleaseId release, std::function<void()> drained) {
-  const auto found = pools_.find(release);
+void Supervisor::Reconfigure(RunId former, std::shared_ptr<const RunConfig> config,
+                             Delivery delivery) {
+  auto moved = pools_.extract(former);
+  if (moved.empty())
+    return;
+  const std::uint64_t number = config->number;
+  moved.key() = RunId{.release = former.release, .config = number};
+  Entry& entry = pools_.insert(std::move(moved)).position->second;
+  if (entry.pool != nullptr)
+    entry.pool->Reconfigure(std::move(config), delivery);
+  else
+    entry.asleep->config = number;
+}
+
+void Supervisor::Retire(RunId run, std::function<void()> drained) {
+  const auto found = pools_.find(run);
   if (found == pools_.end() || found->second.pool == nullptr) {
-    pools_.erase(release);
+    pools_.erase(run);
     return Later(std::move(drained));
   }
   // Out of the way first: the release may be booted again while this pool drains.
@@ -152,8 +168,8 @@ void Supervisor::RemoveEmpty(const Pool* pool) {
   });
 }
 
-void Supervisor::Dispatch(ReleaseId release, Exchange& exchange) {
-  const auto found = pools_.find(release);
+void Supervisor::Dispatch(RunId run, Exchange& exchange) {
+  const auto found = pools_.find(run);
   if (found == pools_.end())
     return RespondProblem(exchange, 503, "no_release", "The app has no release that runs.",
                           Seconds(1));
@@ -172,15 +188,33 @@ void Supervisor::Reroute(Exchange& exchange) {
 }
 
 void Supervisor::LoadImage(Pool& pool) {
-  const ReleaseId release = pool.spec().release;
-  images_.LoadImage(release,
-                    [self = self_, release](Result<std::shared_ptr<const UniqueFd>> image) {
-                      if (*self == nullptr)
-                        return;
-                      const auto found = (*self)->pools_.find(release);
-                      if (found != (*self)->pools_.end())
-                        found->second.pool->OnImage(std::move(image));
-                    });
+  const RunId run = pool.spec().run();
+  images_.LoadImage(run.release, [self = self_, run, app = pool.spec().app_id](
+                                     Result<std::shared_ptr<const UniqueFd>> image) {
+    if (*self == nullptr)
+      return;
+    if (!image.ok())
+      return (*self)->GiveParts(run, std::move(image).error());
+    if (run.config == 0 || (*self)->configs_ == nullptr)
+      return (*self)->GiveParts(run, RunParts(std::move(image).value()));
+    (*self)->configs_->LoadConfig(
+        app, run.config,
+        [self, run,
+         fd = std::move(image).value()](Result<std::shared_ptr<const RunConfig>> config) {
+          if (*self == nullptr)
+            return;
+          if (!config.ok())
+            return (*self)->GiveParts(run, std::move(config).error());
+          (*self)->GiveParts(run, RunParts(fd, std::move(config).value()));
+        });
+  });
+}
+
+void Supervisor::GiveParts(RunId run, Result<RunParts> parts) {
+  const auto found = pools_.find(run);
+  // An entry that sleeps has asked for nothing: its pool has gone to another run.
+  if (found != pools_.end() && found->second.pool != nullptr)
+    found->second.pool->OnImage(std::move(parts));
 }
 
 std::vector<WorkerInfo> Supervisor::List() const {
@@ -198,15 +232,15 @@ std::vector<WorkerInfo> Supervisor::List() const {
   return workers;
 }
 
-ReleaseUse Supervisor::Use(ReleaseId release) const {
-  const auto found = pools_.find(release);
+ReleaseUse Supervisor::Use(RunId run) const {
+  const auto found = pools_.find(run);
   if (found == pools_.end() || found->second.pool == nullptr)
     return {};
   return found->second.pool->Use();
 }
 
-std::uint32_t Supervisor::CountWorkers(ReleaseId release) const {
-  const auto found = pools_.find(release);
+std::uint32_t Supervisor::CountWorkers(RunId run) const {
+  const auto found = pools_.find(run);
   if (found == pools_.end() || found->second.pool == nullptr)
     return 0;
   return static_cast<std::uint32_t>(found->second.pool->usable());

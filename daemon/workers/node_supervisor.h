@@ -47,6 +47,7 @@ class Supervisor : public WorkerSupervisor,
     ImageSource& images;
     LogSink& logs;
     CallServer& calls;
+    ConfigSource* configs = nullptr;  // null: no app has config
   };
 
   Supervisor(const Parts& parts, const SupervisorOptions& options);
@@ -66,11 +67,13 @@ class Supervisor : public WorkerSupervisor,
             std::function<void(BootOutcome)> done) override;
   void Adopt(const ReleaseSpec& spec) override;
   void Update(const ReleaseSpec& spec) override;
-  void Retire(ReleaseId release, std::function<void()> drained) override;
-  void Dispatch(ReleaseId release, Exchange& exchange) override;
+  void Reconfigure(RunId former, std::shared_ptr<const RunConfig> config,
+                   Delivery delivery) override;
+  void Retire(RunId run, std::function<void()> drained) override;
+  void Dispatch(RunId run, Exchange& exchange) override;
   std::vector<WorkerInfo> List() const override;
-  ReleaseUse Use(ReleaseId release) const override;
-  std::uint32_t CountWorkers(ReleaseId release) const override;
+  ReleaseUse Use(RunId run) const override;
+  std::uint32_t CountWorkers(RunId run) const override;
 
  private:
   struct Entry {
@@ -102,19 +105,22 @@ class Supervisor : public WorkerSupervisor,
   void NoteMemory();
 
   Pool& PoolOf(Entry& entry, const ReleaseSpec& spec);
+  // To the pool of the run, if it is still there.
+  void GiveParts(RunId run, Result<RunParts> parts);
   void RemoveEmpty(const Pool* pool);
   // Runs `task` at the end of this turn unless this is gone by then.
   void Later(std::function<void()> task);
 
   WorkerControl& control_;
   ImageSource& images_;
+  ConfigSource* configs_;
   SupervisorOptions options_;
   Loop& loop_;
   Spawner spawner_;
   ProcessTable processes_;
   WorkerEnv env_;
   HttpHandler* rerouter_ = nullptr;
-  std::unordered_map<ReleaseId, Entry> pools_;
+  std::unordered_map<RunId, Entry> pools_;
   std::vector<Draining> draining_;
   std::vector<std::unique_ptr<CompileJob>> compiles_;  // each of another tenant
   std::deque<WaitingCompile> waiting_compiles_;

@@ -27,7 +27,10 @@ Pool::Pool(WorkerEnv& env, const PoolOptions& options, ReleaseSpec spec, Owner& 
       grow_timer_(env.loop),
       shrink_timer_(env.loop),
       backoff_timer_(env.loop),
-      self_(std::make_shared<Pool*>(this)) {}
+      self_(std::make_shared<Pool*>(this)) {
+  // Only as long as there are workers.
+  spec_.values.reset();
+}
 
 Pool::~Pool() {
   *self_ = nullptr;
@@ -238,8 +241,8 @@ void Pool::KeepMinimum() {
 }
 
 void Pool::StartWorker() {
-  if (image_ != nullptr) {
-    AddWorker().Start(image_);
+  if (HasParts()) {
+    AddWorker().Start(image_, config_);
     return;
   }
   if (std::exchange(image_wanted_, true))
@@ -247,16 +250,17 @@ void Pool::StartWorker() {
   owner_.LoadImage(*this);
 }
 
-void Pool::OnImage(Result<std::shared_ptr<const UniqueFd>> image) {
+void Pool::OnImage(Result<RunParts> parts) {
   image_wanted_ = false;
   if (retired_)
     return;
-  if (!image.ok()) {
+  if (!parts.ok()) {
     Log(LogLevel::kError, "image_not_loaded",
-        {{"app", app_name_}, {"release", spec_.version}, {"error", image.error().message}});
+        {{"app", app_name_}, {"release", spec_.version}, {"error", parts.error().message}});
     return NoteCrash(Fault::kOfNode);
   }
-  image_ = std::move(image).value();
+  image_ = std::move(parts.value().image);
+  config_ = std::move(parts.value().config);
   if (MayStart() && (!queue_.empty() || (keep_minimum_ && usable() < spec_.workers_min)))
     StartWorker();
   if (keep_minimum_)
@@ -329,6 +333,7 @@ void Pool::Update(const ReleaseSpec& spec) {
   if (retired_)
     return;
   spec_ = spec;
+  spec_.values.reset();
   // What did not start within the former limits may start within these.
   crashes_ = 0;
   backoff_until_ = env_.loop.Now();
@@ -342,12 +347,27 @@ void Pool::Update(const ReleaseSpec& spec) {
   Assign();
 }
 
+void Pool::Reconfigure(std::shared_ptr<const RunConfig> config,
+                       WorkerSupervisor::Delivery delivery) {
+  if (retired_)
+    return;
+  ReleaseSpec spec = spec_;
+  spec.config = config->number;
+  // What is still loaded is of the former config.
+  image_wanted_ = false;
+  config_ = workers_.empty() ? nullptr : config;
+  if (delivery == WorkerSupervisor::Delivery::kLive)
+    for (const std::unique_ptr<Worker>& worker : workers_)
+      worker->Deliver(config);
+  Update(spec);
+}
+
 // --- Workers
 
-void Pool::Boot(std::shared_ptr<const UniqueFd> image, std::uint32_t count,
-                std::function<void(BootOutcome)> done) {
+void Pool::Boot(RunParts parts, std::uint32_t count, std::function<void(BootOutcome)> done) {
   CHECK(!retired_ && count > 0);
-  image_ = std::move(image);
+  image_ = std::move(parts.image);
+  config_ = std::move(parts.config);
   Booting booting{.workers = {}, .done = std::move(done)};
   std::vector<Worker*> workers;
   for (std::uint32_t i = 0; i < count; ++i) {
@@ -356,7 +376,7 @@ void Pool::Boot(std::shared_ptr<const UniqueFd> image, std::uint32_t count,
   }
   booting_.push_back(std::move(booting));
   for (Worker* const worker : workers)
-    worker->Start(image_);
+    worker->Start(image_, config_);
 }
 
 std::vector<Pool::Booting>::iterator Pool::FindBooting(const Worker& worker) {
@@ -513,6 +533,7 @@ void Pool::DropGraveyard() {
     return;
   shrink_timer_.Stop();
   image_.reset();
+  config_.reset();
   owner_.OnPoolEmpty(*this);
 }
 

@@ -37,6 +37,16 @@ struct PoolOptions {
   std::uint64_t requests_max = 0;       // a worker is replaced after so many; 0: never
 };
 
+// What the workers of a pool are made from.
+struct RunParts {
+  // NOLINTNEXTLINE(google-explicit-constructor): an image alone, for an app without config.
+  RunParts(std::shared_ptr<const UniqueFd> fd, std::shared_ptr<const RunConfig> values = nullptr)
+      : image(std::move(fd)), config(std::move(values)) {}
+
+  std::shared_ptr<const UniqueFd> image;
+  std::shared_ptr<const RunConfig> config;  // null: there is none
+};
+
 class Pool : private Worker::Host, private WorkerRequest::Holder {
  public:
   class Owner {
@@ -56,19 +66,20 @@ class Pool : private Worker::Host, private WorkerRequest::Holder {
   // Requests that are still here are answered 503.
   ~Pool() override;
 
-  // Boots `count` (at least 1) workers from `image` and says how that went: when all are ready, or
+  // Boots `count` (at least 1) workers from `parts` and says how that went: when all are ready, or
   // when one failed. `done` may be called from within.
-  void Boot(std::shared_ptr<const UniqueFd> image, std::uint32_t count,
-            std::function<void(BootOutcome)> done);
+  void Boot(RunParts parts, std::uint32_t count, std::function<void(BootOutcome)> done);
   // The same release within other limits: WorkerSupervisor::Update.
   void Update(const ReleaseSpec& spec);
+  // The same release with another config: WorkerSupervisor::Reconfigure.
+  void Reconfigure(std::shared_ptr<const RunConfig> config, WorkerSupervisor::Delivery delivery);
   // Keeps at least workers_min alive from now on.
   void KeepMinimum();
   void Submit(Exchange& exchange);
   // What runs is finished, the rest goes elsewhere, then all workers end: OnPoolEmpty, which may
   // come from within.
   void Retire();
-  void OnImage(Result<std::shared_ptr<const UniqueFd>> image);
+  void OnImage(Result<RunParts> parts);
 
   const ReleaseSpec& spec() const { return spec_; }
   bool retired() const { return retired_; }
@@ -117,6 +128,8 @@ class Pool : private Worker::Host, private WorkerRequest::Holder {
   void ExpireQueue(MonotonicTime now);
   bool MayStart() const;
   void StartWorker();
+  // Whether all is there that a worker is made from.
+  bool HasParts() const { return image_ != nullptr && (spec_.config == 0 || config_ != nullptr); }
   Worker& AddWorker();
   // The Boot() that waits for the worker; end(): nobody does.
   std::vector<Booting>::iterator FindBooting(const Worker& worker);
@@ -149,6 +162,7 @@ class Pool : private Worker::Host, private WorkerRequest::Holder {
   Owner& owner_;
   WorkerLog log_;
   std::shared_ptr<const UniqueFd> image_;
+  std::shared_ptr<const RunConfig> config_;  // null: not loaded, or there is none
   bool image_wanted_ = false;
 
   std::vector<std::unique_ptr<Worker>> workers_;  // until the process is gone

@@ -5,6 +5,7 @@
 // Runs on the loop thread. What the release pipeline and the router ask of the workers is here; how
 // a worker is made and fed is in spawner, worker, pool.
 
+#include <compare>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -16,6 +17,7 @@
 #include "apis/base/result.h"
 #include "apis/base/unique_fd.h"
 #include "apis/service.h"
+#include "daemon/workers/run_config.h"
 #include "sandbox/limits.h"
 
 namespace cloister {
@@ -25,6 +27,14 @@ class Exchange;
 // Whether what the workers of a release write through the APIs is kept. On the overlay nothing is:
 // so that booting and checking a release changes nothing.
 enum class Writes { kKept, kOverlay };
+
+// A release that runs with one version of its app's config: what a pool of workers is of.
+struct RunId {
+  ReleaseId release;
+  std::uint64_t config = 0;  // 0: the app has none
+
+  auto operator<=>(const RunId&) const = default;
+};
 
 // A release as its workers need it. Plain data; `limits` are the effective ones.
 struct ReleaseSpec {
@@ -40,6 +50,11 @@ struct ReleaseSpec {
   std::uint32_t concurrent_max = 64;  // requests that its workers have at one time
   CallQuota call_quota = {};
   Writes writes = Writes::kKept;
+  std::uint64_t config = 0;  // the version of its app's config; 0: none
+  // Its values, for Boot; null where they are loaded when a worker is wanted.
+  std::shared_ptr<const RunConfig> values = {};
+
+  RunId run() const { return {.release = release, .config = config}; }
 };
 
 // Why a compile or a boot failed, for the deployer (an owned BootReport).
@@ -121,17 +136,32 @@ class WorkerSupervisor {
   // The release, booted or adopted, runs within other limits from now on. Workers that have the
   // former ones are replaced, one after another; what they run they finish.
   virtual void Update(const ReleaseSpec& spec) = 0;
-  // No new requests come for the release; what it has is finished, then its workers and image go.
-  virtual void Retire(ReleaseId release, std::function<void()> drained) = 0;
-  // Queues the request in the release's pool; every exchange is answered in the end. The release
-  // must be booted or adopted.
-  virtual void Dispatch(ReleaseId release, Exchange& exchange) = 0;
+  // How the workers that run get another config.
+  enum class Delivery {
+    kReplace,  // others take their places, one after another; what they run they finish
+    kLive,     // it is theirs from their next request on
+  };
+  // What ran as `former` runs with `config` from now on, and is called by its number.
+  virtual void Reconfigure(RunId former, std::shared_ptr<const RunConfig> config,
+                           Delivery delivery) = 0;
+  // No new requests come for the run; what it has is finished, then its workers and image go.
+  virtual void Retire(RunId run, std::function<void()> drained) = 0;
+  // Queues the request in the run's pool; every exchange is answered in the end. It must be booted
+  // or adopted.
+  virtual void Dispatch(RunId run, Exchange& exchange) = 0;
 
   virtual std::vector<WorkerInfo> List() const = 0;
-  // What the release uses now.
-  virtual ReleaseUse Use(ReleaseId release) const = 0;
-  // How many workers of the release serve or start.
-  virtual std::uint32_t CountWorkers(ReleaseId release) const = 0;
+  // What the run uses now.
+  virtual ReleaseUse Use(RunId run) const = 0;
+  // How many workers of the run serve or start.
+  virtual std::uint32_t CountWorkers(RunId run) const = 0;
 };
 
 }  // namespace cloister
+
+template <>
+struct std::hash<cloister::RunId> {
+  std::size_t operator()(const cloister::RunId& run) const noexcept {
+    return std::hash<std::uint64_t>{}(run.release.number * 0x9e3779b97f4a7c15 + run.config);
+  }
+};

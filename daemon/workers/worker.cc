@@ -6,6 +6,7 @@
 
 #include "apis/base/check.h"
 #include "apis/base/log.h"
+#include "apis/wire/config_values.h"
 
 namespace cloister {
 namespace {
@@ -16,6 +17,9 @@ constexpr int kServiceWeight = 8;
 // An honest worker reads all there is before it answers; it leaves less than two inboxes unread.
 constexpr std::size_t kUnreadMax =
     2 * kInboxSlots * (kHeadMax + kInlineBodyMax) + kRequestWindow + kFramePayloadMax;
+
+// Beyond it a worker that is busy for long is replaced instead of being sent more.
+constexpr std::size_t kConfigUnreadMax = std::size_t{2} << 20;
 
 BootFailure FailureOf(const char* code, std::string message) {
   return {.code = code, .message = std::move(message), .file = {}, .line = 0, .traceback = {}};
@@ -52,8 +56,11 @@ Worker::~Worker() {
     request->relay.Fail(503, "node_stopping", "The node is stopping.");
 }
 
-void Worker::Start(std::shared_ptr<const UniqueFd> image) {
+void Worker::Start(std::shared_ptr<const UniqueFd> image, std::shared_ptr<const RunConfig> config) {
   made_with_ = spec_.limits;
+  config_ = std::move(config);
+  if (config_ != nullptr)
+    log_.AddSecrets(config_->redactor);
   process_.Start({.job = WorkerJob::kServe,
                   .app = spec_.app.ToString(),
                   .version = spec_.version,
@@ -62,6 +69,31 @@ void Worker::Start(std::shared_ptr<const UniqueFd> image) {
                   .group = GroupOf(spec_),
                   .image = std::move(image)});
   state_timer_.Start(env_.options.boot_timeout, [this] { OnBootTimeout(); });
+}
+
+void Worker::OnProcessStarted() {
+  log_.SetWorker(process_.id());
+  SendConfig();
+}
+
+void Worker::SendConfig() {
+  const std::string_view payload =
+      config_ == nullptr ? std::string_view() : std::string_view(config_->payload.text());
+  config_unread_ += payload.size();
+  AppendConfigFrames(process_.channel().out(), payload);
+  process_.channel().Touch();
+}
+
+void Worker::Deliver(std::shared_ptr<const RunConfig> config) {
+  if (state_ == WorkerState::kDraining || state_ == WorkerState::kDead)
+    return;
+  // What it knew it may say as long as it lives.
+  const bool has_room = log_.AddSecrets(config->redactor) && config_unread_ <= kConfigUnreadMax;
+  worn_ = worn_ || !has_room;
+  config_ = std::move(config);
+  // One that is not handed over yet gets it then.
+  if (has_room && process_.open())
+    SendConfig();
 }
 
 void Worker::OnBootTimeout() {
@@ -122,7 +154,10 @@ Result<void> Worker::TakeFrame(const Frame& frame) {
   if (calls_.in_call() && frame.type != FrameType::kCall)
     return Protocol("a frame in the middle of a call");
   // Else answers to requests that it never read would pile those up here.
-  if (process_.channel().pending() > kUnreadMax + calls_.unread_replies())
+  const std::size_t unread = process_.channel().pending();
+  if (unread == 0)
+    config_unread_ = 0;
+  if (unread > kUnreadMax + config_unread_ + calls_.unread_replies())
     return Protocol("it goes on without reading what it is sent");
   switch (frame.type) {
     case FrameType::kResponse:
@@ -161,6 +196,8 @@ Result<void> Worker::TakeBootFailed(const Frame& frame) {
   WireReader reader(frame.payload);
   const BootReport report = TRY(BootReport::Decode(reader));
   BootFailure failure = OwnedFailure(report);
+  for (std::string* text : {&failure.message, &failure.file, &failure.traceback})
+    log_.Redact(*text);
   if (boot_failure_) {
     failure.code = std::move(boot_failure_->code);
     failure.message = std::move(boot_failure_->message);

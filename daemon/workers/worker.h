@@ -56,7 +56,11 @@ class Worker : private WorkerProcess::Listener,
   // What it still has is answered 503.
   ~Worker() override;
 
-  void Start(std::shared_ptr<const UniqueFd> image);
+  // `config` null: the app has none.
+  void Start(std::shared_ptr<const UniqueFd> image,
+             std::shared_ptr<const RunConfig> config = nullptr);
+  // It has this config from its next request on.
+  void Deliver(std::shared_ptr<const RunConfig> config);
 
   // How many more requests it takes now.
   std::size_t room() const;
@@ -68,8 +72,11 @@ class Worker : private WorkerProcess::Listener,
   std::size_t in_flight() const { return in_flight_.size(); }
   std::uint64_t requests() const { return requests_; }
   std::uint32_t pid() const { return process_.pid(); }
-  // The spec has changed. A worker that was made with other limits is outdated.
-  void NoteLimits() { outdated_ = !spec_.limits.FitsProcessOf(made_with_); }
+  // The spec has changed. A worker that was made with other limits, or has another config, is
+  // outdated.
+  void NoteLimits() {
+    outdated_ = worn_ || config_number() != spec_.config || !spec_.limits.FitsProcessOf(made_with_);
+  }
   bool outdated() const { return outdated_; }
   // When it last became idle.
   MonotonicTime idle_since() const { return idle_since_; }
@@ -80,7 +87,7 @@ class Worker : private WorkerProcess::Listener,
  private:
   enum class Keep { kNone, kOldest };
 
-  void OnProcessStarted() override { log_.SetWorker(process_.id()); }
+  void OnProcessStarted() override;
   void OnProcessFrame(const Frame& frame) override;
   void OnProcessBatchEnd() override;
   void OnProcessDrained() override { calls_.OnDrained(); }
@@ -100,6 +107,8 @@ class Worker : private WorkerProcess::Listener,
   Result<void> TakeAnswer(const Frame& frame);
   Result<void> TakeBodyCredit(const Frame& frame);
 
+  std::uint64_t config_number() const { return config_ == nullptr ? 0 : config_->number; }
+  void SendConfig();
   void SendBody(WorkerRequest& request);
   void SendCredit(WorkerRequest& request);
   // The response is complete.
@@ -154,7 +163,10 @@ class Worker : private WorkerProcess::Listener,
 
   WorkerLimits made_with_;
   bool outdated_ = false;
-  bool retiring_ = false;  // its end is wanted, so no crash
+  std::shared_ptr<const RunConfig> config_;  // the newest that it got; null: none
+  std::size_t config_unread_ = 0;            // bytes of config that it may not have read yet
+  bool worn_ = false;                        // it got so many configs that another is better
+  bool retiring_ = false;                    // its end is wanted, so no crash
   bool violated_ = false;
   bool shutdown_sent_ = false;
   std::optional<MonotonicTime> interrupted_at_;

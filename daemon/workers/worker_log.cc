@@ -9,6 +9,7 @@
 
 #include "apis/wire/channel.h"
 #include "apis/wire/event_fields.h"
+#include "daemon/logs/redactor.h"
 
 namespace cloister {
 namespace {
@@ -35,6 +36,9 @@ std::string DescribeSignal(int signal, const WorkerLimits& limits) {
   }
 }
 
+// Of a worker whose config changes while it lives.
+constexpr std::size_t kRedactorsMax = 16;
+
 // What a worker may say of its boot; all else is the node's own word.
 constexpr auto kCodesOfWorkers = std::to_array<std::string_view>(
     {"app_raised", "boot_timeout", "entry_missing", "entry_not_callable", "import_error",
@@ -51,7 +55,25 @@ LogEvent WorkerLog::NewEvent(std::string_view request_id) const {
   event.check = check_;
   event.worker = worker_;
   event.request_id = request_id;
+  event.secrets = secrets_;
   return event;
+}
+
+bool WorkerLog::AddSecrets(std::shared_ptr<const Redactor> redactor) {
+  if (redactor == nullptr)
+    return true;
+  // Events that are on their way keep the list that they have.
+  Redactors all = secrets_ == nullptr ? Redactors() : *secrets_;
+  all.push_back(std::move(redactor));
+  const bool has_room = all.size() < kRedactorsMax;
+  secrets_ = std::make_shared<const Redactors>(std::move(all));
+  return has_room;
+}
+
+void WorkerLog::Redact(std::string& text) const {
+  if (secrets_ != nullptr)
+    for (const std::shared_ptr<const Redactor>& redactor : *secrets_)
+      redactor->Redact(text, Redactor::End::kCut);
 }
 
 Result<void> WorkerLog::TakeLog(const Frame& frame, std::string_view request_id) {

@@ -4,6 +4,7 @@
 // words that help the tenant.
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -34,6 +35,12 @@ class WorkerLog {
 
   void SetWorker(WorkerId worker) { worker_ = worker; }
 
+  // What it says must not show these secrets (null: none), nor those that were added before. False:
+  // that are too many for a worker to go on with.
+  bool AddSecrets(std::shared_ptr<const Redactor> redactor);
+  // The same for a text that is kept elsewhere.
+  void Redact(std::string& text) const;
+
   // A kLog frame; kProtocol when it is malformed, its fields included.
   Result<void> TakeLog(const Frame& frame, std::string_view request_id);
   // A kRefused frame: which call the walls refused, and how often.
@@ -54,6 +61,7 @@ class WorkerLog {
   std::string version_;
   bool check_ = false;
   WorkerId worker_;
+  std::shared_ptr<const Redactors> secrets_;  // null: none
   std::optional<LogEvent> unfinished_;
 };
 

@@ -10,6 +10,7 @@
 #include "apis/calls.h"
 #include "apis/wire/channel.h"
 #include "apis/wire/codec.h"
+#include "apis/wire/config_values.h"
 #include "sandbox/worker/python.h"
 
 namespace cloister {
@@ -28,6 +29,14 @@ QueuedRequest* WorkerChannel::NextRequest() {
       PyErr_WriteUnraisable(nullptr);  // of a handler that raised while nothing ran
   }
   return shutdown_ ? nullptr : &requests_.front();
+}
+
+std::optional<std::string> WorkerChannel::WaitForConfig() {
+  while (!config_ && !shutdown_) {
+    if (!WaitForFrames())
+      PyErr_Clear();  // nothing of the app runs yet that a signal could be meant for
+  }
+  return TakeConfig();
 }
 
 bool WorkerChannel::WaitForFrames() {
@@ -107,6 +116,8 @@ void WorkerChannel::Dispatch(const Frame& frame) {
     shutdown_ = true;
     return;
   }
+  if (frame.type == FrameType::kConfig)
+    return DispatchConfig(frame);
   QueuedRequest* request = Find(frame.id);
   if (request == nullptr)
     return;  // withdrawn or answered
@@ -179,6 +190,14 @@ void WorkerChannel::TakeReply(const Frame& frame) {
   calls_bytes_ -= call->size;
   if (call->forgotten)
     calls_.erase(call);
+}
+
+void WorkerChannel::DispatchConfig(const Frame& frame) {
+  if (config_part_.size() + frame.payload.size() > kConfigPayloadMax)
+    ::_exit(kExitProtocol);
+  config_part_ += frame.payload;
+  if (!frame.Has(kFrameMore))
+    config_ = std::exchange(config_part_, {});
 }
 
 void WorkerChannel::Send(std::string_view frames) {

@@ -14,8 +14,10 @@
 #include <list>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "apis/wire/frame.h"
 
@@ -50,6 +52,11 @@ class WorkerChannel {
   // Forgets the oldest request; frames that still come for it are ignored.
   void DropFirst() { requests_.pop_front(); }
 
+  // The app's config, after waiting for it; empty when the node wants no worker any more.
+  std::optional<std::string> WaitForConfig();
+  // One that came since the last was taken, if any.
+  std::optional<std::string> TakeConfig() { return std::exchange(config_, std::nullopt); }
+
   // Waits until frames came and were dispatched (or a signal came). False: the handler of a signal
   // raised an exception.
   bool WaitForFrames();
@@ -66,6 +73,7 @@ class WorkerChannel {
   bool WaitForReader();
   void DispatchAll();
   void Dispatch(const Frame& frame);
+  void DispatchConfig(const Frame& frame);
   QueuedRequest* Find(std::uint32_t id);
   bool HasRoomFor(std::size_t size) const;
   void SendCall(PendingCall& pending, std::string_view call);
@@ -76,6 +84,8 @@ class WorkerChannel {
   std::mutex write_mutex_;
   std::deque<QueuedRequest> requests_;
   bool shutdown_ = false;
+  std::string config_part_;            // of a config that goes on
+  std::optional<std::string> config_;  // whole, not taken yet
 
   std::list<PendingCall> calls_;
   std::size_t calls_bytes_ = 0;  // of all that were sent and are not answered

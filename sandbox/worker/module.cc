@@ -8,6 +8,7 @@
 #include "apis/wire/codec.h"
 #include "apis/wire/frame.h"
 #include "sandbox/worker/call.h"
+#include "sandbox/worker/config.h"
 #include "sandbox/worker/image_view.h"
 #include "sandbox/worker/runtime.h"
 
@@ -67,6 +68,11 @@ PyObject* LogEventFromPython(PyObject*, PyObject* args) {
   Py_RETURN_NONE;
 }
 
+// config(): see ConfigTuple.
+PyObject* Config(PyObject*, PyObject*) {
+  return ConfigTuple(TheRuntime()).Release();
+}
+
 PyObject* CountRefused(PyObject*, PyObject* name) {
   const std::string_view text = ViewOfText(name);
   if (PyErr_Occurred())
@@ -121,6 +127,7 @@ PyMethodDef methods[] = {{"platform_image", PlatformImage, METH_NOARGS, nullptr}
                          {"app_image", AppImage, METH_NOARGS, nullptr},
                          {"write_output", WriteOutput, METH_VARARGS, nullptr},
                          {"log", LogEventFromPython, METH_VARARGS, nullptr},
+                         {"config", Config, METH_NOARGS, nullptr},
                          {"count_refused", CountRefused, METH_O, nullptr},
                          {"on_interrupt", OnInterrupt, METH_VARARGS, nullptr},
                          {"bind", BindCall, METH_O, nullptr},

@@ -27,6 +27,7 @@ class Runtime {
   std::optional<Image> app;       // the rehearsal's, until RunWorker
   InboxPage* inbox = nullptr;
   bool booting = false;  // the entry point is being imported
+  PyRef config;          // of ConfigTuple; empty: there is none
 
   WorkerChannel channel;
   OutputBuffers output;

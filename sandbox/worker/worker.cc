@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "sandbox/worker/compile.h"
+#include "sandbox/worker/config.h"
 #include "sandbox/worker/python.h"
 #include "sandbox/worker/runtime.h"
 #include "sandbox/worker/wsgi.h"
@@ -64,6 +65,12 @@ void RunAtExit(Runtime& runtime) {
 }
 
 int Serve(Runtime& runtime, const WorkerContext& context) {
+  if (!TakeFirstConfig(runtime)) {
+    if (PyErr_Occurred() == nullptr)
+      return kExitDone;
+    SendBootFailed(runtime, nullptr);
+    return kExitFailed;
+  }
   const auto began = std::chrono::steady_clock::now();
   if (!Begin(runtime, context)) {
     SendBootFailed(runtime, nullptr);

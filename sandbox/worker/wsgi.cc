@@ -8,6 +8,7 @@
 
 #include "apis/wire/channel.h"
 #include "apis/wire/codec.h"
+#include "sandbox/worker/config.h"
 #include "sandbox/worker/environ.h"
 #include "sandbox/worker/input.h"
 #include "sandbox/worker/request_body.h"
@@ -263,7 +264,8 @@ void ServeRequest(Runtime& runtime, PyObject* app, QueuedRequest& request) {
   if (runtime.inbox->Claim(head.slot, request.id)) {
     runtime.BeginRequest(request.id, Millis(head.wall_ms));
     Exchange exchange(runtime, request, head, reader.Rest());
-    if (!RunApp(exchange, request.for_runtime ? runtime.functions.get() : app))
+    const bool ready = request.for_runtime || TakeNewConfig(runtime);
+    if (!ready || !RunApp(exchange, request.for_runtime ? runtime.functions.get() : app))
       HandleFailure(exchange);
     runtime.EndRequest();
   }

@@ -44,11 +44,20 @@ class FakeWorkers : public WorkerSupervisor {
   std::vector<ReleaseSpec> specs;                      // of the boots
   std::vector<std::uint32_t> counts;                   // workers, of the boots
   std::map<std::uint64_t, std::uint32_t> running;      // release to workers; one when it has a pool
-  std::set<std::uint64_t> pools;                       // releases booted or adopted, not retired
+  std::set<RunId> runs;                                // booted or adopted, not retired
+  std::set<std::uint64_t> pools;                       // their releases
   std::vector<std::uint64_t> adopted;
   std::vector<ReleaseSpec> adopted_specs;
   std::vector<ReleaseSpec> updated;
   std::vector<std::uint64_t> retired;
+  std::vector<RunId> retired_runs;
+  struct Reconfigured {
+    RunId former;
+    std::uint64_t config = 0;
+    std::string payload;
+    Delivery delivery = Delivery::kReplace;
+  };
+  std::vector<Reconfigured> reconfigured;
   std::vector<WorkerInfo> workers;
   ReleaseUse use;
 
@@ -73,7 +82,7 @@ class FakeWorkers : public WorkerSupervisor {
 
   void Boot(const ReleaseSpec& spec, std::shared_ptr<const UniqueFd> image_fd, std::uint32_t count,
             std::function<void(BootOutcome)> done) override {
-    pools.insert(spec.release.number);
+    Add(spec.run());
     counts.push_back(count);
     specs.push_back(spec);
     last_image_code.clear();
@@ -109,16 +118,27 @@ class FakeWorkers : public WorkerSupervisor {
   bool has_held_boots() const { return !held_boots_.empty(); }
 
   void Adopt(const ReleaseSpec& spec) override {
-    pools.insert(spec.release.number);
+    Add(spec.run());
     adopted.push_back(spec.release.number);
     adopted_specs.push_back(spec);
   }
 
   void Update(const ReleaseSpec& spec) override { updated.push_back(spec); }
 
-  void Retire(ReleaseId release, std::function<void()> drained) override {
-    pools.erase(release.number);
-    retired.push_back(release.number);
+  void Reconfigure(RunId former, std::shared_ptr<const RunConfig> config,
+                   Delivery delivery) override {
+    if (Drop(former))
+      Add({.release = former.release, .config = config->number});
+    reconfigured.push_back({.former = former,
+                            .config = config->number,
+                            .payload = config->payload.text(),
+                            .delivery = delivery});
+  }
+
+  void Retire(RunId run, std::function<void()> drained) override {
+    Drop(run);
+    retired.push_back(run.release.number);
+    retired_runs.push_back(run);
     if (hold_draining)
       held_drains_.push_back(std::move(drained));
     else
@@ -131,15 +151,15 @@ class FakeWorkers : public WorkerSupervisor {
       Later(std::move(drained));
   }
 
-  void Dispatch(ReleaseId release, Exchange& exchange) override { on_dispatch(release, exchange); }
+  void Dispatch(RunId run, Exchange& exchange) override { on_dispatch(run.release, exchange); }
 
   std::vector<WorkerInfo> List() const override { return workers; }
 
-  ReleaseUse Use(ReleaseId) const override { return use; }
+  ReleaseUse Use(RunId) const override { return use; }
 
-  std::uint32_t CountWorkers(ReleaseId release) const override {
-    const auto found = running.find(release.number);
-    return found != running.end() ? found->second : pools.contains(release.number) ? 1 : 0;
+  std::uint32_t CountWorkers(RunId run) const override {
+    const auto found = running.find(run.release.number);
+    return found != running.end() ? found->second : runs.contains(run) ? 1 : 0;
   }
 
  private:
@@ -147,6 +167,18 @@ class FakeWorkers : public WorkerSupervisor {
   template <typename T>
   static std::shared_ptr<T> Shared(T value) {
     return std::make_shared<T>(std::move(value));
+  }
+  void Add(RunId run) {
+    runs.insert(run);
+    pools.insert(run.release.number);
+  }
+  // Whether it was there.
+  bool Drop(RunId run) {
+    const bool found = runs.erase(run) > 0;
+    pools.clear();
+    for (const RunId& other : runs)
+      pools.insert(other.release.number);
+    return found;
   }
   void Later(std::function<void()> task) { loop_.Post(std::move(task)); }
 

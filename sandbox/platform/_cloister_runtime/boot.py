@@ -46,6 +46,7 @@ def begin(label, environment, scratch_max, rules):
         name, equals, value = pair.partition(b'=')
         if equals:
             os.environb[name] = value
+    os.environ.update(_cloister.config()[0])
     loader.set_label(label)
     files.begin(label, scratch_max)
     sys.path[:] = [loader.APP_ROOT, loader.STANDARD_LIBRARY, loader.RUNTIME, loader.SITE_PACKAGES]

@@ -15,6 +15,7 @@
 #include "apis/calls.h"
 #include "apis/wire/channel.h"
 #include "apis/wire/codec.h"
+#include "apis/wire/config_values.h"
 #include "apis/wire/event_fields.h"
 #include "apis/wire/frame.h"
 #include "apis/wire/messages.h"
@@ -79,6 +80,12 @@ void AddNodeFrames(Examples& examples) {
   examples["call-refused"] = FrameOf(FrameType::kCallReply, 0, 2, [](WireWriter& writer) {
     writer.Raw(EncodeReply(
         QuotaRefusal{.quota = "cache.calls", .limit = 5000, .used = 5001, .retry_after_ms = 1000}));
+  });
+  examples["config"] = FrameOf(FrameType::kConfig, 0, 0, [](WireWriter& writer) {
+    std::string payload;
+    EncodeConfig(payload, {{.name = "SIZE", .value = "20", .secret = false},
+                           {.name = "TOKEN", .value = "a-token-1-2", .secret = true}});
+    writer.Raw(payload);
   });
   examples["shutdown"] = FrameOf(FrameType::kShutdown, 0, 0, [](WireWriter&) {});
 }

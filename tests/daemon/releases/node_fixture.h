@@ -75,6 +75,7 @@ class NodeTest : public testing::Test {
     logs = std::make_unique<LogStore>(loop, clock, dir.path(), LogLimits());
     images = std::make_unique<Images>(loop, *state, Images::Options());
     calls = std::make_unique<CallServer>(clock, *logs);
+    configs = std::make_unique<Configs>(*state, std::make_shared<NodeKey>(dir.path(), UniqueFd()));
     workers = std::make_unique<FakeWorkers>(loop);
     router = std::make_unique<Router>(
         "localhost", Router::Parts{.workers = *workers, .logs = *logs, .clock = clock});
@@ -82,6 +83,7 @@ class NodeTest : public testing::Test {
                                                           .clock = clock,
                                                           .state = *state,
                                                           .images = *images,
+                                                          .configs = *configs,
                                                           .logs = *logs,
                                                           .workers = *workers,
                                                           .router = *router,
@@ -104,6 +106,7 @@ class NodeTest : public testing::Test {
     router.reset();
     workers.reset();
     calls.reset();
+    configs.reset();
     images.reset();
     logs.reset();
     state.reset();
@@ -224,6 +227,7 @@ class NodeTest : public testing::Test {
   std::unique_ptr<LogStore> logs;
   std::unique_ptr<Images> images;
   std::unique_ptr<CallServer> calls;
+  std::unique_ptr<Configs> configs;
   std::unique_ptr<FakeWorkers> workers;
   std::unique_ptr<Router> router;
   std::unique_ptr<Releases> releases;

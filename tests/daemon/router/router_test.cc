@@ -23,16 +23,20 @@ class FakeWorkers : public WorkerSupervisor {
             std::uint32_t /*count*/, std::function<void(BootOutcome)> /*done*/) override {}
   void Adopt(const ReleaseSpec& /*spec*/) override {}
   void Update(const ReleaseSpec& /*spec*/) override {}
-  void Retire(ReleaseId /*release*/, std::function<void()> /*drained*/) override {}
-  void Dispatch(ReleaseId release, Exchange& exchange) override {
-    dispatched.push_back(release);
+  void Reconfigure(RunId /*former*/, std::shared_ptr<const RunConfig> /*config*/,
+                   Delivery /*delivery*/) override {}
+  void Retire(RunId /*run*/, std::function<void()> /*drained*/) override {}
+  void Dispatch(RunId run, Exchange& exchange) override {
+    dispatched.push_back(run.release);
+    configs.push_back(run.config);
     exchange.Respond(200, {}, {});
   }
   std::vector<WorkerInfo> List() const override { return {}; }
-  ReleaseUse Use(ReleaseId /*release*/) const override { return {}; }
-  std::uint32_t CountWorkers(ReleaseId /*release*/) const override { return 0; }
+  ReleaseUse Use(RunId /*run*/) const override { return {}; }
+  std::uint32_t CountWorkers(RunId /*run*/) const override { return 0; }
 
   std::vector<ReleaseId> dispatched;
+  std::vector<std::uint64_t> configs;
 };
 
 std::shared_ptr<const RoutingSnapshot> Snapshot(std::uint64_t app_id, const char* app,
@@ -368,7 +372,8 @@ TEST_F(RouterStaticsTest, AReleaseIsServedAsIfItWereLive) {
   Publish(10, Files::kNone);
   const AppName app = AppName::Parse("demo/hello").value();
   const StaticRoutes routes{{.path = "/s/", .target = "public/"}};
-  const RouteTarget target{.release = {12}, .app = app, .version = "3", .statics = &routes};
+  const RouteTarget target{
+      .run = {.release = {12}}, .app = app, .version = "3", .statics = &routes};
   FakeExchange file("/s/version");
   router_.Serve(target, file);
   source_.Give();

@@ -63,16 +63,17 @@ TEST_F(ConfigRowsTest, AWantedVersionIsNotInForceBeforeItIsPutThere) {
 TEST_F(ConfigRowsTest, OneVersionIsWantedAndOneInForceWhateverTheProgramDoes) {
   Create({Plain("A", "1")}, true);
   Create({Plain("A", "2")});
-  EXPECT_FALSE(CreateConfig(db_,
-                            {.app = app_,
-                             .action = "set",
-                             .detail = "",
-                             .values = {},
-                             .with_release = {},
-                             .at_once = false},
-                            At(1))
-                   .ok());
   EXPECT_FALSE(db_.Execute("UPDATE config_versions SET state = 'in_force'").ok());
+  EXPECT_FALSE(db_.Execute("UPDATE config_versions SET state = 'wanted'").ok());
+}
+
+TEST_F(ConfigRowsTest, AVersionThatWasForgottenFailsBeforeTheNext) {
+  const std::uint64_t forgotten = Create({Secret("S", "sealed")});
+  const std::uint64_t next = Create({Plain("A", "2")});
+  EXPECT_EQ(Must(FindConfigVersion(db_, app_.id, forgotten))->state, ConfigState::kFailed);
+  EXPECT_EQ(ValueOf(forgotten, "S"), "");
+  ASSERT_EQ(Must(ListWantedConfigs(db_)).size(), 1U);
+  EXPECT_EQ(Must(ListWantedConfigs(db_)).front().number, next);
 }
 
 TEST_F(ConfigRowsTest, AFailedVersionKeepsItsReportAndNoSecret) {

@@ -53,7 +53,7 @@ class SupervisorTest : public testing::Test, private HttpHandler {
   }
   FakeExchange& Ask(ReleaseId release) {
     exchanges_.push_back(std::make_unique<FakeExchange>());
-    supervisor_->Dispatch(release, *exchanges_.back());
+    supervisor_->Dispatch({.release = release}, *exchanges_.back());
     return *exchanges_.back();
   }
   static ReleaseSpec Release(std::uint64_t number, const std::string& version) {
@@ -93,7 +93,7 @@ class SupervisorTest : public testing::Test, private HttpHandler {
   ReleaseId live_;
 
  private:
-  void Handle(Exchange& exchange) override { supervisor_->Dispatch(live_, exchange); }
+  void Handle(Exchange& exchange) override { supervisor_->Dispatch({.release = live_}, exchange); }
 };
 
 TEST_F(SupervisorTest, BootedReleaseAnswers) {
@@ -127,7 +127,7 @@ TEST_F(SupervisorTest, AdoptedReleaseCanBeBootedAndRetired) {
   EXPECT_EQ(Boot(Release(1, "1.0.0")), "");
   supervisor_->Adopt(Release(2, "2.0.0"));
   bool drained = false;
-  supervisor_->Retire(ReleaseId{2}, [&] { drained = true; });
+  supervisor_->Retire({.release = {2}}, [&] { drained = true; });
   ASSERT_TRUE(Until([&] { return drained; }));
   EXPECT_EQ(Ask(ReleaseId{2}).status, 503);
 }
@@ -166,7 +166,7 @@ TEST_F(SupervisorTest, SwapLosesNothing) {
   ASSERT_EQ(Boot(Release(2, "2.0.0")), "");
   live_ = ReleaseId{2};
   bool drained = false;
-  supervisor_->Retire(ReleaseId{1}, [&] { drained = true; });
+  supervisor_->Retire({.release = {1}}, [&] { drained = true; });
   ASSERT_TRUE(Until([&] { return queued.done(); }));
   EXPECT_EQ(queued.body, "2.0.0");
   EXPECT_FALSE(drained);
@@ -195,7 +195,7 @@ TEST_F(SupervisorTest, DrainingReleaseCanBeBootedAgain) {
   FakeExchange& running = Ask(ReleaseId{1});
   ASSERT_TRUE(Until([&] { return !processes_.workers[0]->requests.empty(); }));
   bool drained = false;
-  supervisor_->Retire(ReleaseId{1}, [&] { drained = true; });
+  supervisor_->Retire({.release = {1}}, [&] { drained = true; });
   ASSERT_EQ(Boot(Release(1, "1.0.0")), "");
   FakeExchange& again = Ask(ReleaseId{1});
   ASSERT_TRUE(Until([&] { return again.done(); }));
@@ -206,7 +206,7 @@ TEST_F(SupervisorTest, DrainingReleaseCanBeBootedAgain) {
 
 TEST_F(SupervisorTest, RetiringWhatIsNotThereIsDone) {
   bool drained = false;
-  supervisor_->Retire(ReleaseId{5}, [&] { drained = true; });
+  supervisor_->Retire({.release = {5}}, [&] { drained = true; });
   ASSERT_TRUE(Until([&] { return drained; }));
 }
 

@@ -81,7 +81,7 @@ class PoolTest : public testing::Test, private Pool::Owner {
     if (image_fails_)
       pool.OnImage(Error{ErrorCode::kSystem, "the store is gone"});
     else if (!image_late_)
-      pool.OnImage(SomeImage());
+      pool.OnImage(RunParts(SomeImage()));
   }
   void Reroute(Exchange& exchange) override {
     rerouted_.push_back(&exchange);

@@ -37,7 +37,7 @@ TEST_F(PoolTest, ImageThatComesLateIsAskedForOnce) {
   FakeExchange& second = Ask();
   RunFor(ground_->loop, Millis(12));
   EXPECT_EQ(images_wanted_, 1);
-  pool_->OnImage(SomeImage());
+  pool_->OnImage(RunParts(SomeImage()));
   ASSERT_TRUE(Until([&] { return first.done() && second.done(); }));
   EXPECT_EQ(first.status, 200);
 }

@@ -16,6 +16,7 @@
 
 #include "apis/base/check.h"
 #include "apis/wire/codec.h"
+#include "apis/wire/config_values.h"
 #include "sandbox/worker/worker.h"
 
 namespace cloister::testing {
@@ -116,6 +117,20 @@ FakeNode::FakeNode(const Files& files, const StartOptions& options) : inbox_(Map
   if (pid_ == 0)
     RunChild(worker_end.get(), image, inbox_, options);
   AfterForkParent();
+  if (options.job == WorkerJob::kServe)
+    SendConfig(options.config, options.secrets);
+}
+
+void FakeNode::SendConfig(const std::map<std::string, std::string>& config,
+                          const std::set<std::string>& secrets) {
+  std::vector<ConfigValue> values;
+  for (const auto& [name, value] : config)
+    values.push_back({.name = name, .value = value, .secret = secrets.contains(name)});
+  std::string payload;
+  EncodeConfig(payload, values);
+  std::string frames;
+  AppendConfigFrames(frames, payload);
+  SendBytes(frames);
 }
 
 FakeNode::~FakeNode() {

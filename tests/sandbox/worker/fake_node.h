@@ -11,6 +11,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -83,6 +84,8 @@ struct StartOptions {
   Bytes memory_max = MiB(64);
   std::map<std::string, std::string> code = {};  // bytecode by path
   bool rehearses = true;                         // as blanks do, unless they are in a hurry
+  std::map<std::string, std::string> config = {};
+  std::set<std::string> secrets = {};  // of the names in config
 };
 
 class FakeNode {
@@ -120,6 +123,8 @@ class FakeNode {
   std::function<void(std::uint32_t, std::string_view)> on_call;
   const std::vector<std::pair<std::uint32_t, std::string>>& calls() const { return calls_; }
   void Reply(std::uint32_t call, std::string_view reply);
+  void SendConfig(const std::map<std::string, std::string>& config,
+                  const std::set<std::string>& secrets = {});
   void SendBytes(std::string_view bytes);
   void CloseChannel() { channel_.Reset(); }
   // Whether credit for responses is given as their bytes arrive. On at first.

@@ -1,0 +1,271 @@
+#include "daemon/cli/config.h"
+
+#include <fmt/format.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <charconv>
+#include <cstdint>
+#include <utility>
+
+#include <nlohmann/json.hpp>
+
+#include "apis/base/clock.h"
+#include "config/config_rules.h"
+#include "daemon/cli/app_ref.h"
+#include "daemon/cli/follow.h"
+#include "daemon/cli/progress.h"
+
+namespace cloister {
+namespace {
+
+using Json = nlohmann::json;
+
+// More than any quota allows for a value.
+constexpr std::size_t kValueMax = std::size_t{1} << 20;
+// Of a value in a table so many characters are shown.
+constexpr std::size_t kShownMax = 60;
+
+const char* PartOf(ConfigKeys keys) {
+  return keys == ConfigKeys::kSecrets ? "/secrets" : "/config";
+}
+
+// The terminal does not show what is typed, for as long as this lives.
+class WithoutEcho {
+ public:
+  WithoutEcho() {
+    if (::tcgetattr(STDIN_FILENO, &before_) != 0)
+      return;
+    termios silent = before_;
+    silent.c_lflag &= ~static_cast<tcflag_t>(ECHO);
+    changed_ = ::tcsetattr(STDIN_FILENO, TCSAFLUSH, &silent) == 0;
+  }
+  WithoutEcho(const WithoutEcho&) = delete;
+  WithoutEcho& operator=(const WithoutEcho&) = delete;
+  ~WithoutEcho() {
+    if (changed_)
+      (void)::tcsetattr(STDIN_FILENO, TCSAFLUSH, &before_);
+  }
+
+ private:
+  termios before_ = {};
+  bool changed_ = false;
+};
+
+// All of stdin, or a line of a terminal.
+Attempt<std::string> ReadInput(bool one_line) {
+  std::string text;
+  std::array<char, 4096> part = {};
+  for (;;) {
+    const ssize_t count = ::read(STDIN_FILENO, part.data(), part.size());
+    if (count < 0 && errno == EINTR)
+      continue;
+    if (count < 0)
+      return FailureOf(SystemError("reading the value"), "file_unreadable");
+    text.append(part.data(), static_cast<std::size_t>(count));
+    if (text.size() > kValueMax)
+      return Failure{ExitCode::kRefused, "config_full", "the value has more than 1 MiB", "", ""};
+    if (count == 0 || (one_line && text.ends_with('\n')))
+      return text;
+  }
+}
+
+Attempt<std::string> ReadSecret(Console& console, const std::string& name) {
+  const bool terminal = ::isatty(STDIN_FILENO) != 0;
+  std::string value;
+  if (terminal) {
+    console.Note("Value of " + name + ", which is not shown; end it with Enter:");
+    const WithoutEcho without_echo;
+    value = TRY(ReadInput(true));
+  } else {
+    value = TRY(ReadInput(false));
+  }
+  // What a line ends with is not part of it.
+  if (value.ends_with('\n'))
+    value.pop_back();
+  if (value.empty())
+    return Failure{ExitCode::kUsage, "usage", "there is no value on stdin",
+                   "write it like: printf %s \"$TOKEN\" | cloister secrets set APP " + name, ""};
+  return value;
+}
+
+Attempt<Json> ChangesOf(Console& console, const ConfigWish& wish) {
+  Json changes = Json::array();
+  if (wish.keys == ConfigKeys::kSecrets) {
+    const std::string& name = wish.words.front();
+    if (name.find('=') != std::string::npos)
+      return Failure{ExitCode::kUsage, "usage",
+                     "the value of a secret is not written on the command line, where others see "
+                     "it, but read from stdin",
+                     "", "cloister secrets set APP " + name.substr(0, name.find('='))};
+    if (const Result<void> fits = CheckConfigName(name); !fits.ok())
+      return FailureOf(fits.error(), "config_invalid", ExitCode::kUsage);
+    changes.push_back({{"name", name}, {"value", TRY(ReadSecret(console, name))}});
+    return changes;
+  }
+  for (const std::string& word : wish.words) {
+    const std::size_t equals = word.find('=');
+    if (equals == std::string::npos || equals == 0)
+      return Failure{ExitCode::kUsage, "usage", "'" + word + "' is not KEY=VALUE",
+                     "write it like PAGE_SIZE=20; secrets are set with `cloister secrets`", ""};
+    changes.push_back({{"name", word.substr(0, equals)}, {"value", word.substr(equals + 1)}});
+  }
+  return changes;
+}
+
+// Why the version did not come in force.
+Failure NotInForce(const Json& config) {
+  if (TextOf(config, "state") != "failed")
+    return {ExitCode::kFailed, "interrupted",
+            "the node was replaced before the config was in force", "",
+            "the former config serves on; `cloister config history` shows what becomes of it"};
+  Failure failure = RejectionOf(config);
+  if (!failure.advice.empty())
+    failure.advice += " ";
+  failure.advice += "The former config serves on.";
+  return failure;
+}
+
+// To the end of what the node makes of a change, which it has answered.
+Attempt<void> Conclude(AdminApi& api, Console& console, const AppName& app, const Json& answer,
+                       bool no_wait) {
+  const SystemClock clock;
+  const MonotonicTime started = clock.Now();
+  const std::uint64_t version = NumberOf(answer, "version");
+  const Json& release = ObjectOf(answer, "release");
+  const bool walks = FlagOf(release, "under_way");
+  std::string state = walks ? "wanted" : "in_force";
+  if (walks && !no_wait) {
+    TRY(FollowRelease(api, app, release, LastStep(release), console));
+    const Json config = TRY(api.Get(AppTarget(app, "/config?version=" + std::to_string(version))));
+    state = TextOf(config, "state");
+    if (state != "in_force" && state != "former")
+      return NotInForce(config);
+  }
+  const auto elapsed = std::chrono::duration_cast<Millis>(clock.Now() - started);
+  if (console.json())
+    console.Raw(Dump({{"app", app.ToString()},
+                      {"version", version},
+                      {"changed", FlagOf(answer, "changed")},
+                      {"state", state},
+                      {"elapsed_ms", elapsed.count()}}) +
+                "\n");
+  else if (!FlagOf(answer, "changed"))
+    console.Line(
+        fmt::format("{}: nothing changes, config {} is in force", app.ToString(), version));
+  else if (state == "wanted")
+    console.Line(
+        fmt::format("{}: config {} is stored and being checked; `cloister config history "
+                    "{}` shows how that ended",
+                    app.ToString(), version, app.ToString()));
+  else
+    console.Line(fmt::format("{}: config {} is in force{}", app.ToString(), version,
+                             walks ? " after " + FormatDuration(elapsed) : ""));
+  return {};
+}
+
+Attempt<void> Change(AdminApi& api, Console& console, const ConfigWish& wish, const Json& changes) {
+  const AppName app = TRY(ResolveApp(api, wish.app));
+  const Json answer = TRY(api.Post(AppTarget(app, PartOf(wish.keys)), {{"changes", changes}}));
+  return Conclude(api, console, app, answer, wish.no_wait);
+}
+
+// A value in one cell of a table.
+std::string ShownValue(const Json& value) {
+  if (FlagOf(value, "secret"))
+    return "(secret)";
+  std::string shown;
+  for (const char c : Harmless(TextOf(value, "value")))
+    shown += c == '\n' ? std::string("\\n") : std::string(1, c);
+  if (shown.size() > kShownMax) {
+    std::size_t end = kShownMax;
+    // Not within a character.
+    while (end > 0 && (static_cast<unsigned char>(shown[end]) & 0xc0U) == 0x80U)
+      --end;
+    shown = shown.substr(0, end) + "...";
+  }
+  return shown;
+}
+
+}  // namespace
+
+Attempt<void> ListConfig(AdminApi& api, Console& console, const ConfigWish& wish) {
+  const AppName app = TRY(ResolveApp(api, wish.app));
+  const Json answer = TRY(api.Get(AppTarget(app, PartOf(wish.keys))));
+  if (console.json()) {
+    console.Raw(Dump(answer) + "\n");
+    return {};
+  }
+  const bool secrets = wish.keys == ConfigKeys::kSecrets;
+  std::vector<std::vector<std::string>> rows;
+  for (const Json& value : ListOf(answer, secrets ? "secrets" : "values"))
+    rows.push_back({Harmless(TextOf(value, "name")), ShownValue(value), TextOf(value, "set_at"),
+                    Harmless(TextOf(value, "set_by"))});
+  const std::uint64_t in_force = NumberOf(answer, "in_force");
+  if (rows.empty())
+    console.Line(app.ToString() + (secrets ? " has no secrets" : " has no config"));
+  else
+    console.Table({"KEY", "VALUE", "SET AT", "BY"}, rows);
+  if (in_force != 0)
+    console.Note(fmt::format("config {} is in force", in_force));
+  return {};
+}
+
+Attempt<void> SetConfig(AdminApi& api, Console& console, const ConfigWish& wish) {
+  const Json changes = TRY(ChangesOf(console, wish));
+  return Change(api, console, wish, changes);
+}
+
+Attempt<void> UnsetConfig(AdminApi& api, Console& console, const ConfigWish& wish) {
+  Json changes = Json::array();
+  for (const std::string& name : wish.words)
+    changes.push_back({{"name", name}});
+  return Change(api, console, wish, changes);
+}
+
+Attempt<void> ShowConfigHistory(AdminApi& api, Console& console, const ConfigWish& wish) {
+  const AppName app = TRY(ResolveApp(api, wish.app));
+  const Json answer = TRY(api.Get(AppTarget(app, "/config/history?limit=100")));
+  if (console.json()) {
+    console.Raw(Dump(answer) + "\n");
+    return {};
+  }
+  std::vector<std::vector<std::string>> rows;
+  for (const Json& version : ListOf(answer, "versions")) {
+    std::string state = TextOf(version, "state");
+    if (state == "in_force")
+      state = "in force";
+    std::string what = TextOf(version, "action") + " " + TextOf(version, "detail");
+    const Json& report = ObjectOf(version, "report");
+    if (const std::string code = TextOf(report, "code"); !code.empty())
+      what += "; " + code + ": " + RejectionOf(version).what;
+    rows.push_back({std::to_string(NumberOf(version, "version")), std::move(state),
+                    TextOf(version, "created_at"), Harmless(TextOf(version, "created_by")),
+                    Harmless(what.substr(0, what.find('\n')))});
+  }
+  if (rows.empty())
+    console.Line(app.ToString() + " has no config");
+  else
+    console.Table({"CONFIG", "STATE", "WHEN", "BY", "WHAT"}, rows);
+  return {};
+}
+
+Attempt<void> RollbackConfig(AdminApi& api, Console& console, const ConfigWish& wish) {
+  Json body = Json::object();
+  if (!wish.version.empty()) {
+    std::uint64_t version = 0;
+    const char* end = wish.version.data() + wish.version.size();
+    const auto [stop, bad] = std::from_chars(wish.version.data(), end, version);
+    if (bad != std::errc() || stop != end || version == 0)
+      return Failure{ExitCode::kUsage, "usage", "'" + wish.version + "' is not a config's number",
+                     "`cloister config history APP` lists them", ""};
+    body["version"] = version;
+  }
+  const AppName app = TRY(ResolveApp(api, wish.app));
+  const Json answer = TRY(api.Post(AppTarget(app, "/config/rollback"), body));
+  return Conclude(api, console, app, answer, wish.no_wait);
+}
+
+}  // namespace cloister
