@@ -18,10 +18,10 @@ enum class ConfigKeys { kPlain, kSecrets };
 
 struct ConfigWish {
   ConfigKeys keys = ConfigKeys::kPlain;
-  std::string app;
-  std::vector<std::string> words;  // KEY=VALUE each for SetConfig of plain ones, else names
-  std::string version;             // to roll back to; empty: the one before
-  bool no_wait = false;            // the change is stored, and walked to without us
+  std::string app = {};
+  std::vector<std::string> words = {};  // KEY=VALUE each for SetConfig of plain ones, else names
+  std::string version = {};             // to roll back to; empty: the one before
+  bool no_wait = false;                 // the change is stored, and walked to without us
 };
 
 Attempt<void> ListConfig(AdminApi& api, Console& console, const ConfigWish& wish);

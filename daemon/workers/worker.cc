@@ -6,7 +6,6 @@
 
 #include "apis/base/check.h"
 #include "apis/base/log.h"
-#include "apis/wire/config_values.h"
 
 namespace cloister {
 namespace {
@@ -17,9 +16,6 @@ constexpr int kServiceWeight = 8;
 // An honest worker reads all there is before it answers; it leaves less than two inboxes unread.
 constexpr std::size_t kUnreadMax =
     2 * kInboxSlots * (kHeadMax + kInlineBodyMax) + kRequestWindow + kFramePayloadMax;
-
-// Beyond it a worker that is busy for long is replaced instead of being sent more.
-constexpr std::size_t kConfigUnreadMax = std::size_t{2} << 20;
 
 BootFailure FailureOf(const char* code, std::string message) {
   return {.code = code, .message = std::move(message), .file = {}, .line = 0, .traceback = {}};
@@ -44,6 +40,7 @@ Worker::Worker(WorkerEnv& env, const ReleaseSpec& spec, Worker::Host& host)
       spec_(spec),
       host_(host),
       log_(env.logs, env.clock, spec),
+      config_(log_),
       process_(env, static_cast<WorkerProcess::Listener&>(*this)),
       calls_(env.calls, static_cast<WorkerCalls::Channel&>(*this), CallerOf(spec)),
       recent_service_(env.options.fast_service),
@@ -58,9 +55,7 @@ Worker::~Worker() {
 
 void Worker::Start(std::shared_ptr<const UniqueFd> image, std::shared_ptr<const RunConfig> config) {
   made_with_ = spec_.limits;
-  config_ = std::move(config);
-  if (config_ != nullptr)
-    log_.AddSecrets(config_->redactor);
+  config_.Begin(std::move(config));
   process_.Start({.job = WorkerJob::kServe,
                   .app = spec_.app.ToString(),
                   .version = spec_.version,
@@ -73,27 +68,12 @@ void Worker::Start(std::shared_ptr<const UniqueFd> image, std::shared_ptr<const 
 
 void Worker::OnProcessStarted() {
   log_.SetWorker(process_.id());
-  SendConfig();
-}
-
-void Worker::SendConfig() {
-  const std::string_view payload =
-      config_ == nullptr ? std::string_view() : std::string_view(config_->payload.text());
-  config_unread_ += payload.size();
-  AppendConfigFrames(process_.channel().out(), payload);
-  process_.channel().Touch();
+  config_.Send(process_.channel());
 }
 
 void Worker::Deliver(std::shared_ptr<const RunConfig> config) {
-  if (state_ == WorkerState::kDraining || state_ == WorkerState::kDead)
-    return;
-  // What it knew it may say as long as it lives.
-  const bool has_room = log_.AddSecrets(config->redactor) && config_unread_ <= kConfigUnreadMax;
-  worn_ = worn_ || !has_room;
-  config_ = std::move(config);
-  // One that is not handed over yet gets it then.
-  if (has_room && process_.open())
-    SendConfig();
+  if (state_ != WorkerState::kDraining && state_ != WorkerState::kDead)
+    config_.Deliver(std::move(config), process_.open() ? &process_.channel() : nullptr);
 }
 
 void Worker::OnBootTimeout() {
@@ -155,9 +135,7 @@ Result<void> Worker::TakeFrame(const Frame& frame) {
     return Protocol("a frame in the middle of a call");
   // Else answers to requests that it never read would pile those up here.
   const std::size_t unread = process_.channel().pending();
-  if (unread == 0)
-    config_unread_ = 0;
-  if (unread > kUnreadMax + config_unread_ + calls_.unread_replies())
+  if (unread > kUnreadMax + config_.UnreadOf(unread) + calls_.unread_replies())
     return Protocol("it goes on without reading what it is sent");
   switch (frame.type) {
     case FrameType::kResponse:

@@ -20,6 +20,7 @@
 #include "daemon/loop/timer.h"
 #include "daemon/workers/request_slots.h"
 #include "daemon/workers/supervisor.h"
+#include "daemon/workers/worker_config.h"
 #include "daemon/workers/worker_log.h"
 #include "daemon/workers/worker_process.h"
 #include "daemon/workers/worker_request.h"
@@ -75,7 +76,8 @@ class Worker : private WorkerProcess::Listener,
   // The spec has changed. A worker that was made with other limits, or has another config, is
   // outdated.
   void NoteLimits() {
-    outdated_ = worn_ || config_number() != spec_.config || !spec_.limits.FitsProcessOf(made_with_);
+    outdated_ = config_.worn() || config_.number() != spec_.config ||
+                !spec_.limits.FitsProcessOf(made_with_);
   }
   bool outdated() const { return outdated_; }
   // When it last became idle.
@@ -107,8 +109,6 @@ class Worker : private WorkerProcess::Listener,
   Result<void> TakeAnswer(const Frame& frame);
   Result<void> TakeBodyCredit(const Frame& frame);
 
-  std::uint64_t config_number() const { return config_ == nullptr ? 0 : config_->number; }
-  void SendConfig();
   void SendBody(WorkerRequest& request);
   void SendCredit(WorkerRequest& request);
   // The response is complete.
@@ -147,6 +147,7 @@ class Worker : private WorkerProcess::Listener,
   const ReleaseSpec& spec_;
   Host& host_;
   WorkerLog log_;
+  WorkerConfig config_;
   WorkerProcess process_;
   WorkerCalls calls_;
   WorkerState state_ = WorkerState::kStarting;
@@ -163,10 +164,7 @@ class Worker : private WorkerProcess::Listener,
 
   WorkerLimits made_with_;
   bool outdated_ = false;
-  std::shared_ptr<const RunConfig> config_;  // the newest that it got; null: none
-  std::size_t config_unread_ = 0;            // bytes of config that it may not have read yet
-  bool worn_ = false;                        // it got so many configs that another is better
-  bool retiring_ = false;                    // its end is wanted, so no crash
+  bool retiring_ = false;  // its end is wanted, so no crash
   bool violated_ = false;
   bool shutdown_sent_ = false;
   std::optional<MonotonicTime> interrupted_at_;

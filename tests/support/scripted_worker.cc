@@ -50,6 +50,11 @@ void ScriptedWorker::Take(const Frame& frame) {
     shutdown = true;
   if (frame.type == FrameType::kCallReply)
     replies.emplace_back(frame.id, std::string(frame.payload));
+  if (frame.type == FrameType::kConfig) {
+    config_part_ += frame.payload;
+    if (!frame.Has(kFrameMore))
+      configs.push_back(std::exchange(config_part_, {}));
+  }
   if (frame.type == FrameType::kCredit)
     credit += reader.U32();
   if (frame.type == FrameType::kRequestBody) {

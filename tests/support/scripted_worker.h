@@ -65,6 +65,7 @@ class ScriptedWorker : private FdWatch::Handler {
 
   HandOver orders;
   std::vector<Got> requests;
+  std::vector<std::string> configs;                            // payloads, whole
   std::vector<std::pair<std::uint32_t, std::string>> replies;  // to calls: id, payload
   std::uint64_t credit = 0;                                    // of response bodies, all together
   bool shutdown = false;
@@ -81,6 +82,7 @@ class ScriptedWorker : private FdWatch::Handler {
   std::unique_ptr<FdWatch> watch_;
   bool reading_ = true;
   std::string in_;
+  std::string config_part_;
   std::string out_;
 };
 

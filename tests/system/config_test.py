@@ -10,7 +10,7 @@ import subprocess
 import apps
 import pytest
 from load import Load, one_by_one, pipelined
-from node import host_of
+from node import IDS, Node, host_of
 from waiting import wait_until
 
 SECRET = "correct-horse-battery-staple"
@@ -118,7 +118,8 @@ def test_a_bad_value_never_goes_live(node, app):
             assert "The former config serves on." in done.stderr
             assert SECRET not in done.stdout + done.stderr
             if code == "app_raised":
-                assert re.search(r"main\.py:6: .*BOOT is no and TOKEN \[secret TOKEN\]", done.stderr)
+                says = r"main\.py:6: .*BOOT is no and TOKEN \[secret TOKEN\]"
+                assert re.search(says, done.stderr)
     assert not load.problems
     assert node.http(app).body == b"good"
     assert values_of(node, app) == {"ANSWER": "good", "TOKEN": "(secret)"}
@@ -133,9 +134,7 @@ def test_a_secret_is_seen_by_its_app_alone(node, app):
     set_secret(node, app, "TOKEN", SECRET + "\n")
     assert node.http(app, "/token").body.decode() == SECRET
     node.http(app, "/say")
-    wait_until(
-        lambda: "[secret TOKEN]" in node.cli("logs", app).stdout, lambda: node.cli("logs", app).stdout
-    )
+    wait_until(lambda: "[secret TOKEN]" in node.cli("logs", app).stdout, "it is in the log")
     (event,) = [one for one in node.events(app) if one["text"].startswith("TOKEN is")]
     assert event["redacted"] is True
     assert event["text"].strip() == "TOKEN is [secret TOKEN]"
@@ -379,6 +378,28 @@ def test_a_node_without_its_key_says_which_and_serves_the_others(own_node, tmp_p
     key.write_bytes(content)
     own_node.start()
     assert own_node.http(with_secret, "/token").body.decode() == SECRET
+
+
+def test_the_key_may_be_a_credential_of_the_service_manager(installation, user, tmp_path):
+    key = tmp_path / "credentials/cloister-node-key"
+    key.parent.mkdir()
+    key.write_bytes(os.urandom(32))
+    key.chmod(0o400)
+    if user in IDS:
+        for path in (key, key.parent):
+            os.chown(path, IDS[user], IDS[user])
+    apps.open_to_all(apps.write_app(tmp_path / "app", SOURCE))
+    launcher = ["env", f"CREDENTIALS_DIRECTORY={key.parent}"]
+    node = Node(installation, user, launcher=launcher)
+    try:
+        node.start()
+        node.deploy(tmp_path / "app", "cfg/credential")
+        set_secret(node, "cfg/credential", "TOKEN", SECRET)
+        assert not (pathlib.Path(node.state) / "node.key").exists()
+        node.restart()
+        assert node.http("cfg/credential", "/token").body.decode() == SECRET
+    finally:
+        node.remove()
 
 
 def test_a_change_while_a_request_runs_lets_it_finish_on_the_former_config(node, tmp_path):

@@ -17,6 +17,7 @@ EXPECTED = [
     "docs/deploy.md",
     "docs/protocol.md",
     "docs/image.md",
+    "docs/apps/config.md",
     "docs/apps/logging.md",
     "docs/threats.md",
     "docs/errors.md",
