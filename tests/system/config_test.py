@@ -202,7 +202,10 @@ def test_history_and_rollback(node, app):
 
 def test_nothing_changes_when_nothing_changes(node, app):
     node.cli("config", "set", app, "ANSWER=same")
-    (worker,) = node.workers(app)
+    # The workers of the former config end when they have nothing to do.
+    (worker,) = wait_until(
+        lambda: len(workers := node.workers(app)) == 1 and workers, "one worker is left"
+    )
     assert "nothing changes" in node.cli("config", "set", app, "ANSWER=same").stdout
     assert node.workers(app) == [worker]
     assert len(node.json("config", "history", app)["versions"]) == 1

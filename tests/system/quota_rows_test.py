@@ -94,6 +94,12 @@ REACHED |= {
     "limits.wall": "quota_test",
     "log.event_max": "quota_test",
     "log.kept_age": "log_files_test",
+    "config.keys": "config_test",
+    "config.bytes": "config_test",
+    "cache.bytes": "cache_test",
+    "cache.calls": "cache_test",
+    "cache.value": "conformance_test",
+    "cache.key": "conformance_test",
 }
 
 
@@ -281,3 +287,8 @@ def test_log_kept(node, app):
         "the oldest are gone",
     )
     assert first["sequence"] > 60
+
+
+def test_every_quota_is_reached_by_a_test(node):
+    names = {row["name"] for row in node.json("quota", "show")["quotas"]}
+    assert names == set(REACHED)

@@ -1,0 +1,83 @@
+"""An app that is at all of its limits at once costs its neighbour no answer."""
+
+import threading
+
+import apps
+from load import SOURCE, Load, one_by_one
+from waiting import wait_until
+
+GREEDY = """
+import itertools, logging, os, threading, time
+from cloister import QuotaExceeded, cache
+
+held, numbers, met = [], itertools.count(), set()
+
+def application(environ, start_response):
+    end = time.process_time() + 0.02
+    try:
+        held.append(bytearray(4 << 20))
+    except MemoryError:
+        met.add('memory')
+    try:
+        threading.Thread(target=time.sleep, args=(5,), daemon=True).start()
+    except RuntimeError:
+        met.add('threads')
+    try:
+        for _ in range(20):
+            cache.set(f'{os.getpid()}.{next(numbers)}', os.urandom(16384))
+    except QuotaExceeded:
+        met.add('cache.calls')
+    logging.warning('%s', 'x' * 100_000)
+    while time.process_time() < end:
+        pass
+    body = ' '.join(sorted(met)).encode()
+    start_response('200 OK', [('Content-Length', str(len(body)))])
+    return [body]
+"""
+QUOTAS = {
+    "limits.requests": "40",
+    "limits.memory": "64MiB",
+    "limits.threads": "20",
+    "limits.workers": "2",
+    "limits.queue": "4",
+    "cache.bytes": "1MiB",
+    "cache.calls": "200",
+    "log.rate": "64KiB",
+}
+
+
+def test_a_greedy_neighbour_costs_no_answer(node, tmp_path):
+    greedy, innocent = "greedy/app", "innocent/app"
+    node.deploy(apps.write_app(tmp_path / "greedy", GREEDY), greedy)
+    node.deploy(apps.write_app(tmp_path / "innocent", SOURCE), innocent)
+    node.cli("quota", "set", greedy, *(f"{name}={value}" for name, value in QUOTAS.items()))
+    met, statuses, stop = set(), set(), threading.Event()
+
+    def ask():
+        while not stop.is_set():
+            answer = node.http(greedy)
+            statuses.add(answer.json()["code"] if answer.status != 200 else 200)
+            if answer.status == 200:
+                met.update(answer.body.decode().split())
+
+    askers = [threading.Thread(target=ask) for _ in range(12)]
+
+    def is_everywhere_at_its_limits():
+        lost = any(event.get("lost") for event in node.events(greedy))
+        refused = "requests_exceeded" in statuses
+        return lost and refused and met >= {"memory", "threads", "cache.calls"}
+
+    with Load(node, innocent, [one_by_one] * 3) as load:
+        for asker in askers:
+            asker.start()
+        try:
+            wait_until(is_everywhere_at_its_limits, lambda: f"{met} {statuses}", 60.0)
+            load.wait_for_more(500)
+        finally:
+            stop.set()
+            for asker in askers:
+                asker.join()
+    assert not load.problems
+    rows = {row["name"]: row for row in node.json("quota", "show", greedy)["quotas"]}
+    assert rows["cache.bytes"]["used"] <= rows["cache.bytes"]["limit"]
+    assert rows["limits.requests"]["refused"] > 0
