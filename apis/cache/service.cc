@@ -337,6 +337,9 @@ void CacheService::TakeValue(Call& call, std::size_t element,
     }
     return;
   }
+  // Nothing that we stored: it would fit no answer.
+  if (value && value->size() > kCallMax - kAnswerHead - kValueHead)
+    value.reset();
   App& app = apps_[call.origin.app];
   ++(value ? counters_.hits : counters_.misses);
   ++(value ? app.counters.hits : app.counters.misses);

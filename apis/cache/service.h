@@ -138,6 +138,11 @@ class CacheService : public ApiService, private Redis::Handler {
     std::multimap<std::uint64_t, std::function<void()>> held;
   };
 
+  struct Sweeping {
+    AppId app;
+    bool deleted = false;
+  };
+
   void OnReply(std::uint64_t tag, const RedisReply& reply) override;
   void OnLost(std::uint64_t tag) override;
   void OnConnected() override;
@@ -182,9 +187,9 @@ class CacheService : public ApiService, private Redis::Handler {
   Parts parts_;
   std::unordered_map<AppId, App> apps_;
   std::unordered_map<OverlayId, CacheOverlay> overlays_;
-  std::unordered_map<std::uint64_t, Call> calls_;      // by serial
-  std::unordered_map<std::uint64_t, AppId> sweeping_;  // by serial
-  std::unordered_map<AppId, CacheNames> deleted_;      // what they have is not swept yet
+  std::unordered_map<std::uint64_t, Call> calls_;         // by serial
+  std::unordered_map<std::uint64_t, Sweeping> sweeping_;  // by serial
+  std::unordered_map<AppId, CacheNames> deleted_;         // what they have is not swept yet
   std::uint64_t last_serial_ = 0;
   CacheCounters counters_;
   std::function<void(AppId, std::uint64_t)> on_raised_;

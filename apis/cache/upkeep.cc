@@ -184,26 +184,29 @@ void CacheService::Sweep(AppId id, App& app) {
     return;
   app.sweeping = true;
   app.sweep_due = false;
-  sweeping_.emplace(serial, id);
+  sweeping_.emplace(serial, Sweeping{.app = id});
 }
 
 void CacheService::SweepDeleted(AppId id, const CacheNames& names) {
   const std::uint64_t serial = ++last_serial_;
   if (SendSweep(serial, names, kBeyondAll))
-    sweeping_.emplace(serial, id);
+    sweeping_.emplace(serial, Sweeping{.app = id, .deleted = true});
 }
 
 void CacheService::OnSwept(std::uint64_t serial, const RedisReply* reply) {
-  const AppId id = sweeping_.extract(serial).mapped();
+  const auto [id, deleted_app] = sweeping_.extract(serial).mapped();
   const bool answered = reply != nullptr && reply->size() >= 3;
   const bool more = answered && reply->at(0).integer() == 1;
-  if (const auto deleted = deleted_.find(id); deleted != deleted_.end()) {
-    if (more)
+  if (deleted_app) {
+    const auto deleted = deleted_.find(id);
+    if (deleted != deleted_.end() && more)
       SweepDeleted(id, deleted->second);
     else if (answered)
-      deleted_.erase(deleted);
+      deleted_.erase(id);
     return;
   }
+  if (!apps_.contains(id))
+    return;
   App& app = apps_[id];
   app.sweeping = false;
   if (!answered) {
@@ -220,6 +223,10 @@ void CacheService::OnOverlayEnded(OverlayId overlay) {
 }
 
 void CacheService::OnAppDeleted(AppId id) {
+  // Its workers are gone. What waits for the disk still does so.
+  if (const auto found = apps_.find(id);
+      found != apps_.end() && found->second.held.empty() && found->second.early.empty())
+    apps_.erase(found);
   parts_.generations.Load(
       id, [this, id, alive = std::weak_ptr<bool>(alive_)](const Result<CacheGeneration>& loaded) {
         if (alive.expired() || !loaded.ok() || !IsCacheSpace(loaded.value().space))

@@ -1,6 +1,7 @@
 #include "apis/backends/redis.h"
 
 #include <gtest/gtest.h>
+#include <netinet/in.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
@@ -222,6 +223,31 @@ TEST(RedisTest, DestroyedInTheMiddleItCallsNobody) {
   client.redis.reset();
   RunFor(client.loop, Millis(5));
   EXPECT_TRUE(client.caller.outcomes.empty());
+}
+
+int FreePort() {
+  const UniqueFd fd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  sockaddr_in address = {};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t size = sizeof address;
+  CHECK(::bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), size) == 0);
+  CHECK(::getsockname(fd.get(), reinterpret_cast<sockaddr*>(&address), &size) == 0);
+  return ntohs(address.sin_port);
+}
+
+TEST(RedisTest, AServerIsReachedOverTcp) {
+  const int port = FreePort();
+  const RedisServer server("port " + std::to_string(port) + "\nbind 127.0.0.1\n");
+  Client client("");
+  client.options.address.host = "127.0.0.1";
+  client.options.address.port = static_cast<std::uint16_t>(port);
+  client.Connect();
+  ASSERT_TRUE(client.IsUp());
+  const std::string value(1 << 20, 'v');
+  EXPECT_TRUE(client.Send(1, {"SET", "a", value}));
+  EXPECT_TRUE(client.Send(2, {"GET", "a"}));
+  EXPECT_EQ(client.Await(2), "\"" + value + "\"");
 }
 
 TEST(RedisTest, AServerIsFoundByItsAddress) {

@@ -244,6 +244,30 @@ TEST_F(CacheServiceTest, AFullServerStoresNothingAndKeepsNoOldValue) {
   EXPECT_EQ(node.generations.stores, 0) << "nothing was lost";
 }
 
+TEST_F(CacheServiceTest, WhatSomebodyElsePutThereCannotHurt) {
+  node.Set("a", "1");
+  for (const int size : {1114112 - 73, 1114112 - 72, 1114112 - 71, 1114112, 2000000}) {
+    server.Cli(
+        {"EVAL",
+         "return redis.call(\"SET\", KEYS[1], string.rep(\"x\", " + std::to_string(size) + "))",
+         "1", "c:test:1:1:a"});
+    EXPECT_EQ(node.Get("a").has_value(), size <= 1114112 - 72) << size;
+    const auto many = node.Take<CacheGetMultiResult>(
+        node.Begin(node.Origin(), CacheGetMulti{.keys = {"a", "b"}}));
+    EXPECT_GE(many.values.size(), 1U);
+    EXPECT_EQ(node.Token("a").size(), size <= 1114112 - 72 ? 40U : 0U);
+  }
+  for (const char* command : {"HSET", "LPUSH", "SADD"}) {
+    server.Cli({"DEL", "c:test:1:1:a"});
+    server.Cli(command == std::string("HSET")
+                   ? std::vector<std::string>{command, "c:test:1:1:a", "f", "v"}
+                   : std::vector<std::string>{command, "c:test:1:1:a", "v"});
+    EXPECT_EQ(node.Get("a"), std::nullopt) << command;
+    EXPECT_TRUE(node.Set("a", "2")) << command;
+    EXPECT_EQ(node.Get("a"), OptString("2")) << command;
+  }
+}
+
 TEST_F(CacheServiceTest, OnAFullServerAnAppMakesRoomOfItsOwn) {
   const std::string value(1000, 'v');
   for (int i = 0; i < 20; ++i)
