@@ -227,6 +227,7 @@ TEST(RedisTest, DestroyedInTheMiddleItCallsNobody) {
 
 int FreePort() {
   const UniqueFd fd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  CHECK(fd.valid());
   sockaddr_in address = {};
   address.sin_family = AF_INET;
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
@@ -289,8 +290,9 @@ class ScriptedServer : private Listener::Handler, private Stream::Handler {
   std::string socket() const { return directory_.At("s"); }
 
  private:
-  UniqueFd Bound() {
+  UniqueFd Bound() const {
     UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    CHECK(fd.valid());
     sockaddr_un address = {};
     address.sun_family = AF_UNIX;
     const std::string path = socket();

@@ -40,7 +40,7 @@ class FakeGenerations : public CacheGenerations {
       done({});
     };
     if (slow)
-      waiting.push_back(std::move(task));
+      waiting.emplace_back(std::move(task));
     else
       loop_.Post(std::move(task));
   }

@@ -274,43 +274,46 @@ class CacheModel {
   }
 
   void End(Key& key) {
-    const CallId id = *std::exchange(key.call, std::nullopt);
+    const CallId id = std::exchange(key.call, std::nullopt).value_or(0);
     switch (key.kind) {
-      case Kind::kGet: {
-        const auto got = node_.Take<CacheGetResult>(id);
-        if (got.value) {
-          ++hits_;
-          EXPECT_EQ(OptString(*got.value), key.may) << key.name << " is stale";
-        }
+      case Kind::kGet:
+        EndGet(key, id);
         break;
-      }
       case Kind::kSet:
         key.may = node_.Take<CacheSetResult>(id).stored != 0 ? OptString(key.value) : std::nullopt;
         break;
       case Kind::kReplace:
-      case Kind::kAdd: {
-        const bool stored = node_.Take<CacheSetResult>(id).stored != 0;
+      case Kind::kAdd:
         // Not stored for what was there, or was not: then it is as it was.
-        if (stored)
+        if (node_.Take<CacheSetResult>(id).stored != 0)
           key.may = key.value;
         break;
-      }
       case Kind::kDelete:
         (void)node_.Take<CacheDeleteResult>(id);
         key.may.reset();
         break;
-      case Kind::kIncr: {
-        const auto result = node_.Take<CacheIncrResult>(id);
-        if (result.value) {
-          ASSERT_TRUE(key.may.has_value());
-          EXPECT_EQ(*result.value, std::stoll(*key.may) + 1000000);
-          key.may = std::to_string(*result.value);
-        }
+      case Kind::kIncr:
+        EndIncr(key, id);
         break;
-      }
     }
     node_.answers.replies.erase(id);
     node_.kept.clear();
+  }
+
+  void EndGet(const Key& key, CallId id) {
+    const auto got = node_.Take<CacheGetResult>(id);
+    if (!got.value)
+      return;
+    ++hits_;
+    EXPECT_EQ(OptString(*got.value), key.may) << key.name << " is stale";
+  }
+
+  void EndIncr(Key& key, CallId id) {
+    const auto result = node_.Take<CacheIncrResult>(id);
+    if (!result.value)
+      return;
+    EXPECT_EQ(*result.value, std::stoll(key.may.value_or("0")) + 1000000);
+    key.may = std::to_string(*result.value);
   }
 
   void Mistreat() {

@@ -29,6 +29,15 @@ class CacheRoomTest : public testing::Test {
                     "return sum",
                     "0"}));
   }
+  // What the sum that is kept beside them should be.
+  std::uint64_t SumOfParts() const {
+    return std::stoull(server.Cli({"EVAL",
+                                   "local sum = 0 "
+                                   "local all = redis.call(\"HGETALL\", KEYS[1]) "
+                                   "for i = 1, #all, 2 do if all[i] ~= \"\" then "
+                                   "sum = sum + all[i + 1] end end return sum",
+                                   "1", "c:test:1:1"}));
+  }
   int Present(const std::string& pattern) const {
     std::istringstream lines(server.Cli({"KEYS", pattern}));
     int count = 0;
@@ -41,47 +50,53 @@ class CacheRoomTest : public testing::Test {
   CacheNode node{server.socket()};
 };
 
+// Writes of every kind, with keys and values of many sizes.
+class RandomWrites {
+ public:
+  explicit RandomWrites(CacheNode& node) : node_(node) {}
+
+  void One() {
+    const std::string key = "key" + std::to_string(Below(400)) + std::string(Below(2) * 180, 'k');
+    const std::string value(Below(4) == 0 ? Below(20000) : Below(60), 'v');
+    const std::uint64_t ttl = Below(3) == 0 ? 1 + Below(40) : 0;
+    switch (Below(8)) {
+      case 0:
+        node_.Delete(key);
+        return;
+      case 1:
+        node_.Incr(key, 1000000007, 1);
+        return;
+      case 2:
+        node_.Touch(key, ttl);
+        return;
+      case 3:
+        node_.Cas(key, value, node_.Token(key));
+        return;
+      default:
+        node_.Set(key, value, node_.Origin(), ttl,
+                  CacheSetMode{static_cast<std::uint8_t>(Below(3))});
+    }
+  }
+
+ private:
+  std::size_t Below(std::size_t end) {
+    return std::uniform_int_distribution<std::size_t>(0, end - 1)(random_);
+  }
+
+  CacheNode& node_;
+  std::mt19937 random_{7};
+};
+
 TEST_F(CacheRoomTest, IsNeverCountedForLessThanItTakes) {
   node.quota = Bytes{256 << 10};
-  std::mt19937 random(7);
-  const auto number = [&](int below) {
-    return std::uniform_int_distribution(0, below - 1)(random);
-  };
+  RandomWrites writes(node);
   for (int round = 0; round < 40; ++round) {
-    for (int i = 0; i < 50; ++i) {
-      const std::string key = "key" + std::to_string(number(400)) +
-                              std::string(static_cast<std::size_t>(number(2)) * 180, 'k');
-      const std::string value(static_cast<std::size_t>(number(4) == 0 ? number(20000) : number(60)),
-                              'v');
-      const std::uint64_t ttl = number(3) == 0 ? static_cast<std::uint64_t>(1 + number(40)) : 0;
-      switch (number(8)) {
-        case 0:
-          node.Delete(key);
-          break;
-        case 1:
-          node.Incr(key, 1000000007, 1);
-          break;
-        case 2:
-          node.Touch(key, ttl);
-          break;
-        case 3:
-          node.Cas(key, value, node.Token(key));
-          break;
-        default:
-          node.Set(key, value, node.Origin(), ttl,
-                   CacheSetMode{static_cast<std::uint8_t>(number(3))});
-      }
-    }
+    for (int i = 0; i < 50; ++i)
+      writes.One();
     const std::uint64_t counted = Counted();
     EXPECT_GE(counted, Measured()) << "round " << round;
     EXPECT_LE(counted, node.quota.count);
-    EXPECT_EQ(counted, std::stoull(server.Cli({"EVAL",
-                                               "local sum = 0 "
-                                               "local all = redis.call(\"HGETALL\", KEYS[1]) "
-                                               "for i = 1, #all, 2 do if all[i] ~= \"\" then "
-                                               "sum = sum + all[i + 1] end end return sum",
-                                               "1", "c:test:1:1"})))
-        << "the sum is that of its parts";
+    EXPECT_EQ(counted, SumOfParts());
   }
   EXPECT_GT(node.service.counters().evicted, 0U);
 }
@@ -141,6 +156,7 @@ TEST_F(CacheRoomTest, RoomForOneLargeEntryIsMadeInSeveralSteps) {
   node.quota = Bytes{2 << 20};
   CacheSetMulti set;
   std::vector<std::string> keys;
+  keys.reserve(7000);
   for (int i = 0; i < 7000; ++i)
     keys.push_back("k" + std::to_string(i));
   for (std::size_t from = 0; from < keys.size(); from += 1000) {
