@@ -131,7 +131,7 @@ int main(int argc, char** argv) {
     return 2;
   }
   (void)std::signal(SIGPIPE, SIG_IGN);
-  const int seconds = argc > 2 ? std::atoi(argv[2]) : 2;
+  const int seconds = argc > 2 ? static_cast<int>(std::strtol(argv[2], nullptr, 10)) : 2;
   cloister::Bench bench(argv[1], cloister::Seconds(seconds));
   bench.Connect();
   bench.Run(true, 64);  // fills it

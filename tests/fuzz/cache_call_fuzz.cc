@@ -8,15 +8,17 @@
 #include "apis/cache/overlay.h"
 #include "apis/cache/writes.h"
 
-extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  using namespace cloister;
+namespace cloister {
+namespace {
+
+void ApplyCall(const std::uint8_t* data, std::size_t size) {
   if (size < 2)
-    return 0;
+    return;
   const std::string_view bytes(reinterpret_cast<const char*>(data), size);
   const CallNumber number{static_cast<std::uint16_t>(0x0100 | data[0])};
   const auto writes = DecodeCacheWrites(number, bytes.substr(2));
   if (!writes.ok())
-    return 0;
+    return;
   CHECK(writes.value().size() <= kCallListMax);
   CacheOverlay layer;
   const Bytes most{std::uint64_t{data[1]} * 64};
@@ -33,5 +35,12 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       CHECK(found.where == CacheOverlay::Where::kHere && found.value == write.value);
     now += Millis(1);
   }
+}
+
+}  // namespace
+}  // namespace cloister
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  cloister::ApplyCall(data, size);
   return 0;
 }
