@@ -1,4 +1,4 @@
-"""What `cloister.cache` does, wherever it runs: each case is run in a worker and on the stand-in.
+"""What the APIs do, wherever they run: each case is run in a worker and on the stand-in.
 
 A case is a function whose name begins with `case_`; it raises where something is not so. It begins
 with an empty cache. No pytest here: this file is deployed as part of an app.
@@ -7,11 +7,13 @@ with an empty cache. No pytest here: this file is deployed as part of an app.
 import datetime
 import decimal
 import enum
+import os
 import threading
 import time
 
 import cloister
-from cloister import cache
+from cloister import cache, config
+from config_values import CONFIG
 
 KEY_MAX = 250
 VALUE_MAX = 1 << 20
@@ -512,6 +514,60 @@ def case_memoize_is_for_plain_functions():
         return lambda: None
 
     raised(TypeError, of_no_use)
+
+
+# --- config: the app has CONFIG
+
+
+def case_config_is_a_mapping_of_what_was_set():
+    assert dict(config) == CONFIG
+    assert len(config) == len(CONFIG) and set(config) == set(CONFIG)
+    assert config == CONFIG and "PORT" in config and "MISSING" not in config
+    assert config["TEXT"] == CONFIG["TEXT"] and config["EMPTY"] == ""
+    assert config.get("MISSING") is None and config.get("MISSING", "x") == "x"
+    assert config["LARGE"] not in repr(config)
+
+
+def case_config_is_in_the_environment_too():
+    for key, value in CONFIG.items():
+        assert os.environ[key] == value, key
+
+
+def case_a_missing_key_is_a_key_error_that_names_it():
+    for call in (lambda: config["MISSING"], lambda: config.get_int("MISSING")):
+        try:
+            call()
+        except cloister.ConfigError as error:
+            assert isinstance(error, KeyError) and "MISSING" in str(error)
+        else:
+            raise AssertionError("nothing was raised")
+
+
+def case_typed_values():
+    assert config.get_str("PORT") == "8000"
+    assert config.get_int("PORT") == 8000 and config.get_float("RATIO") == 0.25
+    assert config.get_bool("ON") is True and config.get_bool("OFF") is False
+    assert config.get_list("LIST") == ["a", "b", "c"] and config.get_list("EMPTY") == []
+    assert config.get_json("JSON") == {"a": [1, None]}
+    assert config.get_int("MISSING", 7) == 7 and config.get_json("MISSING", None) is None
+
+
+def case_a_wrong_form_names_the_key_and_not_the_value():
+    for call, key in (
+        (config.get_int, "RATIO"),
+        (config.get_float, "TEXT"),
+        (config.get_bool, "PORT"),
+        (config.get_json, "TEXT"),
+    ):
+        error = raised(cloister.ConfigError, call, key)
+        assert key in str(error) and CONFIG[key] not in str(error), str(error)
+
+
+def case_config_cannot_be_written():
+    def assign():
+        config["PORT"] = "1"
+
+    raised(TypeError, assign)
 
 
 # --- what an app may use: last, for the seconds after it have less

@@ -1,4 +1,4 @@
-"""A node's cache does what the stand-in does: the cases of tests/conformance, run in a worker."""
+"""A node's APIs do what the stand-ins do: the cases of tests/conformance, run in a worker."""
 
 import pathlib
 
@@ -11,16 +11,19 @@ NAMES = [
     for line in (CONFORMANCE / "cases.py").read_text().splitlines()
     if line.startswith("def case_")
 ]
+FILES = {name: (CONFORMANCE / name).read_text() for name in ("cases.py", "config_values.py")}
 APP, OTHER = "demo/conformance", "demo/other"
 
 
 @pytest.fixture(scope="module")
 def served(node, tmp_path_factory):
-    files = {"cases.py": (CONFORMANCE / "cases.py").read_text()}
     source = (CONFORMANCE / "main.py").read_text()
     for app in (APP, OTHER):
-        folder = apps.write_app(tmp_path_factory.mktemp("app"), source, files=files)
+        folder = apps.write_app(tmp_path_factory.mktemp("app"), source, files=FILES)
         node.deploy(folder, app)
+    config = {}
+    exec(FILES["config_values.py"], config)
+    node.cli("config", "set", APP, *(f"{k}={v}" for k, v in config["CONFIG"].items()))
     return node
 
 
@@ -36,7 +39,6 @@ def test_case(served, name):
     assert text == "ok", text
 
 
-
 def test_an_app_cannot_name_what_another_one_keeps(served):
     assert ask(served, APP, "/keep?a=1&b=2") == "[]"
     assert ask(served, OTHER, "/keep?b=other") == "[]"
@@ -49,7 +51,6 @@ def test_an_app_cannot_name_what_another_one_keeps(served):
 
 def test_what_is_kept_is_there_after_a_deploy(served, tmp_path):
     assert ask(served, APP, "/keep?a=1") == "[]"
-    files = {"cases.py": (CONFORMANCE / "cases.py").read_text()}
     source = (CONFORMANCE / "main.py").read_text()
-    served.deploy(apps.write_app(tmp_path / "app", source, "1.0.1", files=files), APP)
+    served.deploy(apps.write_app(tmp_path / "app", source, "1.0.1", files=FILES), APP)
     assert ask(served, APP, "/kept?a") == "[('a', b'1')]"

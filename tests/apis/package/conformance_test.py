@@ -8,4 +8,5 @@ import pytest
 @pytest.mark.parametrize("name", cases.CASES)
 def test_case(name):
     cloister.testing.reset()
+    cloister.testing.set_config(cases.CONFIG)
     cases.CASES[name]()
