@@ -262,11 +262,22 @@ class Redis::Impl {
     if (Impl* self = lookup->owner; self != nullptr) {
       self->lookup_ = nullptr;
       if (status == 0)
-        self->ConnectTo(*found);
+        self->ConnectTo(self->NextOf(*found));
       else
         self->Drop(UvError("looking up " + self->options_.address.host, status));
     }
     uv_freeaddrinfo(found);
+  }
+
+  // Of the addresses of the host, another one with each attempt.
+  const addrinfo& NextOf(const addrinfo& found) {
+    std::size_t count = 0;
+    for (const addrinfo* each = &found; each != nullptr; each = each->ai_next)
+      ++count;
+    const addrinfo* chosen = &found;
+    for (std::size_t skip = lookups_++ % count; skip > 0; --skip)
+      chosen = chosen->ai_next;
+    return *chosen;
   }
 
   void ConnectTo(const addrinfo& found) {
@@ -461,8 +472,10 @@ class Redis::Impl {
 
   // Answers come in order, so the first that waits has the first deadline.
   void OnDeadline() {
-    if (waiting_.empty())
+    if (waiting_.empty()) {
+      last_look_ = false;
       return;
+    }
     const std::uint64_t now = uv_now(loop_);
     const std::uint64_t deadline = waiting_.front().deadline;
     if (deadline > now) {
@@ -531,6 +544,7 @@ class Redis::Impl {
   Phase phase_ = Phase::kWaiting;
   RedisSocket* socket_ = nullptr;  // frees itself once it is closed
   Lookup* lookup_ = nullptr;       // frees itself
+  std::size_t lookups_ = 0;        // that found something
   std::unique_ptr<Answers> answers_;
   std::deque<Waiting> waiting_;
   std::size_t waiting_bytes_ = 0;

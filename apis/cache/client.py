@@ -41,6 +41,8 @@ _CALL_KEYS = 1000
 _ENTRY_BYTES = 8
 # No value is larger, whatever the app's quota: it would not fit a call.
 _VALUE_BYTES = (1 << 20) + (60 << 10)
+# The most that the quota cache.value can be.
+_VALUE_MOST = 1 << 20
 
 _get = _bind('cache.get')
 _get_multi = _bind('cache.get_multi')
@@ -71,7 +73,7 @@ def _check_value(value):
         size = len(value) if isinstance(value, bytes) else memoryview(value).nbytes
         if size > _VALUE_BYTES:
             from cloister import QuotaExceeded
-            raise QuotaExceeded('cache.value', _VALUE_BYTES, size)
+            raise QuotaExceeded('cache.value', _VALUE_MOST, size)
         return
     hint = ': encode it, or use cloister.cache.json' if isinstance(value, str) else ''
     raise TypeError(f'a value of the cache is bytes, not {type(value).__name__}{hint}')

@@ -177,7 +177,8 @@ void CacheServer::Tick() {
 
 void CacheServer::ReadOutput() {
   std::array<char, 4096> part{};
-  while (output_.valid()) {
+  // The rest comes with the next turn: whoever writes without end holds up nothing else.
+  for (int reads = 0; output_.valid() && reads < kReadsPerTurn; ++reads) {
     const ssize_t size = ::read(output_.get(), part.data(), part.size());
     if (size < 0 && errno == EINTR)
       continue;
@@ -198,6 +199,12 @@ void CacheServer::OnLine(std::string_view line) {
   if (line.empty())
     return;
   const CacheServerWord word = ParseCacheServerLine(line);
+  if (ready_ && !words_.Take(1, clock_.Now())) {
+    ++unsaid_;
+    return;
+  }
+  if (unsaid_ > 0)
+    Log(LogLevel::kWarning, "cache_server_said_more", {{"lines", std::exchange(unsaid_, 0)}});
   // Before it is ready it presents itself in warnings; the last one matters, should it end.
   Log(ready_ ? word.level : LogLevel::kDebug, "cache_server_said", {{"text", word.text}});
   if (word.level == LogLevel::kWarning)

@@ -21,6 +21,7 @@
 #include "apis/base/result.h"
 #include "apis/base/unique_fd.h"
 #include "apis/base/units.h"
+#include "apis/quota/quota.h"
 #include "daemon/keeper/cgroups.h"
 #include "daemon/keeper/restart_policy.h"
 #include "daemon/keeper/spawn.h"
@@ -74,6 +75,10 @@ class CacheServer {
  private:
   // When a start that failed is tried again.
   static constexpr Millis kRetry{30000};
+  static constexpr int kReadsPerTurn = 16;
+  // Lines a second, and at once, that go to our log.
+  static constexpr double kLineRate = 10;
+  static constexpr double kLineBurst = 100;
 
   Result<void> TryStart();
   void OnLine(std::string_view line);
@@ -88,6 +93,8 @@ class CacheServer {
   MonotonicTime started_;
   UniqueFd output_;
   std::string line_;  // what it began to say
+  TokenBucket words_{kLineRate, kLineBurst};
+  std::uint64_t unsaid_ = 0;  // lines that were too many
   std::string last_words_;
   std::string trouble_;  // why it did not start the last time
   std::optional<MonotonicTime> start_at_;

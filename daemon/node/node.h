@@ -116,7 +116,7 @@ class Node : private KeeperListener {
     UniqueFd adopt;
     UniqueFd pass_on;
     UniqueFd cache_password;  // a file; invalid: there is no password
-    UniqueFd node_key;  // the credential; invalid: there is none
+    UniqueFd node_key;        // the credential; invalid: there is none
   };
 
   enum class Phase { kStarting, kServing, kEnding };

@@ -64,10 +64,11 @@ bool WorkerChannel::WaitForFrames() {
 }
 
 bool WorkerChannel::WaitForReader() {
+  // While the GIL is held nobody dispatches: what the caller has looked at is as of this count.
+  const std::uint64_t seen = dispatches_;
   {
     const WithoutGil without_gil;
     std::unique_lock lock(reader_mutex_);
-    const std::uint64_t seen = dispatches_;
     // Not for ever: the main thread must come up to run the handlers of signals.
     dispatched_.wait_for(lock, kSignalCheckInterval, [&] { return dispatches_ != seen; });
   }
@@ -130,7 +131,7 @@ void WorkerChannel::Dispatch(const Frame& frame) {
 }
 
 bool WorkerChannel::HasRoomFor(std::size_t size) const {
-  return calls_.size() < kCallsMax && calls_bytes_ + size <= kCallBytesMax;
+  return calls_open_ < kCallsMax && calls_bytes_ + size <= kCallBytesMax;
 }
 
 void WorkerChannel::SendCall(PendingCall& pending, std::string_view call) {
@@ -141,6 +142,7 @@ void WorkerChannel::SendCall(PendingCall& pending, std::string_view call) {
   pending.id = last_call_;
   pending.size = call.size();
   calls_bytes_ += call.size();
+  ++calls_open_;
   std::string frames;
   do {
     const std::string_view piece = call.substr(0, kFramePayloadMax);
@@ -188,6 +190,7 @@ void WorkerChannel::TakeReply(const Frame& frame) {
   if (!call->answered)
     return;
   calls_bytes_ -= call->size;
+  --calls_open_;
   if (call->forgotten)
     calls_.erase(call);
 }

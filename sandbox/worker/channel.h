@@ -88,13 +88,14 @@ class WorkerChannel {
   std::optional<std::string> config_;  // whole, not taken yet
 
   std::list<PendingCall> calls_;
-  std::size_t calls_bytes_ = 0;  // of all that were sent and are not answered
+  std::size_t calls_open_ = 0;   // that were sent and are not answered
+  std::size_t calls_bytes_ = 0;  // of those
   std::uint32_t last_call_ = 0;
 
   bool reading_ = false;
   std::mutex reader_mutex_;
   std::condition_variable dispatched_;
-  std::uint64_t dispatches_ = 0;  // guarded by reader_mutex_
+  std::uint64_t dispatches_ = 0;  // changed with the GIL and reader_mutex_, read with either
 
   std::unique_ptr<char[]> buffer_;  // NOLINT(modernize-avoid-c-arrays): pages untouched until used
   std::size_t filled_ = 0;

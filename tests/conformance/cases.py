@@ -504,7 +504,7 @@ def case_memoize_is_for_plain_functions():
     def generator():
         yield None
 
-    for function in (coroutine, generator):
+    for function in (coroutine, generator, lambda: None):
         raised(TypeError, cache.memoize(ttl=1), function)
     raised(TypeError, cache.memoize, len)
     raised(ValueError, cache.memoize, ttl=0)

@@ -150,6 +150,9 @@ def memoize(ttl: cache.Ttl = None, key: Callable[..., Any] | None = None,
     sets and dicts of those. For others, and for methods, `key` is a function that takes the same
     arguments and returns what the result depends on. Another `version` forgets what was kept.
 
+    Functions are told apart by module and name: one that is defined anew by each call of another
+    function shares its results with its like, unless `version` tells them apart.
+
     The function that comes back has `uncached`, `invalidate(*args)`, which forgets one result, and
     `cache_key(*args)`.
     """
@@ -164,6 +167,9 @@ def memoize(ttl: cache.Ttl = None, key: Callable[..., Any] | None = None,
                 or inspect.isasyncgenfunction(function):
             raise TypeError(f'{_name_of(function)} returns nothing that can be kept: memoize is '
                             'for plain functions')
+        if '<lambda>' in function.__qualname__:
+            raise TypeError('memoize tells functions apart by their names, and a lambda has none: '
+                            'use def')
         memo = _Memo(function, ttl, key, version)
 
         @functools.wraps(function)

@@ -251,6 +251,17 @@ TEST(RedisTest, AServerIsReachedOverTcp) {
   EXPECT_EQ(client.Await(2), "\"" + value + "\"");
 }
 
+// A host has several addresses, and the server need not listen on the first one.
+TEST(RedisTest, EachAddressOfAHostIsTried) {
+  const int port = FreePort();
+  const RedisServer server("port " + std::to_string(port) + "\nbind 127.0.0.1\n");
+  Client client("");
+  client.options.address.host = "localhost";
+  client.options.address.port = static_cast<std::uint16_t>(port);
+  client.Connect();
+  EXPECT_TRUE(client.IsUp());
+}
+
 TEST(RedisTest, AServerIsFoundByItsAddress) {
   Loop loop;
   Caller caller;

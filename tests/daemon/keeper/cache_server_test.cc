@@ -107,6 +107,22 @@ class CacheServerTest : public testing::Test {
   FakeClock clock_;
 };
 
+TEST_F(CacheServerTest, OneThatSpeaksWithoutEndHoldsUpNobody) {
+  CacheServerOptions options = Options();
+  options.program = "/usr/bin/yes";
+  CacheServer server(std::move(options), groups_, clock_);
+  server.Start();
+  ASSERT_GT(server.pid(), 0);
+  // Returns, although there is always more.
+  for (int turn = 0; turn < 3; ++turn) {
+    pollfd watched{.fd = server.output_fd(), .events = POLLIN, .revents = 0};
+    ASSERT_EQ(::poll(&watched, 1, 20000), 1);
+    server.ReadOutput();
+  }
+  server.Kill();
+  Reap(server);
+}
+
 TEST_F(CacheServerTest, ServesOurCommandsOnItsSocketAndNoOthers) {
   CacheServer server(Options(), groups_, clock_);
   server.Start();
