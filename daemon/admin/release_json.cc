@@ -2,6 +2,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "daemon/store/config_rows.h"
 #include "daemon/workers/process_memory.h"
 
 namespace cloister {
@@ -36,11 +37,14 @@ Json ReportJson(const ReportRow& report) {
           {"line", report.line}, {"traceback", report.traceback}, {"advice", report.advice}};
 }
 
-// The step that led to the present state ended then; a release that drains began to.
+// The step that led to the present state ended then; a release that drains began to. Changes of the
+// config lead to no other state.
 WallTime SinceOf(const ReleaseView& view) {
   WallTime since = view.release.created_at;
   const std::string_view state = ReleaseStateName(view.release.state);
   for (const StepRow& step : view.steps) {
+    if (step.name.starts_with(kConfigStepBegin))
+      continue;
     if (step.outcome != StepOutcome::kRunning)
       since = step.ended_at;
     else if (step.name == state)

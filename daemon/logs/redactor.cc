@@ -99,18 +99,21 @@ void Redactor::Link() {
   std::vector<std::uint32_t> order = {0};
   for (std::size_t i = 0; i < order.size(); ++i) {
     const std::uint32_t node = order[i];
-    for (std::uint32_t e = 0; e < nodes_[node].edges; ++e) {
-      const Edge edge = edges_[nodes_[node].first_edge + e];
-      Node& child = nodes_[edge.to];
-      child.fail = node == 0 ? 0 : Next(nodes_[node].fail, edge.byte);
-      const Node& suffix = nodes_[child.fail];
-      if (child.longest == 0) {
-        child.longest = suffix.longest;
-        child.name = suffix.name;
-      }
-      order.push_back(edge.to);
+    const std::uint32_t end = nodes_[node].first_edge + nodes_[node].edges;
+    for (std::uint32_t edge = nodes_[node].first_edge; edge < end; ++edge) {
+      LinkChild(node, edges_[edge]);
+      order.push_back(edges_[edge].to);
     }
   }
+}
+
+void Redactor::LinkChild(std::uint32_t node, const Edge& edge) {
+  Node& child = nodes_[edge.to];
+  child.fail = node == 0 ? 0 : Next(nodes_[node].fail, edge.byte);
+  if (child.longest != 0)
+    return;
+  child.longest = nodes_[child.fail].longest;
+  child.name = nodes_[child.fail].name;
 }
 
 std::uint32_t Redactor::Child(std::uint32_t node, unsigned char byte) const {
@@ -131,37 +134,40 @@ std::uint32_t Redactor::Next(std::uint32_t node, unsigned char byte) const {
   }
 }
 
+void Redactor::AddHit(std::vector<Hit>& hits, Hit hit) {
+  while (!hits.empty() && hits.back().end > hit.begin) {
+    const Hit& other = hits.back();
+    hit.begin = std::min(hit.begin, other.begin);
+    if (other.length >= hit.length) {
+      hit.length = other.length;
+      hit.name = other.name;
+    }
+    hits.pop_back();
+  }
+  hits.push_back(hit);
+}
+
+std::uint32_t Redactor::NameBelow(std::uint32_t node) const {
+  while (nodes_[node].longest == 0)
+    node = edges_[nodes_[node].first_edge].to;
+  return nodes_[node].name;
+}
+
 std::vector<Redactor::Hit> Redactor::Find(std::string_view text, End end) const {
   std::vector<Hit> hits;
-  const auto add = [&hits](Hit hit) {
-    while (!hits.empty() && hits.back().end > hit.begin) {
-      const Hit& other = hits.back();
-      hit.begin = std::min(hit.begin, other.begin);
-      if (other.length >= hit.length) {
-        hit.length = other.length;
-        hit.name = other.name;
-      }
-      hits.pop_back();
-    }
-    hits.push_back(hit);
-  };
   std::uint32_t node = 0;
   for (std::size_t i = 0; i < text.size(); ++i) {
     node = Next(node, static_cast<unsigned char>(text[i]));
     if (const Node& at = nodes_[node]; at.longest != 0)
-      add({.begin = i + 1 - at.longest, .end = i + 1, .name = at.name, .length = at.longest});
+      AddHit(hits,
+             {.begin = i + 1 - at.longest, .end = i + 1, .name = at.name, .length = at.longest});
   }
-  if (end == End::kCut && nodes_[node].depth >= kCutMin) {
-    // Whose beginning that is: any secret that goes on from here.
-    std::uint32_t down = node;
-    while (nodes_[down].longest == 0)
-      down = edges_[nodes_[down].first_edge].to;
-    const std::uint32_t depth = nodes_[node].depth;
-    add({.begin = text.size() - depth,
-         .end = text.size(),
-         .name = nodes_[down].name,
-         .length = depth});
-  }
+  const std::uint32_t depth = nodes_[node].depth;
+  if (end == End::kCut && depth >= kCutMin)
+    AddHit(hits, {.begin = text.size() - depth,
+                  .end = text.size(),
+                  .name = NameBelow(node),
+                  .length = depth});
   return hits;
 }
 

@@ -65,6 +65,11 @@ class Redactor {
   // 0: there is no such edge.
   std::uint32_t Child(std::uint32_t node, unsigned char byte) const;
   void Link();
+  void LinkChild(std::uint32_t node, const Edge& edge);
+  // Those that overlap become one, with the name of the longest.
+  static void AddHit(std::vector<Hit>& hits, Hit hit);
+  // Of any secret that begins with the node's text.
+  std::uint32_t NameBelow(std::uint32_t node) const;
   std::vector<Hit> Find(std::string_view text, End end) const;
 
   std::vector<Node> nodes_;  // the root is the first

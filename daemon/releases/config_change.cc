@@ -246,6 +246,21 @@ Outcome<Done> CheckRequired(Database& db, const AppRow& app, const ReleaseRow& r
   return Done();
 }
 
+// What is wanted becomes a version, in force at once where nothing is live. Its number.
+Result<std::uint64_t> Write(Database& db, const AppRow& app, Wanted wanted,
+                            const std::optional<ReleaseRow>& live, const Change& change) {
+  const NewConfig config{.app = app,
+                         .action = std::move(wanted.action),
+                         .detail = std::move(wanted.detail),
+                         .values = RowsOf(wanted.values),
+                         .with_release = {},
+                         .at_once = !live};
+  const std::uint64_t number = TRY(CreateConfig(db, config, change));
+  if (live)
+    TRY(ForgetConfigSteps(db, live->id));
+  return number;
+}
+
 }  // namespace
 
 Result<std::vector<std::string>> FindMissingKeys(Database& db, const ReleaseRow& release,
@@ -263,27 +278,19 @@ std::string MissingKeysText(const AppName& app, const std::vector<std::string>& 
 }
 
 Outcome<ChosenConfig> ChooseConfig(Database& db, const AppRow& app, const ConfigRequest& request,
-                                   const ConfigQuota& quota, NodeKey& key, const Change& change) {
+                                   const ConfigTerms& terms) {
   const std::uint64_t in_force = TRY(FindConfigInForce(db, app.id));
   const Values present = TRY(ReadValues(db, app.id, in_force));
-  Wanted wanted = TRY(request.back_to ? GoBack(db, app, present, in_force, *request.back_to)
-                                      : ApplyChanges(app, present, request, key, change));
+  Wanted wanted =
+      TRY(request.back_to ? GoBack(db, app, present, in_force, *request.back_to)
+                          : ApplyChanges(app, present, request, terms.key, terms.change));
   ChosenConfig chosen{.number = in_force};
   if (!wanted.has_secrets && SamePlain(wanted.values, present))
     return chosen;
-  TRY(CheckQuota(present, wanted.values, quota));
+  TRY(CheckQuota(present, wanted.values, terms.quota));
   TRY(CheckLive(db, app, present, wanted.values, chosen));
-  chosen.number = TRY(CreateConfig(db,
-                                   {.app = app,
-                                    .action = std::move(wanted.action),
-                                    .detail = std::move(wanted.detail),
-                                    .values = RowsOf(wanted.values),
-                                    .with_release = {},
-                                    .at_once = !chosen.live},
-                                   change));
+  chosen.number = TRY(Write(db, app, std::move(wanted), chosen.live, terms.change));
   chosen.changed = true;
-  if (chosen.live)
-    TRY(ForgetConfigSteps(db, chosen.live->id));
   return chosen;
 }
 

@@ -43,10 +43,18 @@ struct ChosenConfig {
   std::optional<ReleaseRow> live = {};  // that must run with it before it is in force; none: it is
 };
 
+// Beside the request: what the app may have, what seals, and who asks.
+// NOLINTNEXTLINE(cppcoreguidelines-pro-type-member-init): its reference has no default.
+struct ConfigTerms {
+  ConfigQuota quota;
+  NodeKey& key;
+  Change change;
+};
+
 // kConfigInvalid, kConfigKind, kConfigKeyNotFound, kConfigVersionNotFound, kConfigRequired,
 // kConfigFull, kConfigUnreadable (the node's key).
 Outcome<ChosenConfig> ChooseConfig(Database& db, const AppRow& app, const ConfigRequest& request,
-                                   const ConfigQuota& quota, NodeKey& key, const Change& change);
+                                   const ConfigTerms& terms);
 
 // The config with which a release goes live again.
 struct ReleaseConfig {

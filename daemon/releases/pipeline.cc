@@ -274,7 +274,7 @@ void Pipeline::ChangeConfig(const AppName& app, std::shared_ptr<const ConfigRequ
       entry->row.id.number,
       [row = entry->row, request = std::move(request), quota = parts_.quotas.Of(entry->row).config,
        key = parts_.configs.key(), change = Change{.who = who, .when = parts_.clock.Wall()}](
-          Database& db) { return ChooseConfig(db, row, *request, quota, *key, change); },
+          Database& db) { return ChooseConfig(db, row, *request, {quota, *key, change}); },
       [self = self_, row = entry->row, who, done = std::move(done)](Outcome<ChosenConfig> chosen) {
         if (*self != nullptr)
           (*self)->OnConfigChosen(row, who, std::move(chosen), done);
@@ -298,7 +298,7 @@ void Pipeline::OnConfigChosen(const AppRow& app, const std::string& who,
   const WalkConfig config{.number = chosen.value().number,
                           .is_change = true,
                           .reload_live = chosen.value().reload_live};
-  const ReleaseRow release = *chosen.value().live;
+  ReleaseRow release = *chosen.value().live;
   FindView(release.id, [self = self_, app, who, config, release,
                         done](Outcome<ReleaseView> view) mutable {
     if (*self == nullptr)

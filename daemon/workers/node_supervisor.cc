@@ -130,7 +130,7 @@ void Supervisor::Reconfigure(RunId former, std::shared_ptr<const RunConfig> conf
   moved.key() = RunId{.release = former.release, .config = number};
   Entry& entry = pools_.insert(std::move(moved)).position->second;
   if (entry.pool != nullptr)
-    entry.pool->Reconfigure(std::move(config), delivery);
+    entry.pool->Reconfigure(config, delivery);
   else
     entry.asleep->config = number;
 }

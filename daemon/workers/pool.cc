@@ -347,7 +347,7 @@ void Pool::Update(const ReleaseSpec& spec) {
   Assign();
 }
 
-void Pool::Reconfigure(std::shared_ptr<const RunConfig> config,
+void Pool::Reconfigure(const std::shared_ptr<const RunConfig>& config,
                        WorkerSupervisor::Delivery delivery) {
   if (retired_)
     return;

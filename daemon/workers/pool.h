@@ -72,7 +72,8 @@ class Pool : private Worker::Host, private WorkerRequest::Holder {
   // The same release within other limits: WorkerSupervisor::Update.
   void Update(const ReleaseSpec& spec);
   // The same release with another config: WorkerSupervisor::Reconfigure.
-  void Reconfigure(std::shared_ptr<const RunConfig> config, WorkerSupervisor::Delivery delivery);
+  void Reconfigure(const std::shared_ptr<const RunConfig>& config,
+                   WorkerSupervisor::Delivery delivery);
   // Keeps at least workers_min alive from now on.
   void KeepMinimum();
   void Submit(Exchange& exchange);
