@@ -148,7 +148,7 @@ constexpr Row kRows[] = {
     ROW(bundle, packages, packages, ReadPackages(value)),
     ROW(workers, min, workers_min, ReadCount(value, 0, 1024)),
     ROW(workers, max, workers_max, ReadCount(value, 1, 1024)),
-    ROW(limits, memory, limits.memory, ReadSize(value, MiB(16), GiB(1024))),
+    ROW(limits, memory, limits.memory, ReadSize(value, MiB(32), GiB(1024))),
     ROW(limits, wall, limits.wall, ReadDuration(value, Millis(10), Millis(86400000))),
     ROW(limits, cpu, limits.cpu_millis, ReadCores(value, 10, 1024000)),
     ROW(limits, threads, limits.threads, ReadCount(value, 1, 4096)),

@@ -36,6 +36,8 @@ class TokenBucket {
   double used() const { return burst_ > 0 ? 1 - left_ / burst_ : 1; }
   // The same as a number of what is counted.
   double used_amount() const { return burst_ - left_; }
+  // The same as of now.
+  double UsedAt(MonotonicTime now) const { return burst_ - Filled(now); }
 
  private:
   // What is in it by then.

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -11,6 +12,7 @@
 
 #include "daemon/admin/handlers.h"
 #include "daemon/store/config_rows.h"
+#include "daemon/store/release_rows.h"
 #include "daemon/workers/process_memory.h"
 
 namespace cloister {
@@ -39,6 +41,18 @@ Json QuotaRows(const Quota& quota, const std::vector<Layer>& layers) {
                     {"about", info.sentence}});
   }
   return rows;
+}
+
+// What the state knows of an app.
+struct AppFacts {
+  ConfigUse config;
+  std::optional<ReleaseRow> live;
+};
+
+Result<AppFacts> ReadFacts(Database& db, AppId app) {
+  AppFacts facts{.config = TRY(ReadConfigUse(db, app)), .live = {}};
+  facts.live = TRY(FindLive(db, app));
+  return facts;
 }
 
 // What an app uses, by the name of the quota. Of others nothing is counted.
@@ -75,13 +89,27 @@ std::map<std::string_view, std::uint64_t> RefusedOf(AdminContext& context, const
           {"cache.key", context.parts.calls.RefusedOf(app.row.id, "cache.key")}};
 }
 
-void AddUse(AdminContext& context, const AppEntry& app, const ConfigUse& config, const Quota& quota,
+// The quota with what the manifest of the live release asks less for.
+Quota InForce(Quota quota, const std::optional<ReleaseRow>& live) {
+  if (!live)
+    return quota;
+  const ReleaseRun& run = live->run;
+  quota.limits.worker = run.limits;
+  quota.limits.queue_max = run.queue_max;
+  quota.limits.workers_max = run.workers_max;
+  return quota;
+}
+
+void AddUse(AdminContext& context, const AppEntry& app, const AppFacts& facts, const Quota& quota,
             Json& rows) {
-  const auto use = UseOf(context, app, config);
+  const Quota in_force = InForce(quota, facts.live);
+  const auto use = UseOf(context, app, facts.config);
   const auto refused = RefusedOf(context, app);
   for (Json& row : rows) {
     const std::string name = row["name"].get<std::string>();
-    row["limit"] = QuotaNumber(quota, name);
+    row["limit"] = QuotaNumber(in_force, name);
+    if (QuotaNumber(in_force, name) < QuotaNumber(quota, name))
+      row["manifest"] = QuotaText(in_force, name);
     if (const auto found = use.find(name); found != use.end())
       row["used"] = found->second;
     if (const auto found = refused.find(name); found != refused.end())
@@ -96,30 +124,30 @@ Json TenantJson(AdminContext& context, const TenantRow& tenant) {
                                {{"tenant", &quotas.SetFor({.tenant = tenant.id})}})}};
 }
 
-Json AppJson(AdminContext& context, const AppEntry& app, const ConfigUse& config) {
+Json AppJson(AdminContext& context, const AppEntry& app, const AppFacts& facts) {
   const Quotas& quotas = context.parts.releases.quotas();
   const AppRow& row = app.row;
   const Quota quota = quotas.Of(row);
   Json rows = QuotaRows(quota, {{"app", &quotas.SetFor({.tenant = row.tenant, .app = row.id})},
                                 {"tenant", &quotas.SetFor({.tenant = row.tenant})}});
-  AddUse(context, app, config, quota, rows);
+  AddUse(context, app, facts, quota, rows);
   return {{"app", row.name.ToString()}, {"quotas", std::move(rows)}};
 }
 
-// The state counts what the config has.
+// The state counts what the config has, and knows the live release.
 void SendApp(AdminContext& context, const AppName& name, const AdminReply& reply) {
   const AppEntry* app = context.parts.releases.catalog().FindApp(name);
   if (app == nullptr)
     return reply.Fail(NoApp(name));
   context.parts.state.Read(
-      app->row.id.number, [id = app->row.id](Database& db) { return ReadConfigUse(db, id); },
-      [&context, name, reply](const Result<ConfigUse>& config) {
-        if (!config.ok())
-          return reply.Fail(ProblemOf(Error(config.error())));
+      app->row.id.number, [id = app->row.id](Database& db) { return ReadFacts(db, id); },
+      [&context, name, reply](const Result<AppFacts>& facts) {
+        if (!facts.ok())
+          return reply.Fail(ProblemOf(Error(facts.error())));
         const AppEntry* entry = context.parts.releases.catalog().FindApp(name);
         if (entry == nullptr)
           return reply.Fail(NoApp(name));
-        reply.Send(200, AppJson(context, *entry, config.value()));
+        reply.Send(200, AppJson(context, *entry, facts.value()));
       });
 }
 

@@ -174,7 +174,7 @@ CallUse CallServer::UseOf(AppId app, Api api) const {
   if (found == apps_.end())
     return {};
   const std::optional<TokenBucket>& bucket = found->second.rates.at(static_cast<std::size_t>(api));
-  return {.used = bucket ? static_cast<std::uint64_t>(bucket->used_amount()) : 0,
+  return {.used = bucket ? static_cast<std::uint64_t>(bucket->UsedAt(clock_.Now())) : 0,
           .refused = RefusedOf(app, RateQuotaOf(api))};
 }
 

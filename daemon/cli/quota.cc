@@ -69,7 +69,10 @@ void ShowRows(Console& console, const Json& answer, const std::vector<std::strin
     if (!only.empty() && std::find(only.begin(), only.end(), name) == only.end())
       continue;
     std::vector<std::string>& row = rows.emplace_back();
-    row = {Harmless(name), Harmless(TextOf(quota, "value"))};
+    const std::string value = TextOf(quota, "value");
+    const std::string asked = TextOf(quota, "manifest");
+    row = {Harmless(name),
+           Harmless(asked.empty() ? value : asked + " by manifest (of " + value + ")")};
     // Only an app uses something.
     if (answer.contains("app")) {
       row.push_back(UseText(console, quota));

@@ -189,7 +189,7 @@ RouteUse Router::UseOf(AppId app) const {
   const Route* route = FindRoute(app);
   if (route == nullptr)
     return {};
-  return {.requests = static_cast<std::uint64_t>(route->requests.used_amount()),
+  return {.requests = static_cast<std::uint64_t>(route->requests.UsedAt(parts_.clock.Now())),
           .refused = route->notice.refused(),
           .bodies_refused = route->body_notice.refused()};
 }

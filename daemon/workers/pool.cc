@@ -82,10 +82,12 @@ void Pool::NoteMemory() {
 void Pool::RefuseForQueue(Exchange& exchange) {
   RespondProblem(exchange, 503, "queue_full", "Too many requests wait for this app.", Seconds(1));
   if (const auto refused = queue_notice_.Refuse(env_.loop.Now()))
-    log_.Say(kLogWarning,
-             CountOfRequests(*refused) + " refused with a 503: " + std::to_string(spec_.queue_max) +
-                 " wait for a worker already, which is the quota limits.queue. Make requests "
-                 "faster, or ask the node's operator for more workers (limits.workers).");
+    log_.Say(
+        kLogWarning,
+        CountOfRequests(*refused) + " refused with a 503: " + std::to_string(spec_.queue_max) +
+            " wait for a worker already, which is limits.queue: of the manifest, or of the quota "
+            "(`cloister quota show APP` has both). Make requests faster, or have more workers "
+            "(limits.workers).");
 }
 
 std::size_t Pool::CountInFlight() const {

@@ -439,7 +439,7 @@ void Worker::Violate(const Error& error) {
       {{"worker", process_.id().number}, {"error", error.message}});
   log_.Say(kLogError,
            "The worker was ended because it broke the rules of its channel (" + error.message +
-               "). Only native code or memory damage can do that; the request gets a 502.",
+               "), which its runtime never does by itself; the request gets a 502.",
            answering_ != nullptr ? answering_->request_id : std::string_view());
   process_.End();
   if (state_ == WorkerState::kStarting)
@@ -558,8 +558,8 @@ void Worker::OnWallTime(MonotonicTime now, Millis wall_max) {
     log_.Say(kLogError,
              "The request took longer than " + limit +
                  ": it was interrupted (WallTimeExceeded) and the client got a 504. "
-                 "Do less in a request, or raise wall under [limits] in cloister.toml (for a "
-                 "check: its time).",
+                 "Do less in a request, or raise limits.wall: under [limits] in cloister.toml, and "
+                 "the operator the quota, where that is lower (for a check: its time).",
              request->request_id);
     request->relay.Fail(504, "wall_time_exceeded", "The app did not answer within " + limit + ".");
     lost_request_ = request->request_id;

@@ -39,13 +39,17 @@ void SendBootFailed(Runtime& runtime, PyObject* report) {
   const bool is_report =
       report != nullptr && PyTuple_Check(report) && PyTuple_GET_SIZE(report) == 5;
   if (!is_report) {
-    // Making the report failed too: no memory, most likely.
+    // Making the report failed too.
+    const bool no_memory = PyErr_ExceptionMatches(PyExc_MemoryError) != 0;
     runtime.LogException();
-    SendReport(runtime, {.code = "app_raised",
-                         .message = "the app failed, and so did the report about it",
-                         .file = {},
-                         .line = 0,
-                         .traceback = {}});
+    SendReport(runtime,
+               {.code = no_memory ? "memory_exceeded" : "app_raised",
+                .message = no_memory ? "the worker's memory (limits.memory) was used up while it "
+                                       "began"
+                                     : "the app failed, and so did the report about it",
+                .file = {},
+                .line = 0,
+                .traceback = {}});
     return;
   }
   const long line = PyLong_AsLong(PyTuple_GET_ITEM(report, 3));

@@ -56,10 +56,14 @@ void SendLog(WorkerChannel& channel, const LogText& text) {
 
 void OutputBuffers::Write(WorkerChannel& channel, LogSource source, std::string_view bytes) {
   while (bytes.size() > kPartMax) {
-    const std::size_t newline = bytes.rfind('\n', kPartMax - 1);
-    const std::size_t size = newline == std::string_view::npos ? kPartMax : newline + 1;
-    WritePart(channel, source, bytes.substr(0, size));
-    bytes.remove_prefix(size);
+    std::size_t newline = bytes.rfind('\n', kPartMax - 1);
+    // A line is one event however long it is: cut at its end, never in two.
+    if (newline == std::string_view::npos)
+      newline = bytes.find('\n', kPartMax);
+    if (newline == std::string_view::npos)
+      break;
+    WritePart(channel, source, bytes.substr(0, newline + 1));
+    bytes.remove_prefix(newline + 1);
   }
   WritePart(channel, source, bytes);
 }

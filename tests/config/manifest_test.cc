@@ -90,7 +90,7 @@ TEST(ManifestTest, SaysWhatIsWrongAndWhere) {
       {"[limit]", "cloister.toml:7: unknown section [limit]; did you mean 'limits'?"},
       {"[limits]\nmemori = \"1MiB\"", "cloister.toml:8: unknown key 'memori' in [limits]; did you"},
       {"[limits]\nmemory = 64", "cloister.toml:8: memory must be a size with its unit"},
-      {"[limits]\nmemory = \"1MiB\"", "must be from 16MiB to 1TiB"},
+      {"[limits]\nmemory = \"1MiB\"", "must be from 32MiB to 1TiB"},
       {"[workers]\nmin = 5\nmax = 4", "[workers] max must not be smaller than min"},
       {"[bundle]\npackages = [\"flask>=2\"]", "'flask>=2' is not a package's name"},
       {"[bundle]\npackages = \"flask\"", "must be a list of strings"},

@@ -53,7 +53,7 @@ TEST(QuotaTest, AWrongValueSaysWhatWouldBeOne) {
     const char* says;
   };
   const Case cases[] = {{"limits.memory", "128", "unit"},
-                        {"limits.memory", "1KiB", "16MiB"},
+                        {"limits.memory", "1KiB", "32MiB"},
                         {"limits.memory", "", "limits.memory"},
                         {"limits.workers", "0", "1"},
                         {"limits.workers", "many", "number"},

@@ -221,7 +221,7 @@ def test_queue(node, app):
     assert refused and {answer.json()["code"] for answer in refused} == {"queue_full"}
     assert int(refused[0].header("retry-after")) >= 1
     assert row_of(node, app, "limits.queue")["refused"] == len(refused)
-    assert any("the quota limits.queue" in event["text"] for event in node.events(app))
+    assert any("which is limits.queue" in event["text"] for event in node.events(app))
     set_quota(node, app, "limits.queue=256")
     assert ask_together(node, app, ["sleep=10"] * 8) == [10] * 8
 

@@ -170,6 +170,41 @@ def test_requests_over_the_quota_are_refused_and_told(node, tmp_path):
             assert client.request(host="hello.quota-requests.localhost").status == 200
 
 
+def test_what_the_manifest_asks_less_for_is_the_limit_that_is_shown(node, tmp_path):
+    app = "quota-manifest/hello"
+    limits = '\n[limits]\nmemory = "48MiB"\nqueue = 2\n\n[workers]\nmax = 1\n'
+    node.deploy(apps.write_app(tmp_path / "app", extra=limits), app)
+    rows = {row["name"]: row for row in node.json("quota", "show", app)["quotas"]}
+    for name, value, asked, number in (
+        ("limits.memory", "256MiB", "48MiB", 48 * MIB),
+        ("limits.queue", "256", "2", 2),
+        ("limits.workers", "8", "1", 1),
+    ):
+        row = rows[name]
+        assert (row["value"], row["manifest"], row["limit"]) == (value, asked, number)
+    assert "manifest" not in rows["limits.wall"]
+    assert "48MiB by manifest (of 256MiB)" in node.cli("quota", "show", app).stdout
+    node.cli("quota", "set", app, "limits.memory=32MiB")
+    (row,) = [
+        row for row in node.json("quota", "show", app)["quotas"] if row["name"] == "limits.memory"
+    ]
+    assert (row["value"], row["limit"], "manifest" in row) == ("32MiB", 32 * MIB, False)
+
+
+def test_a_rate_that_nobody_uses_now_is_shown_as_unused(node, tmp_path):
+    app = "quota-idle/hello"
+    node.deploy(apps.write_app(tmp_path / "app"), app)
+    node.cli("quota", "set", app, "limits.requests=10")
+    for _ in range(10):
+        node.http(app)
+
+    def used():
+        rows = node.json("quota", "show", app)["quotas"]
+        return next(row["used"] for row in rows if row["name"] == "limits.requests")
+
+    wait_until(lambda: used() == 0, "the bucket is full again, without another request")
+
+
 def test_a_body_over_the_apps_quota_is_a_413_before_it_is_sent(node, tmp_path):
     app = "quota-body/hello"
     node.deploy(apps.write_app(tmp_path / "app"), app)

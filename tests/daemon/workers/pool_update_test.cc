@@ -144,7 +144,7 @@ TEST_F(PoolUpdateTest, AFullQueueIsToldInTheAppsLogOnce) {
   for (int i = 0; i < 10; ++i)
     (void)Ask();
   EXPECT_EQ(pool_->Use().queue_refused, 9U);
-  EXPECT_EQ(ground_->logs.Count("which is the quota limits.queue"), 1U);
+  EXPECT_EQ(ground_->logs.Count("which is limits.queue"), 1U);
 }
 
 }  // namespace
