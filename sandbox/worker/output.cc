@@ -12,8 +12,9 @@ namespace {
 // Longest unfinished line that is kept back.
 constexpr std::size_t kLineMax = 32 * 1024;
 constexpr std::size_t kLoggerMax = 200;
-// The most bytes that one write puts into one event.
-constexpr std::size_t kPartMax = 128 * 1024;
+// The most bytes that one write puts into one event: as many as the node keeps of one, so that a
+// line is not in two as long as it can be in one.
+constexpr std::size_t kPartMax = 256 * 1024;
 // The node keeps 256 KiB of an event, and marks that it was cut.
 constexpr std::size_t kEventMax = 257 * 1024;
 // Names that RefusedCalls tells apart; all come from our shims, so this is never reached.
@@ -56,14 +57,10 @@ void SendLog(WorkerChannel& channel, const LogText& text) {
 
 void OutputBuffers::Write(WorkerChannel& channel, LogSource source, std::string_view bytes) {
   while (bytes.size() > kPartMax) {
-    std::size_t newline = bytes.rfind('\n', kPartMax - 1);
-    // A line is one event however long it is: cut at its end, never in two.
-    if (newline == std::string_view::npos)
-      newline = bytes.find('\n', kPartMax);
-    if (newline == std::string_view::npos)
-      break;
-    WritePart(channel, source, bytes.substr(0, newline + 1));
-    bytes.remove_prefix(newline + 1);
+    const std::size_t newline = bytes.rfind('\n', kPartMax - 1);
+    const std::size_t size = newline == std::string_view::npos ? kPartMax : newline + 1;
+    WritePart(channel, source, bytes.substr(0, size));
+    bytes.remove_prefix(size);
   }
   WritePart(channel, source, bytes);
 }
