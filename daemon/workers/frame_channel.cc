@@ -35,6 +35,13 @@ void FrameChannel::Append(FrameType type, std::uint8_t flags, std::uint32_t id,
   Touch();
 }
 
+void FrameChannel::TouchAnswer() {
+  if (giving_)
+    answered_ = true;
+  else
+    Touch();
+}
+
 void FrameChannel::Close() {
   if (closed_)
     return;
@@ -84,6 +91,7 @@ void FrameChannel::GoOn() {
 }
 
 void FrameChannel::Take(std::string_view bytes, std::size_t frames_max) {
+  giving_ = true;
   if (rest_.empty()) {
     rest_ = GiveFrames(bytes, frames_max);
   } else {
@@ -95,6 +103,9 @@ void FrameChannel::Take(std::string_view bytes, std::size_t frames_max) {
   }
   if (!closed_)
     handler_.OnBatchEnd();
+  giving_ = false;
+  if (std::exchange(answered_, false) && !closed_)
+    stream_->Flush();
 }
 
 void FrameChannel::TakeRest() {

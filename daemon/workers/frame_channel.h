@@ -50,6 +50,10 @@ class FrameChannel : private Stream::Handler {
   // Where to append frames (BeginFrame, FinishFrame); call Touch() afterwards.
   std::string& out() { return stream_->out(); }
   void Touch() { stream_->Touch(); }
+  // The same for an answer to what just arrived: it is written when all that arrived with it is
+  // given. The kernel wakes a peer that waits when its bytes are taken; so it finds the answer then
+  // instead of going to sleep again.
+  void TouchAnswer();
   void Append(FrameType type, std::uint8_t flags, std::uint32_t id, std::string_view payload);
 
   // Bytes that the kernel has no room for: the peer does not read.
@@ -80,6 +84,8 @@ class FrameChannel : private Stream::Handler {
   std::string rest_;  // the beginning of a frame; whole ones before it while has_more_
   bool has_more_ = false;
   bool closed_ = false;
+  bool giving_ = false;
+  bool answered_ = false;  // within giving_
   std::shared_ptr<FrameChannel*> self_;  // null inside once this is gone
 };
 

@@ -97,7 +97,7 @@ class Worker : private WorkerProcess::Listener,
   void OnProcessClosed() override;
   void OnProcessEnded(const ProcessEnd& end) override;
   std::string* CallOut() override { return process_.open() ? &process_.channel().out() : nullptr; }
-  void TouchCallOut() override { process_.channel().Touch(); }
+  void TouchCallOut() override { process_.channel().TouchAnswer(); }
   std::size_t unread() const override { return process_.unread(); }
   void OnBadCall(const Error& error) override { Violate(error); }
   void OnRequestClientGone(WorkerRequest& request) override;

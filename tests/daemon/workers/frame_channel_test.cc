@@ -223,5 +223,52 @@ TEST_F(FrameChannelTest, WritesLeaveOncePerTurn) {
             static_cast<ssize_t>(2 * kFrameHeaderSize + 4));
 }
 
+// Whether there is something to read, at the end of a turn and before what is written then.
+class LookAtTurnEnd : public TurnTask {
+ public:
+  explicit LookAtTurnEnd(int fd) : fd_(fd) {}
+  void OnTurnEnd() override {
+    std::array<char, 64> bytes{};
+    size = ::recv(fd_, bytes.data(), bytes.size(), MSG_DONTWAIT | MSG_PEEK);
+    looked = true;
+  }
+
+  bool looked = false;
+  ssize_t size = 0;
+
+ private:
+  int fd_;
+};
+
+TEST_F(FrameChannelTest, AnAnswerLeavesWithTheBatchThatItAnswers) {
+  LookAtTurnEnd look(peer_.get());
+  on_batch_ = [&] {
+    loop_.AtTurnEnd(look);
+    channel_->out() += LogFrame("answer");
+    channel_->TouchAnswer();
+  };
+  PeerSends(LogFrame("question"));
+  ASSERT_TRUE(Until([&] { return look.looked; }));
+  EXPECT_EQ(look.size, static_cast<ssize_t>(LogFrame("answer").size()));
+  // What comes later is no answer to what is being given.
+  on_batch_ = nullptr;
+  channel_->out() += LogFrame("answer");
+  channel_->TouchAnswer();
+  EXPECT_EQ(channel_->pending(), LogFrame("answer").size());
+  ASSERT_TRUE(Until([&] { return channel_->pending() == 0; }));
+}
+
+TEST_F(FrameChannelTest, AnAnswerToAPeerThatIsGoneEndsTheChannel) {
+  on_batch_ = [&] {
+    peer_.Reset();
+    channel_->out() += LogFrame("answer");
+    channel_->TouchAnswer();
+  };
+  PeerSends(LogFrame("question"));
+  ASSERT_TRUE(Until([&] { return closed_ > 0; }));
+  EXPECT_EQ(payloads_.size(), 1U);
+  EXPECT_EQ(closed_, 1);
+}
+
 }  // namespace
 }  // namespace cloister
