@@ -82,6 +82,13 @@ std::string SectionHint(std::string_view key) {
   return "; every key stands under a section such as [node]";
 }
 
+bool Has(const TomlDocument& document, std::string_view section, std::string_view key) {
+  return std::ranges::any_of(document.tables, [&](const TomlTable& table) {
+    return table.name == section &&
+           std::ranges::find(table.entries, key, &TomlEntry::key) != table.entries.end();
+  });
+}
+
 }  // namespace
 
 Result<Settings> ParseSettings(std::string_view text, std::string_view file_name) {
@@ -94,6 +101,9 @@ Result<Settings> ParseSettings(std::string_view text, std::string_view file_name
   for (const TomlTable& table : document.tables)
     ReadTable(table, settings, problems);
   TRY(problems.Finish());
+  // Others may write to a server that has a name.
+  if (!settings.cache.url.empty() && !Has(document, "cache", "near"))
+    settings.cache.near = false;
   if (Result<void> valid = ValidateSettings(settings); !valid.ok())
     return std::move(valid).error().In(std::string(file_name));
   return settings;

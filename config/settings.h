@@ -104,6 +104,7 @@ struct CacheSettings : CacheQuota {
   Millis timeout{500};
   Bytes memory = GiB(1);  // of the server of our own
   std::string server = "/usr/bin/redis-server";
+  bool near = true;  // with a `url` only where the file says so
 };
 
 struct Settings {

@@ -15,6 +15,8 @@ namespace {
 // Of an answer, beside its values: marks and lengths.
 constexpr std::size_t kValueHead = 8;
 constexpr std::size_t kAnswerHead = 64;
+// PTTL of a value without an end.
+constexpr std::int64_t kNoEnd = -1;
 
 // A number as text, for an argument of a command.
 class NumberText {
@@ -68,6 +70,8 @@ CacheService::CacheService(Parts parts, RedisOptions options)
 
 Result<void> CacheService::Serve(CallId id, const CallOrigin& origin, CallNumber number,
                                  std::string_view args) {
+  if (number == CallNumber::kCacheGet && ServeNear(id, origin, args))
+    return {};
   const std::uint64_t serial = ++last_serial_;
   Call& call = calls_[serial];
   call.id = id;
@@ -90,6 +94,44 @@ Result<void> CacheService::Serve(CallId id, const CallOrigin& origin, CallNumber
   app.early.push_back(serial);
   Load(origin.app);
   return {};
+}
+
+bool CacheService::ServeNear(CallId id, const CallOrigin& origin, std::string_view args) {
+  if (!near_.on() || origin.overlay != 0)
+    return false;
+  const Result<CacheGet> get = DecodeFields<CacheGet>(args);
+  const auto found = apps_.find(origin.app);
+  if (!get.ok() || found == apps_.end() || get.value().key.size() > origin.quota.cache.key_max)
+    return false;
+  App& app = found->second;
+  // A generation that the state did not take is tried again with the next call.
+  if (app.generation > app.persisted)
+    return false;
+  const auto value = near_.Find(origin.app, get.value().key, parts_.clock.Now());
+  if (!value)
+    return false;
+  ++counters_.near;
+  ++app.counters.near;
+  ++counters_.calls;
+  ++app.counters.calls;
+  ++counters_.hits;
+  ++app.counters.hits;
+  parts_.answers.Answer(id, EncodeReply(CacheGetResult{.value = value}));
+  return true;
+}
+
+std::optional<std::string_view> CacheService::FindNear(const Call& call, App& app,
+                                                       std::string_view key) {
+  // A get was looked for already. Of several keys what is asked for first is answered first.
+  const bool looked = call.number == CallNumber::kCacheGet && call.origin.overlay == 0;
+  if (!near_.on() || looked || call.waiting > 0)
+    return std::nullopt;
+  const auto value = near_.Find(call.origin.app, key, parts_.clock.Now());
+  if (value) {
+    ++counters_.near;
+    ++app.counters.near;
+  }
+  return value;
 }
 
 void CacheService::Start(std::uint64_t serial) {
@@ -203,10 +245,13 @@ void CacheService::StartKey(std::uint64_t serial, Call& call, std::size_t elemen
       const bool here = found.where == CacheOverlay::Where::kHere;
       return TakeValue(call, element, here ? std::optional(found.value) : std::nullopt);
     }
-    sent = app.loaded && SendGet(serial, call, element, key);
+  }
+  if (writes && call.origin.overlay == 0) {
+    sent = app.loaded && SendWrite(serial, call, element, false);
   } else {
-    sent = app.loaded &&
-           (writes ? SendWrite(serial, call, element, false) : SendGet(serial, call, element, key));
+    if (const auto value = FindNear(call, app, key))
+      return TakeValue(call, element, value);
+    sent = app.loaded && SendGet(serial, call, element, key);
   }
   if (!sent)
     return FailElement(call, element, false);
@@ -218,7 +263,38 @@ void CacheService::StartKey(std::uint64_t serial, Call& call, std::size_t elemen
 bool CacheService::SendGet(std::uint64_t serial, const Call& call, std::size_t element,
                            std::string_view key) {
   const std::string slot = apps_[call.origin.app].names.Slot(key);
-  return redis_.Send(TagOf(serial, element), std::array<std::string_view, 2>{"GET", slot});
+  const std::uint64_t tag = TagOf(serial, element);
+  std::optional<CacheNear::Ticket> ticket;
+  if (near_.on() && call.origin.overlay == 0)
+    ticket = near_.OnGet(call.origin.app, key, parts_.clock.Now());
+  // Asked before the value, and counted from now, so that no time is too long.
+  const bool keeping = ticket && redis_.Send(TagOf(kInternal, kTimeLeft),
+                                             std::array<std::string_view, 2>{"PTTL", slot});
+  const bool sent = redis_.Send(tag, std::array<std::string_view, 2>{"GET", slot});
+  if (keeping)
+    keeping_.push_back({.tag = sent ? tag : 0, .ticket = *ticket, .ttl = {}});
+  return sent;
+}
+
+void CacheService::OnTimeLeft(const RedisReply& reply) {
+  // Answers come in order: it is of the first, whose value comes next.
+  if (keeping_.empty())
+    return;
+  Keeping& keeping = keeping_.front();
+  if (keeping.tag == 0)
+    return keeping_.pop_front();
+  const std::int64_t left = reply.integer();
+  keeping.known = reply.is(RedisReply::Kind::kInteger) && (left >= 0 || left == kNoEnd);
+  if (left >= 0)
+    keeping.ttl = Millis(left);
+}
+
+std::optional<CacheService::Keeping> CacheService::TakeKeeping(std::uint64_t tag) {
+  if (keeping_.empty() || keeping_.front().tag != tag)
+    return std::nullopt;
+  const Keeping first = keeping_.front();
+  keeping_.pop_front();
+  return first.known ? std::optional(first) : std::nullopt;
 }
 
 bool CacheService::SendWrite(std::uint64_t serial, Call& call, std::size_t element,
@@ -255,6 +331,7 @@ bool CacheService::SendWrite(std::uint64_t serial, Call& call, std::size_t eleme
       value,
       extra,
   };
+  near_.Drop(call.origin.app, write.key);
   if (!redis_.Send(TagOf(serial, element), arguments))
     return false;
   call.generation = app.generation;
@@ -275,7 +352,7 @@ void CacheService::OnReply(std::uint64_t tag, const RedisReply& reply) {
   if (is_write)
     OnWriteReply(serial, call, element, reply);
   else
-    OnGetReply(call, element, reply);
+    OnGetReply(call, element, reply, TakeKeeping(tag));
   Advance(serial);
 }
 
@@ -316,11 +393,16 @@ void CacheService::OnWriteReply(std::uint64_t serial, Call& call, std::size_t el
     outcome.number = NumberOf(reply.at(3).text());
 }
 
-void CacheService::OnGetReply(Call& call, std::size_t element, const RedisReply& reply) {
+void CacheService::OnGetReply(Call& call, std::size_t element, const RedisReply& reply,
+                              const std::optional<Keeping>& keeping) {
   // What was asked for before a write was lost is not what is there.
   const bool fresh = call.generation == apps_[call.origin.app].generation;
-  if (reply.is(RedisReply::Kind::kText) && fresh)
+  if (reply.is(RedisReply::Kind::kText) && fresh) {
+    if (keeping)
+      near_.Keep(call.origin.app, call.keys[element], {.value = reply.text(), .ttl = keeping->ttl},
+                 keeping->ticket, parts_.clock.Now());
     return TakeValue(call, element, reply.text());
+  }
   if (!reply.is(RedisReply::Kind::kNil) && !reply.is(RedisReply::Kind::kText))
     return FailElement(call, element, true);
   TakeValue(call, element, std::nullopt);

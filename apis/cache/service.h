@@ -9,9 +9,11 @@
 // generation is persisted before the app hears that the write failed. What older generations left
 // is swept away in small steps once the server is there.
 //
-// On the overlay (CallOrigin::overlay) writes stay in this process. Runs on the loop thread.
+// On the overlay (CallOrigin::overlay) writes stay in this process. What is read all the time comes
+// from the near cache (near.h) where SetNear says so. Runs on the loop thread.
 
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -26,6 +28,7 @@
 #include "apis/base/clock.h"
 #include "apis/cache/generations.h"
 #include "apis/cache/layout.h"
+#include "apis/cache/near.h"
 #include "apis/cache/overlay.h"
 #include "apis/cache/writes.h"
 #include "apis/service.h"
@@ -36,6 +39,7 @@ namespace cloister {
 struct CacheCounters {
   std::uint64_t calls = 0;
   std::uint64_t hits = 0;
+  std::uint64_t near = 0;  // of the hits: without the server
   std::uint64_t misses = 0;
   std::uint64_t failed = 0;
   std::uint64_t evicted = 0;
@@ -77,6 +81,12 @@ class CacheService : public ApiService, private Redis::Handler {
   // The other one may have lost a write of this generation: `done` when that can be read no more.
   void Invalidate(AppId id, std::uint64_t lost, std::function<void()> done);
 
+  // On: every write of the apps goes through this process, and no other one writes what it reads.
+  void SetNear(bool on) { near_.Turn(on); }
+  // Once a second while it is on: gives memory back.
+  void ExpireNear() { near_.Expire(parts_.clock.Now()); }
+  const CacheNear& near() const { return near_; }
+
   CacheUse UseOf(AppId app) const;
   const CacheCounters& counters() const { return counters_; }
   const Redis& redis() const { return redis_; }
@@ -94,6 +104,9 @@ class CacheService : public ApiService, private Redis::Handler {
   // A tag of a command: the serial of its call, and which key of it. kInternal: a command of ours.
   static constexpr unsigned kElementBits = 12;
   static constexpr std::uint64_t kInternal = 0;
+  static constexpr std::size_t kScriptLoaded = 0;
+  static constexpr std::size_t kServerInfo = 1;
+  static constexpr std::size_t kTimeLeft = 2;
   static_assert(kCallListMax < (1U << kElementBits));
   static std::uint64_t TagOf(std::uint64_t serial, std::size_t element) {
     return serial << kElementBits | element;
@@ -143,12 +156,23 @@ class CacheService : public ApiService, private Redis::Handler {
     bool deleted = false;
   };
 
+  // A get whose answer is for the near cache: before it the server is asked for what is left of the
+  // value's time.
+  struct Keeping {
+    std::uint64_t tag = 0;  // of the get; 0: it was not sent
+    CacheNear::Ticket ticket;
+    bool known = false;
+    std::optional<Millis> ttl;
+  };
+
   void OnReply(std::uint64_t tag, const RedisReply& reply) override;
   void OnLost(std::uint64_t tag) override;
   void OnConnected() override;
   void OnDisconnected(const Error& why) override;
 
   static Result<void> Decode(Call& call);
+  // Answers a get that needs no server; whether it did.
+  bool ServeNear(CallId id, const CallOrigin& origin, std::string_view args);
   // Of a call whose app is loaded, or cannot be.
   void Start(std::uint64_t serial);
   // Answers a call that goes beyond a quota; whether it did.
@@ -163,7 +187,11 @@ class CacheService : public ApiService, private Redis::Handler {
   bool SendGet(std::uint64_t serial, const Call& call, std::size_t element, std::string_view key);
   bool SendWrite(std::uint64_t serial, Call& call, std::size_t element, bool whole_script);
   void OnWriteReply(std::uint64_t serial, Call& call, std::size_t element, const RedisReply& reply);
-  void OnGetReply(Call& call, std::size_t element, const RedisReply& reply);
+  void OnGetReply(Call& call, std::size_t element, const RedisReply& reply,
+                  const std::optional<Keeping>& keeping);
+  std::optional<std::string_view> FindNear(const Call& call, App& app, std::string_view key);
+  void OnTimeLeft(const RedisReply& reply);
+  std::optional<Keeping> TakeKeeping(std::uint64_t tag);
   void OnInternalReply(std::size_t element, const RedisReply& reply);
   void TakeValue(Call& call, std::size_t element, std::optional<std::string_view> value);
   // The server did not answer; `sent`: it may have been asked.
@@ -191,6 +219,8 @@ class CacheService : public ApiService, private Redis::Handler {
   std::unordered_map<std::uint64_t, Sweeping> sweeping_;  // by serial
   std::unordered_map<AppId, CacheNames> deleted_;         // what they have is not swept yet
   std::uint64_t last_serial_ = 0;
+  CacheNear near_;
+  std::deque<Keeping> keeping_;  // as they were sent, so as they are answered
   CacheCounters counters_;
   std::function<void(AppId, std::uint64_t)> on_raised_;
   std::string advice_;

@@ -13,9 +13,6 @@ namespace {
 
 // No app has this generation: of an app that is gone all are older.
 constexpr std::uint64_t kBeyondAll = std::uint64_t{1} << 52;
-// Elements of kInternal.
-constexpr std::size_t kScriptLoaded = 0;
-constexpr std::size_t kServerInfo = 1;
 
 }  // namespace
 
@@ -63,6 +60,7 @@ void CacheService::SetGeneration(AppId id, App& app, std::uint64_t number) {
   app.pristine = false;
   app.sweep_due = true;
   app.used = {};
+  near_.DropApp(id);
 }
 
 void CacheService::StoreGeneration(AppId id, App& app) {
@@ -147,11 +145,15 @@ void CacheService::OnConnected() {
 }
 
 void CacheService::OnDisconnected(const Error& why) {
+  near_.DropAll();
+  keeping_.clear();
   Log(LogLevel::kWarning, "cache_disconnected",
       {{"reason", why.message}, {"effect", "apps read nothing from the cache until it is back"}});
 }
 
 void CacheService::OnInternalReply(std::size_t element, const RedisReply& reply) {
+  if (element == kTimeLeft)
+    return OnTimeLeft(reply);
   if (element != kServerInfo)
     return;
   advice_.clear();
@@ -223,6 +225,7 @@ void CacheService::OnOverlayEnded(OverlayId overlay) {
 }
 
 void CacheService::OnAppDeleted(AppId id) {
+  near_.DropApp(id);
   // Its workers are gone. What waits for the disk still does so.
   if (const auto found = apps_.find(id);
       found != apps_.end() && found->second.held.empty() && found->second.early.empty())

@@ -218,6 +218,13 @@ void Nodes::OnReady(Node& node) {
        {"after_ms", std::chrono::duration_cast<Millis>(clock_.Now() - node.started).count()}});
   served_settings_ = node.settings;
   Apply(steps);
+  TellAlone();
+}
+
+void Nodes::TellAlone() {
+  Node* const writer = succession_.WriterIsAlone() ? Find(succession_.writer()) : nullptr;
+  if (writer != nullptr && !std::exchange(writer->alone, true))
+    writer->link.Send(NodeAlone{});
 }
 
 void Nodes::Apply(const std::vector<Step>& steps) {
@@ -332,6 +339,7 @@ bool Nodes::OnExit(pid_t pid, int status) {
   const std::vector<Step> steps = succession_.OnGone(generation);
   if (stopping_)
     return true;
+  TellAlone();
   if (was_newest && succession_.newest() == 0) {
     const bool by_itself = WIFEXITED(status) && WEXITSTATUS(status) != 0;
     const RestartPolicy::Verdict verdict = restarts_.OnEnd(

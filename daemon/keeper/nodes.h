@@ -70,6 +70,7 @@ class Nodes {
     MonotonicTime started;
     std::string settings;
     bool drained = false;                   // it said DrainDone, and ends by itself
+    bool alone = false;                     // it was told so
     bool lost = false;                      // its link broke; it was killed, or has kEndMax
     std::optional<MonotonicTime> deadline;  // of its phase: killed when it is over
   };
@@ -87,6 +88,8 @@ class Nodes {
   std::vector<UniqueFd> TakeLateSocket();
   bool OnWorkerRequest(Node& node, const Packet& packet);
   void OnReady(Node& node);
+  // Tells the writer when it is.
+  void TellAlone();
   void Apply(const std::vector<Step>& steps);
   void RefuseReload();
   Node* Find(std::uint64_t generation);

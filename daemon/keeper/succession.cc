@@ -1,5 +1,7 @@
 #include "daemon/keeper/succession.h"
 
+#include <algorithm>
+
 #include "apis/base/check.h"
 
 namespace cloister {
@@ -100,6 +102,13 @@ std::vector<Step> Succession::OnGone(std::uint64_t generation) {
   }
   steps.push_back(NextStart());
   return steps;
+}
+
+bool Succession::WriterIsAlone() const {
+  return PhaseOf(writer_) == NodePhase::kServing &&
+         std::ranges::all_of(nodes_, [this](const auto& each) {
+           return each.first == writer_ || each.second == NodePhase::kPreparing;
+         });
 }
 
 std::optional<NodePhase> Succession::PhaseOf(std::uint64_t generation) const {

@@ -20,6 +20,7 @@
 //   old -> new       ClientConnection ...        from Drain on, each when it has its answer; they
 //                                                wait in a socket until the new one serves
 //   old -> keeper    DrainDone, then it exits
+//   keeper -> new    NodeAlone                   when none is left that was there before it
 //
 // So no request is decided by an old node once a new one has begun to decide: what the new one puts
 // live is what everybody gets from then on, on any connection.
@@ -83,6 +84,9 @@ class Succession {
   std::vector<Step> OnReady(std::uint64_t generation);
   // The process was reaped.
   std::vector<Step> OnGone(std::uint64_t generation);
+
+  // Whether the writer serves, and no other node is there that ever did.
+  bool WriterIsAlone() const;
 
   std::optional<NodePhase> PhaseOf(std::uint64_t generation) const;
   // The node that serves or is to serve; 0 when there is none.

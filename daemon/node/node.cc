@@ -43,10 +43,10 @@ std::string CacheState(const CacheService& cache) {
 }
 
 std::string CacheUseText(const CacheCounters& use) {
-  return std::to_string(use.calls) + " calls, " + std::to_string(use.hits) + " hits, " +
-         std::to_string(use.misses) + " misses, " + std::to_string(use.evicted) + " evicted, " +
-         std::to_string(use.failed) + " failed, " + std::to_string(use.invalidated) +
-         " times begun anew";
+  return std::to_string(use.calls) + " calls, " + std::to_string(use.hits) + " hits (" +
+         std::to_string(use.near) + " near), " + std::to_string(use.misses) + " misses, " +
+         std::to_string(use.evicted) + " evicted, " + std::to_string(use.failed) + " failed, " +
+         std::to_string(use.invalidated) + " times begun anew";
 }
 
 }  // namespace
@@ -177,6 +177,7 @@ Node::Node(const NodeStart& start, Settings settings, Sockets sockets, UniqueFd 
       health_([this] { return IsReady(); }),
       admin_server_(loop_, clock_, AdminServerSettings(settings_), admin_, nullptr),
       health_server_(loop_, clock_, AdminServerSettings(settings_), health_, nullptr),
+      near_timer_(loop_),
       logs_timer_(loop_),
       grace_timer_(loop_),
       administrators_timer_(loop_) {
@@ -264,7 +265,17 @@ void Node::Adopt(PassedConnection passed) {
   }
 }
 
+void Node::OnAlone() {
+  if (phase_ != Phase::kServing || !settings_.cache.near)
+    return;
+  cache_.SetNear(true);
+  near_timer_.Repeat(CacheNear::kAgeMax, [this] { cache_.ExpireNear(); });
+}
+
 void Node::OnDrain(UniqueFd successor) {
+  // The next one writes what this one would still have near.
+  near_timer_.Stop();
+  cache_.SetNear(false);
   if (phase_ == Phase::kEnding)
     return;
   adopted_.reset();

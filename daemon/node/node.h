@@ -129,6 +129,7 @@ class Node : private KeeperListener {
   void OnZygoteSocket(UniqueFd socket) override;
   void OnBecomeWriter(UniqueFd predecessor) override;
   void OnDrain(UniqueFd successor) override;
+  void OnAlone() override;
   void OnStop(Millis grace) override;
   void OnKeeperLost(const Error& why) override;
 
@@ -180,6 +181,7 @@ class Node : private KeeperListener {
   HttpServer health_server_;
   std::optional<HandoverReceiver> adopted_;  // while serving
   std::unique_ptr<LateLogReader> late_log_;
+  Timer near_timer_;
   Timer logs_timer_;
   Timer grace_timer_;
   Timer administrators_timer_;

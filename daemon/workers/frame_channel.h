@@ -85,7 +85,7 @@ class FrameChannel : private Stream::Handler {
   bool has_more_ = false;
   bool closed_ = false;
   bool giving_ = false;
-  bool answered_ = false;  // within giving_
+  bool answered_ = false;                // within giving_
   std::shared_ptr<FrameChannel*> self_;  // null inside once this is gone
 };
 

@@ -96,6 +96,9 @@ Result<void> KeeperLink::Take(Packet packet) {
     case MessageType::kDrain:
       node_.OnDrain(TakeFd(packet));
       return {};
+    case MessageType::kNodeAlone:
+      node_.OnAlone();
+      return {};
     case MessageType::kStop:
       node_.OnStop(Millis(TRY(DecodeMessage<Stop>(packet.bytes)).grace_ms));
       return {};

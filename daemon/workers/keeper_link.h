@@ -59,6 +59,8 @@ class KeeperListener {
   virtual void OnBecomeWriter(UniqueFd predecessor) = 0;
   // `successor`: where late log events go.
   virtual void OnDrain(UniqueFd successor) = 0;
+  // Until OnDrain there is no other node process that serves or answers.
+  virtual void OnAlone() = 0;
   virtual void OnStop(Millis grace) = 0;
   // The keeper is gone or speaks nonsense: the node must end.
   virtual void OnKeeperLost(const Error& why) = 0;

@@ -178,5 +178,15 @@ TEST(SettingsValidateTest, AddressesAreNumericWithAPort) {
     EXPECT_FALSE(ParseAddress(bad).ok()) << bad;
 }
 
+TEST(SettingsParserTest, WhatIsNearIsKeptForAServerOfOurOwnOrWhereItIsSaid) {
+  const auto near = [](std::string_view text) {
+    return ParseSettings(text, "f").value().cache.near;
+  };
+  EXPECT_TRUE(near(""));
+  EXPECT_FALSE(near("[cache]\nnear = false"));
+  EXPECT_FALSE(near("[cache]\nurl = \"unix:///run/redis\""));
+  EXPECT_TRUE(near("[cache]\nnear = true\nurl = \"unix:///run/redis\""));
+}
+
 }  // namespace
 }  // namespace cloister

@@ -159,6 +159,8 @@ class FakeNode {
         lock_.Reset();
         (void)Say(WriterReleased{});
         return;
+      case MessageType::kNodeAlone:
+        return;
       case MessageType::kStop:
         finished_ = true;
         return;

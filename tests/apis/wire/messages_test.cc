@@ -72,6 +72,7 @@ TEST(MessagesTest, NumbersFieldsAndOrderAreAsTheyWere) {
       "BecomeWriter=5",
       "Drain=6",
       "Stop=7 grace_ms:U64",
+      "NodeAlone=17",
       "NodeReady=8",
       "WriterReleased=9",
       "PlaceWorker=10 worker_id:U64 group:STR memory_max_bytes:U64 cpu_millis:U64 pids_max:U64",

@@ -170,5 +170,30 @@ TEST(SuccessionTest, EveryPhaseHasAName) {
     EXPECT_STRNE(NodePhaseName(phase), "unknown");
 }
 
+TEST(SuccessionTest, TheWriterIsAloneUntilItDrainsAndAfterTheLastOfTheOlderOnesIsGone) {
+  Succession taking;
+  EXPECT_FALSE(taking.WriterIsAlone());
+  taking.OnStarted(1);
+  EXPECT_FALSE(taking.WriterIsAlone());
+  EXPECT_TRUE(Serving().WriterIsAlone());
+  EXPECT_TRUE(Preparing().WriterIsAlone());
+  Succession succession = Draining();
+  EXPECT_FALSE(succession.WriterIsAlone());
+  (void)succession.OnReleased(1);
+  EXPECT_FALSE(succession.WriterIsAlone());
+  (void)succession.OnReady(2);
+  EXPECT_FALSE(succession.WriterIsAlone()) << "1 finishes what it had decided";
+  succession.OnStarted(3);
+  (void)succession.OnPrepared(3);
+  (void)succession.OnReleased(2);
+  (void)succession.OnReady(3);
+  (void)succession.OnGone(2);
+  EXPECT_FALSE(succession.WriterIsAlone()) << "1 is still there";
+  (void)succession.OnGone(1);
+  EXPECT_TRUE(succession.WriterIsAlone());
+  (void)succession.OnGone(3);
+  EXPECT_FALSE(succession.WriterIsAlone());
+}
+
 }  // namespace
 }  // namespace cloister

@@ -57,6 +57,7 @@ class KeeperLinkTest : public testing::Test,
   void OnDrain(UniqueFd successor) override {
     heard_.emplace_back(successor.valid() ? "drain to another" : "drain");
   }
+  void OnAlone() override { heard_.emplace_back("alone"); }
   void OnStop(Millis grace) override { heard_.push_back("stop " + std::to_string(grace.count())); }
   void OnKeeperLost(const Error& why) override { heard_.push_back("lost: " + why.message); }
   void OnWorkerPlaced(WorkerId worker, std::string_view error) override {
@@ -75,13 +76,14 @@ TEST_F(KeeperLinkTest, EveryMessageReachesWhoItConcerns) {
   KeeperSends(BecomeWriter{}, {file.get()});
   KeeperSends(Drain{});
   KeeperSends(Drain{}, {file.get()});
+  KeeperSends(NodeAlone{});
   KeeperSends(Stop{.grace_ms = 250});
   KeeperSends(WorkerPlaced{.worker_id = 5, .error = "no room"});
   KeeperSends(WorkerExited{.worker_id = 6, .status = 9, .cpu_us = 77});
-  Hear(8);
+  Hear(9);
   EXPECT_EQ(heard_, (std::vector<std::string>{"zygote", "writer", "writer after another", "drain",
-                                              "drain to another", "stop 250", "placed 5 no room",
-                                              "exited 6 9 77"}));
+                                              "drain to another", "alone", "stop 250",
+                                              "placed 5 no room", "exited 6 9 77"}));
   EXPECT_TRUE(fds_.at(0).valid());
 }
 
