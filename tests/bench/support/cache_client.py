@@ -1,30 +1,35 @@
-"""One redis-py client: cache_client.py SOCKET COUNT [CPU]
+"""One redis-py client: cache_client.py SOCKET COUNT FIRST NUMBER [CPU]
 
-Says "ready", waits for a line on stdin, gets one key COUNT times, and prints the seconds that took.
+Says "ready", waits for a line on stdin, gets NUMBER keys from the FIRST on in turn, COUNT times in
+all, and prints the seconds that took.
 """
 
+import itertools
 import os
 import sys
 import time
 
 import redis
 
-KEY, VALUE = "bench", b"v" * 64
+VALUE = b"v" * 64
 
 
 def main():
-    path, count = sys.argv[1], int(sys.argv[2])
-    if len(sys.argv) > 3:
-        os.sched_setaffinity(0, {int(sys.argv[3])})
+    path = sys.argv[1]
+    count, first, number = map(int, sys.argv[2:5])
+    if len(sys.argv) > 5:
+        os.sched_setaffinity(0, {int(sys.argv[5])})
     client = redis.Redis(unix_socket_path=path)
-    client.set(KEY, VALUE)
+    keys = [f"bench:{n}" for n in range(first, first + number)]
+    client.mset(dict.fromkeys(keys, VALUE))
     get = client.get
-    assert get(KEY) == VALUE
+    assert get(keys[-1]) == VALUE
+    in_turn = list(itertools.islice(itertools.cycle(keys), count))
     print("ready", flush=True)
     sys.stdin.readline()
     began = time.perf_counter()
-    for _ in range(count):
-        get(KEY)
+    for key in in_turn:
+        get(key)
     print(time.perf_counter() - began, flush=True)
 
 
