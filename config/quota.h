@@ -28,7 +28,8 @@ inline Quota QuotaOf(const Settings& settings) {
   return {.limits = settings.limits,
           .log = settings.log,
           .config = settings.config,
-          .cache = settings.cache};
+          // Without where the cache is, which is the node's matter.
+          .cache = static_cast<const CacheQuota&>(settings.cache)};
 }
 
 struct QuotaInfo {
