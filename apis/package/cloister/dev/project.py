@@ -6,7 +6,7 @@ import dataclasses
 import os
 import re
 
-_NAME = re.compile(r'[A-Za-z_][A-Za-z0-9_]*\Z')
+_NAME = re.compile(r'[A-Za-z_][A-Za-z0-9_]{0,127}\Z')
 _DURATION = re.compile(r'(\d+)(ms|s|min|h|d)\Z')
 _SECONDS = {'ms': 0.001, 's': 1, 'min': 60, 'h': 3600, 'd': 86400}
 # What a node takes as no key of config, either.
