@@ -19,6 +19,8 @@ inline constexpr std::size_t kLogEventMax = std::size_t{256} * 1024;
 
 // The most bytes that are kept of each of an event's names.
 inline constexpr std::size_t kLogNameMax = 1024;
+// The most bytes of a logger's name; a longer one is cut there, without a mark.
+inline constexpr std::size_t kLoggerMax = 200;
 
 class Redactor;
 using Redactors = std::vector<std::shared_ptr<const Redactor>>;

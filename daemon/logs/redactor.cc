@@ -189,6 +189,15 @@ bool Redactor::Redact(std::string& text, End end) const {
   return true;
 }
 
+bool Redactor::RedactMarked(std::string& text) const {
+  if (!text.ends_with(kCutMark))
+    return Redact(text);
+  text.resize(text.size() - kCutMark.size());
+  const bool found = Redact(text, End::kCut);
+  text += kCutMark;
+  return found;
+}
+
 namespace {
 
 // A field's value as people see it, redacted; empty: nothing was found.
@@ -198,7 +207,7 @@ std::string RedactedValue(const Redactor& redactor, const EventValue& value) {
     text = std::to_string(*integer);
   else if (const auto* words = std::get_if<std::string_view>(&value))
     text = *words;
-  return redactor.Redact(text, Redactor::End::kCut) ? text : std::string();
+  return redactor.RedactMarked(text) ? text : std::string();
 }
 
 // Whether there was something in the fields.
@@ -216,7 +225,7 @@ bool RedactFields(const Redactor& redactor, std::string& fields) {
       field.value = std::string_view(texts.emplace_back(std::move(text)));
     }
     std::string name(field.name);
-    if (redactor.Redact(name)) {
+    if (redactor.RedactMarked(name)) {
       found = true;
       field.name = texts.emplace_back(std::move(name));
     }
@@ -235,10 +244,11 @@ void RedactEvent(LogEvent& event) {
   const std::shared_ptr<const Redactors> secrets = std::move(event.secrets);
   if (secrets == nullptr)
     return;
-  const auto end = event.cut ? Redactor::End::kCut : Redactor::End::kWhole;
+  const auto end_of = [](bool cut) { return cut ? Redactor::End::kCut : Redactor::End::kWhole; };
   for (const std::shared_ptr<const Redactor>& redactor : *secrets) {
-    const bool in_bytes = redactor->Redact(event.bytes, end);
-    const bool in_logger = redactor->Redact(event.logger, Redactor::End::kCut);
+    const bool in_bytes = redactor->Redact(event.bytes, end_of(event.cut));
+    const bool in_logger =
+        redactor->Redact(event.logger, end_of(event.logger.size() >= kLoggerMax));
     const bool in_fields = !event.fields.empty() && RedactFields(*redactor, event.fields);
     event.redacted = event.redacted || in_bytes || in_logger || in_fields;
   }

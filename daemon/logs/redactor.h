@@ -19,6 +19,9 @@ namespace cloister {
 // A shorter value stands in too much that is no secret.
 inline constexpr std::size_t kRedactedMin = 8;
 
+// What a text ends with whose end was cut off.
+inline constexpr std::string_view kCutMark = "...";
+
 struct NamedSecret {
   std::string_view name;
   std::string_view value;
@@ -37,6 +40,8 @@ class Redactor {
   enum class End { kWhole, kCut };
   // Replaces what it finds. Whether there was any.
   bool Redact(std::string& text, End end = End::kWhole) const;
+  // The same for text that whoever cuts it ends with kCutMark.
+  bool RedactMarked(std::string& text) const;
 
  private:
   // A node of the trie: its text is that of its parent and one byte more.

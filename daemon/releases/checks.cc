@@ -186,7 +186,7 @@ void CheckRun::OnPatternAnswer() {
   if (!answer.problem.empty())
     return FailFor(answer);
   if (answer.status == 422)
-    return Fail("check_pattern_invalid", "the pattern is none: " + Shown(answer.body));
+    return Fail("check_pattern_invalid", "the pattern is none: " + Answered(answer.body));
   if (answer.status != 200)
     return Fail("check_failed", "the pattern could not be tried");
   if (answer.body != "1")
@@ -213,6 +213,13 @@ void CheckRun::Fail(std::string_view code, std::string_view why) {
   End({.summary = {}, .failure = std::move(report)});
 }
 
+std::string CheckRun::Answered(std::string_view bytes) const {
+  std::string clean(bytes);
+  if (spec_.values != nullptr && spec_.values->redactor != nullptr)
+    spec_.values->redactor->Redact(clean);
+  return Shown(clean);
+}
+
 std::string CheckRun::Transcript() const {
   std::string text = "The request:\n\n" + Shown(head_);
   if (!check().body.empty())
@@ -223,8 +230,8 @@ std::string CheckRun::Transcript() const {
   text += "The response:\n\n";
   text += answer.status == 0
               ? "none\n"
-              : fmt::format("HTTP/1.1 {} {}\n{}\n{}\n", answer.status, Shown(answer.reason),
-                            Shown(answer.headers), Shown(answer.body));
+              : fmt::format("HTTP/1.1 {} {}\n{}\n{}\n", answer.status, Answered(answer.reason),
+                            Answered(answer.headers), Answered(answer.body));
   text += fmt::format("\nWhat the app said meanwhile:\n\n  cloister logs {} --request {}\n",
                       spec_.app.ToString(), exchange_->request_id());
   return text;

@@ -75,6 +75,8 @@ class CheckRun : private TurnTask {
   std::string Subject() const { return check().method + " " + check().path; }
   Millis TimeMax() const;
   std::string Transcript() const;
+  // What came from the app, for the report. Its secrets are looked for before it is cut.
+  std::string Answered(std::string_view bytes) const;
 
   Parts parts_;
   ReleaseSpec spec_;

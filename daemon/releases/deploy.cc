@@ -11,6 +11,7 @@
 #include "apis/base/check.h"
 #include "apis/base/log.h"
 #include "config/manifest.h"
+#include "daemon/logs/redactor.h"
 #include "daemon/releases/catalog.h"
 #include "daemon/releases/config_change.h"
 #include "daemon/releases/problem.h"
@@ -29,7 +30,7 @@ constexpr std::size_t kTracebackMax = std::size_t{64} * 1024;
 std::string Cut(std::string text, std::size_t size) {
   if (text.size() > size) {
     text.resize(size);
-    text += "...";
+    text += kCutMark;
   }
   return text;
 }
@@ -511,7 +512,7 @@ void Deploy::Redact(ReportRow& report) const {
   if (values_ == nullptr || values_->redactor == nullptr)
     return;
   for (std::string* text : {&report.message, &report.file, &report.traceback})
-    values_->redactor->Redact(*text, Redactor::End::kCut);
+    values_->redactor->RedactMarked(*text);
 }
 
 void Deploy::Fail(ReportRow report) {

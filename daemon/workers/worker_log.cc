@@ -14,9 +14,6 @@
 namespace cloister {
 namespace {
 
-// The most bytes of a logger's name.
-constexpr std::size_t kLoggerMax = 200;
-
 std::string DescribeSignal(int signal, const WorkerLimits& limits) {
   const std::string memory = std::to_string(limits.memory_max.count >> 20) + " MiB";
   switch (signal) {
@@ -73,7 +70,7 @@ bool WorkerLog::AddSecrets(std::shared_ptr<const Redactor> redactor) {
 void WorkerLog::Redact(std::string& text) const {
   if (secrets_ != nullptr)
     for (const std::shared_ptr<const Redactor>& redactor : *secrets_)
-      redactor->Redact(text, Redactor::End::kCut);
+      redactor->RedactMarked(text);
 }
 
 Result<void> WorkerLog::TakeLog(const Frame& frame, std::string_view request_id) {

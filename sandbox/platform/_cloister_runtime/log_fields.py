@@ -6,6 +6,7 @@ Encoded as apis/wire/event_fields.h reads them: name (u16 length, bytes), kind, 
 import logging
 import struct
 
+from _cloister_runtime import report
 from cloister.logging import extra_of
 
 FIELDS_MAX = 64
@@ -17,7 +18,7 @@ TRACEBACK_MAX = 8 * 1024
 LEFT_OUT = 'fields_left_out'
 
 _NONE, _FALSE, _TRUE, _INTEGER, _REAL, _TEXT = range(6)
-_CUT = b'...'
+_CUT = report.CUT.encode()
 _ROOM_FOR_LEFT_OUT = 64
 
 
@@ -40,11 +41,12 @@ def _utf8(text, most):
 
 
 def _utf8_end(text, most):
-    """The end of a text: of a traceback it says what happened."""
+    """The last whole lines of a text: of a traceback they say what happened."""
     data = text[-most - 1:].encode('utf-8', 'backslashreplace')
     if len(data) <= most:
         return data
-    return _CUT + data[-most + len(_CUT):].decode('utf-8', 'ignore').encode()
+    lines = report.whole_lines(data[-most + len(_CUT):].decode('utf-8', 'ignore'))
+    return _CUT + b'\n' + lines.encode() if lines else _utf8(report.last_line(text), most)
 
 
 def _text(data):

@@ -6,6 +6,8 @@ import traceback
 _HIDDEN = ('/usr/lib/cloister/', '<frozen importlib')
 _TRACEBACK_MAX = 40 * 1024
 _MESSAGE_MAX = 2000
+# What a text ends with whose end was cut off: the node looks for the beginning of a secret there.
+CUT = '...'
 
 
 def _hide_frames(formatted, seen):
@@ -39,11 +41,27 @@ def format_exception(error):
         return f'{type(error).__name__}: the traceback is too deep to be shown'.encode()
 
 
+def _cut(text, most):
+    return text if len(text) <= most else text[:most - len(CUT)] + CUT
+
+
+def whole_lines(tail):
+    """Of the end of a text what follows its first line: nobody finds a secret by its end alone."""
+    return tail.partition('\n')[2]
+
+
+def last_line(text):
+    return text.rstrip('\n').rpartition('\n')[2]
+
+
 def _shortened(text):
     if len(text) <= _TRACEBACK_MAX:
         return text
     half = _TRACEBACK_MAX // 2
-    return f'{text[:half]}\n  ... {len(text) - 2 * half} characters left out ...\n{text[-half:]}'
+    begin = text[:half].rpartition('\n')[0]
+    end = whole_lines(text[-half:]) or _cut(last_line(text), half)
+    left_out = len(text) - len(begin) - len(end)
+    return f'{begin}\n  ... {left_out} characters left out ...\n{end}'
 
 
 def bundle_path(path, label):
@@ -75,7 +93,7 @@ def make(code, message, error=None, label='', file='', line=0):
     if error is not None and not file:
         file, line = _last_app_line(error, label)
     return tuple(part.encode('utf-8', 'backslashreplace') if isinstance(part, str) else part
-                 for part in (code, message[:_MESSAGE_MAX], file, line or 0, text))
+                 for part in (code, _cut(message, _MESSAGE_MAX), file, line or 0, text))
 
 
 def one_line(error):

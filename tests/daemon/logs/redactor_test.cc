@@ -72,6 +72,20 @@ TEST(RedactorTest, WhatIsLeftOfASecretWhereTextWasCutGoesToo) {
   EXPECT_EQ(Clean(*redactor, "x cor", Redactor::End::kCut), "x cor");
 }
 
+TEST(RedactorTest, TextThatIsMarkedAsCutIsLookedAtBeforeTheMark) {
+  const auto redactor = Of({{"A", "correct horse battery"}, {"DOTS", "abcdefgh..."}});
+  const auto marked = [&redactor](std::string text) {
+    redactor->RedactMarked(text);
+    return text;
+  };
+  EXPECT_EQ(marked("x correct horse..."), "x [secret A]...");
+  EXPECT_EQ(marked("x correct horse"), "x correct horse");
+  EXPECT_EQ(marked("correct horse battery"), "[secret A]");
+  EXPECT_EQ(marked("x abcdefgh..."), "x [secret DOTS]...");
+  EXPECT_EQ(marked("abcdefgh... y"), "[secret DOTS] y");
+  EXPECT_EQ(marked("..."), "...");
+}
+
 // The same as a search for one secret after the other.
 TEST(RedactorTest, NothingThatAPlainSearchFindsIsMissed) {
   std::mt19937 random(7);
@@ -126,6 +140,39 @@ TEST(RedactorTest, AnEventIsRedactedInAllItsParts) {
   EXPECT_EQ(fields[1].name, "[secret A]");
   EXPECT_EQ(std::get<std::string_view>(fields[2].value), "=[secret A]");
   EXPECT_EQ(std::get<std::string_view>(fields[3].value), "[secret N]");
+}
+
+TEST(RedactorTest, WhatASecretBeginsWithIsNoneInAWholeEvent) {
+  const auto redactor = Of({{"URL", "postgres://me:pass@db"}, {"N", "12345678"}});
+  LogEvent event;
+  event.bytes = "on postgres";
+  event.logger = "app.postgres";
+  event.fields = EncodeEventFields({{.name = "postgres", .value = std::string_view("postgres")},
+                                    {.name = "port", .value = std::int64_t{1234}}});
+  const std::string fields = event.fields;
+  event.secrets = std::make_shared<const Redactors>(Redactors{redactor});
+  RedactEvent(event);
+  EXPECT_FALSE(event.redacted);
+  EXPECT_EQ(event.bytes, "on postgres");
+  EXPECT_EQ(event.logger, "app.postgres");
+  EXPECT_EQ(event.fields, fields);
+}
+
+TEST(RedactorTest, WhatIsLeftOfASecretInPartsThatWereCutGoesToo) {
+  const auto redactor = Of({{"URL", "postgres://me:pass@db"}});
+  LogEvent event;
+  event.bytes = "on postgres://me";
+  event.cut = true;
+  event.logger = std::string(kLoggerMax - 8, 'a') + "postgres";
+  event.fields =
+      EncodeEventFields({{.name = "postgres://...", .value = std::string_view("to postgres:...")}});
+  event.secrets = std::make_shared<const Redactors>(Redactors{redactor});
+  RedactEvent(event);
+  EXPECT_EQ(event.bytes, "on [secret URL]");
+  EXPECT_EQ(event.logger, std::string(kLoggerMax - 8, 'a') + "[secret URL]");
+  const auto fields = ReadEventFields(event.fields).value();
+  EXPECT_EQ(fields[0].name, "[secret URL]...");
+  EXPECT_EQ(std::get<std::string_view>(fields[0].value), "to [secret URL]...");
 }
 
 TEST(RedactorTest, AnEventWithoutASecretStaysAsItIs) {

@@ -42,14 +42,14 @@ class CheckRunTest : public testing::Test {
     };
     run_ = std::make_unique<CheckRun>(
         CheckRun::Parts{.loop = loop_, .clock = clock_, .workers = workers_, .router = router_},
-        Spec(), std::move(checks), "hello.demo.localhost");
+        Spec(values_), std::move(checks), "hello.demo.localhost");
     run_->Start([this](CheckOutcome outcome) {
       outcome_ = std::move(outcome);
       run_.reset();
     });
     EXPECT_FALSE(outcome_.has_value()) << "called from within";
   }
-  static ReleaseSpec Spec() {
+  static ReleaseSpec Spec(const std::shared_ptr<const RunConfig>& values) {
     ReleaseSpec spec{.app_id = AppId{3},
                      .app = AppName::Parse("demo/hello").value(),
                      .release = ReleaseId{7},
@@ -57,6 +57,7 @@ class CheckRunTest : public testing::Test {
                      .entry = "hello:application",
                      .limits = {}};
     spec.limits.wall_max = Millis(2000);
+    spec.values = values;
     return spec;
   }
   // Every request is answered so.
@@ -94,6 +95,7 @@ class CheckRunTest : public testing::Test {
   std::function<void(Exchange&)> on_app_;
   std::function<void(Exchange&)> on_runtime_ = [](Exchange&) { FAIL() << "no pattern was given"; };
   std::vector<std::string> asked_;
+  std::shared_ptr<const RunConfig> values_;
   std::unique_ptr<CheckRun> run_;
   std::optional<CheckOutcome> outcome_;
 };
@@ -173,6 +175,17 @@ TEST_F(CheckRunTest, OfALongBodyTheReportHasTheBeginning) {
   const std::string text = TranscriptOf({.path = "/"});
   EXPECT_THAT(text, HasSubstr(std::string(4096, 'b') + "\n... 904 more bytes\n"));
   EXPECT_THAT(text, Not(HasSubstr(std::string(4097, 'b'))));
+}
+
+TEST_F(CheckRunTest, ASecretIsFoundAlsoWhereTheReportCutsTheBody) {
+  auto values = std::make_shared<RunConfig>();
+  const std::vector<NamedSecret> secrets = {{.name = "S", .value = "correct-horse-battery"}};
+  values->redactor = Redactor::Create(secrets);
+  values_ = std::move(values);
+  Answer(500, std::string(4090, 'b') + "correct-horse-battery" + std::string(100, 'c'));
+  const std::string text = TranscriptOf({.path = "/"});
+  EXPECT_THAT(text, HasSubstr("b[secre\n... "));
+  EXPECT_THAT(text, Not(HasSubstr("correct")));
 }
 
 TEST_F(CheckRunTest, TheBodyMustContainTheText) {

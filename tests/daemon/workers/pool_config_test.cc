@@ -144,16 +144,45 @@ TEST_F(PoolConfigTest, AReportOfABootHasNoSecret) {
   processes().on_start = [](ScriptedWorker& worker) {
     worker.FailBoot({.code = "app_raised",
                      .message = "S is correct-horse-battery",
-                     .file = "a.py",
+                     .file = "correct.py",
                      .line = 1,
-                     .traceback = "ValueError: correct-horse-battery"});
+                     .traceback = "ValueError: correct-horse-battery is not correct-horse..."});
   };
   std::unique_ptr<BootFailure> failure;
   pool.Boot(RunParts(SomeImage(), ConfigOf(1, "one")), 1,
             [&](BootOutcome outcome) { failure = std::move(outcome.failure); });
   ASSERT_TRUE(Until([&] { return failure != nullptr; }));
   EXPECT_EQ(failure->message, "S is [secret S]");
-  EXPECT_EQ(failure->traceback, "ValueError: [secret S]");
+  EXPECT_EQ(failure->file, "correct.py");
+  EXPECT_EQ(failure->traceback, "ValueError: [secret S] is not [secret S]...");
+}
+
+TEST_F(PoolConfigTest, APoolThatKeepsItsPartsNeverAsksForThemAgain) {
+  Pool& pool = Served(1, "one");
+  pool.KeepParts();
+  script(0).Close();
+  ASSERT_TRUE(Until([&] { return pool.empty() && empty_ == 1; }));
+  Answered();
+  EXPECT_THAT(script(1).configs, ElementsAre(PayloadOf("one")));
+  EXPECT_EQ(images_wanted_, 0);
+}
+
+TEST_F(PoolConfigTest, APoolWithWorkAsksOnceForThePartsThatItIsToKeep) {
+  image_late_ = true;
+  ReleaseSpec spec = SomeRelease();
+  spec.config = 1;
+  Pool& pool = Make(spec);
+  AnswerAll();
+  pool.KeepParts();
+  EXPECT_FALSE(pool.waits_for_parts());
+  FakeExchange& exchange = Ask();
+  pool.KeepParts();
+  EXPECT_TRUE(pool.waits_for_parts());
+  EXPECT_EQ(images_wanted_, 1);
+  pool.OnImage(RunParts(SomeImage(), ConfigOf(1, "one")));
+  EXPECT_FALSE(pool.waits_for_parts());
+  ASSERT_TRUE(Until([&] { return exchange.done(); }));
+  EXPECT_EQ(exchange.status, 200);
 }
 
 TEST_F(PoolConfigTest, APoolWhosePartsAreStillLoadedAsksForThoseOfTheNewConfig) {

@@ -167,6 +167,23 @@ TEST(BootTest, AnyOtherExceptionHasItsTraceback) {
   EXPECT_THAT(report.traceback, Not(HasSubstr("_cloister")));
 }
 
+// The node finds a secret where a text ends with the mark of a cut, and nowhere by its end alone.
+TEST(BootTest, OfLongTextsAReportHasWholeLinesAndTheMark) {
+  const ReceivedReport lines = FailedBoot(
+      {{"hello.py", "raise ValueError('\\n'.join(f'line {i:05}' for i in range(9000)))\n"}});
+  const std::size_t gap = lines.traceback.find("\n  ... ");
+  ASSERT_NE(gap, std::string::npos);
+  EXPECT_THAT(lines.traceback.substr(gap - 11, 11), ::testing::StartsWith("\nline "));
+  const std::size_t after = lines.traceback.find(" characters left out ...\n", gap) + 25;
+  EXPECT_THAT(lines.traceback.substr(after, 11), ::testing::MatchesRegex("line [0-9]+\n"));
+  EXPECT_THAT(lines.traceback, ::testing::EndsWith("\nline 08999\n"));
+  const ReceivedReport one = FailedBoot({{"hello.py", "raise ValueError('secret-' * 9000)\n"}});
+  EXPECT_EQ(one.message.size(), 2000U);
+  EXPECT_THAT(one.message, ::testing::EndsWith("..."));
+  EXPECT_THAT(one.traceback, HasSubstr(" characters left out ...\nValueError: secret-secret-"));
+  EXPECT_THAT(one.traceback, ::testing::EndsWith("..."));
+}
+
 TEST(BootTest, SystemExitAndKeyboardInterruptAreReports) {
   EXPECT_EQ(FailedBoot({{"hello.py", "raise SystemExit('no')\n"}}).message, "SystemExit: no");
   EXPECT_EQ(FailedBoot({{"hello.py", "raise KeyboardInterrupt\n"}}).code, "app_raised");

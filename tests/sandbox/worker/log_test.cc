@@ -249,6 +249,22 @@ log.info('none', exc_info=True)
   EXPECT_EQ(fields[2], "");
 }
 
+// The end of a secret alone would not be found by the node.
+TEST(LogTest, OfALongTracebackWholeLinesAreKept) {
+  const std::vector<std::string> fields = FieldsOfEvents("", R"(
+def failed(text):
+    try: raise ValueError(text)
+    except ValueError: log.exception('failed')
+failed('secret-' * 2000 + '\\nlast')
+failed('secret-' * 2000)
+)");
+  ASSERT_EQ(fields.size(), 2U);
+  EXPECT_EQ(fields[0], "exc_info='...\nlast'");
+  EXPECT_THAT(fields[1], ::testing::StartsWith("exc_info='ValueError: secret-secret-"));
+  EXPECT_THAT(fields[1], ::testing::EndsWith("...'"));
+  EXPECT_EQ(fields[1].size(), std::string("exc_info=''").size() + 8192);
+}
+
 TEST(LogTest, FieldsOfAnEventOfTheMostBytes) {
   const auto node = Serve(R"(
 import logging
