@@ -1,18 +1,23 @@
 #include "daemon/cli/config.h"
 
 #include <fmt/format.h>
+#include <poll.h>
+#include <sys/signalfd.h>
 #include <termios.h>
 #include <unistd.h>
 
 #include <array>
 #include <cerrno>
 #include <charconv>
+#include <csignal>
 #include <cstdint>
+#include <optional>
 #include <utility>
 
 #include <nlohmann/json.hpp>
 
 #include "apis/base/clock.h"
+#include "apis/base/unique_fd.h"
 #include "config/config_rules.h"
 #include "daemon/cli/app_ref.h"
 #include "daemon/cli/follow.h"
@@ -32,10 +37,18 @@ const char* PartOf(ConfigKeys keys) {
   return keys == ConfigKeys::kSecrets ? "/secrets" : "/config";
 }
 
-// The terminal does not show what is typed, for as long as this lives.
+// The terminal does not show what is typed, for as long as this lives. Signals that end or stop the
+// process come when the terminal is as it was before.
 class WithoutEcho {
  public:
   WithoutEcho() {
+    sigset_t held = {};
+    ::sigemptyset(&held);
+    for (const int signal : {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP})
+      ::sigaddset(&held, signal);
+    signals_ = UniqueFd(::signalfd(-1, &held, SFD_CLOEXEC));
+    if (signals_.valid())
+      (void)::sigprocmask(SIG_BLOCK, &held, &mask_before_);
     if (::tcgetattr(STDIN_FILENO, &before_) != 0)
       return;
     termios silent = before_;
@@ -47,18 +60,33 @@ class WithoutEcho {
   ~WithoutEcho() {
     if (changed_)
       (void)::tcsetattr(STDIN_FILENO, TCSAFLUSH, &before_);
+    if (signals_.valid())
+      (void)::sigprocmask(SIG_SETMASK, &mask_before_, nullptr);
+  }
+
+  // Whether there is something to read; false: a signal came first.
+  bool WaitForInput() const {
+    std::array<pollfd, 2> waits = {pollfd{.fd = signals_.get(), .events = POLLIN, .revents = 0},
+                                   pollfd{.fd = STDIN_FILENO, .events = POLLIN, .revents = 0}};
+    while (::poll(waits.data(), waits.size(), -1) < 0 && errno == EINTR)
+      continue;
+    return waits[0].revents == 0;
   }
 
  private:
+  UniqueFd signals_;  // readable while one of them waits
+  sigset_t mask_before_ = {};
   termios before_ = {};
   bool changed_ = false;
 };
 
-// All of stdin, or a line of a terminal.
-Attempt<std::string> ReadInput(bool one_line) {
+// All of stdin, or a line of a terminal; nothing: a signal came first.
+Attempt<std::optional<std::string>> ReadInput(const WithoutEcho* terminal) {
   std::string text;
   std::array<char, 4096> part = {};
   for (;;) {
+    if (terminal != nullptr && !terminal->WaitForInput())
+      return std::optional<std::string>();
     const ssize_t count = ::read(STDIN_FILENO, part.data(), part.size());
     if (count < 0 && errno == EINTR)
       continue;
@@ -67,21 +95,25 @@ Attempt<std::string> ReadInput(bool one_line) {
     text.append(part.data(), static_cast<std::size_t>(count));
     if (text.size() > kValueMax)
       return Failure{ExitCode::kRefused, "config_full", "the value has more than 1 MiB", "", ""};
-    if (count == 0 || (one_line && text.ends_with('\n')))
-      return text;
+    if (count == 0 || (terminal != nullptr && text.ends_with('\n')))
+      return std::optional(std::move(text));
+  }
+}
+
+Attempt<std::string> ReadUnseen(Console& console, const std::string& name) {
+  // Again when the process was stopped and goes on.
+  for (;;) {
+    console.Note("Value of " + name + ", which is not shown; end it with Enter:");
+    const WithoutEcho without_echo;
+    if (std::optional<std::string> line = TRY(ReadInput(&without_echo)))
+      return std::move(*line);
   }
 }
 
 Attempt<std::string> ReadSecret(Console& console, const std::string& name) {
   const bool terminal = ::isatty(STDIN_FILENO) != 0;
-  std::string value;
-  if (terminal) {
-    console.Note("Value of " + name + ", which is not shown; end it with Enter:");
-    const WithoutEcho without_echo;
-    value = TRY(ReadInput(true));
-  } else {
-    value = TRY(ReadInput(false));
-  }
+  std::string value =
+      terminal ? TRY(ReadUnseen(console, name)) : TRY(ReadInput(nullptr)).value_or("");
   // What a line ends with is not part of it.
   if (value.ends_with('\n'))
     value.pop_back();
