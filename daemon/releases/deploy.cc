@@ -127,7 +127,8 @@ ReleaseSpec Deploy::Spec(Writes writes) const {
   spec.writes = writes;
   spec.values = values_;
   // One worker is checked; the app's minimum is for those who serve.
-  if (writes == Writes::kOverlay)
+  if (writes == Writes::kOverlay) {
+    spec.overlay = parts_.overlay;
     spec.workers_min = 0;
   return spec;
 }

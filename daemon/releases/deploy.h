@@ -95,6 +95,7 @@ class Deploy {
     const Quotas& quotas;
     Router& router;
     DeployObserver& observer;
+    OverlayId overlay = 0;  // of this walk
   };
 
   // `sequence`: of the newest step that there is. `who` stands in the audit. `host`: where the app

@@ -173,7 +173,8 @@ void Pipeline::Walk(const AppRow& app, ReleaseRow release, WalkConfig config,
                               .workers = parts_.workers,
                               .quotas = parts_.quotas,
                               .router = parts_.router,
-                              .observer = *this},
+                              .observer = *this,
+                              .overlay = ++last_overlay_},
       app, std::move(release), config, sequence, std::move(who), parts_.router.HostOf(app.name));
   cloister::Deploy& started = *deploy;
   deploys_[id] = std::move(deploy);

@@ -193,6 +193,7 @@ class Pipeline : private DeployObserver {
   std::vector<Left> left_;                 // were refused a beginning
   std::unordered_set<ReleaseId> resumed_;  // walks that the next node goes on with, or this one yet
   // Rejected, but the database could not take it (a full disk).
+  OverlayId last_overlay_ = 0;
   std::unordered_map<ReleaseId, ReportRow> unsaved_;
   std::unordered_map<WaitId, Wait> waits_;
   WaitId last_wait_ = 0;

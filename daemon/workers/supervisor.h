@@ -50,6 +50,7 @@ struct ReleaseSpec {
   std::uint32_t concurrent_max = 64;  // requests that its workers have at one time
   CallQuota call_quota = {};
   Writes writes = Writes::kKept;
+  OverlayId overlay = 0;     // of kOverlay: one that this process has given to nobody else
   std::uint64_t config = 0;  // the version of its app's config; 0: none
   // Its values, for Boot; null where they are loaded when a worker is wanted.
   std::shared_ptr<const RunConfig> values = {};

@@ -22,10 +22,11 @@ BootFailure FailureOf(const char* code, std::string message) {
 }
 
 Caller CallerOf(const ReleaseSpec& spec) {
+  CHECK((spec.writes == Writes::kOverlay) == (spec.overlay != 0));
   return {.app = spec.app_id,
           .name = spec.app,
           .version = spec.version,
-          .overlay = spec.writes == Writes::kOverlay ? spec.release.number : 0,
+          .overlay = spec.overlay,
           .quota = spec.call_quota};
 }
 
