@@ -288,11 +288,16 @@ void Node::OnDrain(UniqueFd successor) {
     EndWhenDone();
   });
   auto socket = std::make_shared<UniqueFd>(std::move(successor));
+  // Once the successor writes, the secrets of the configs that serve here may go from the state.
+  workers_.KeepParts([this, socket] { HandOverState(socket); });
+}
+
+void Node::HandOverState(const std::shared_ptr<UniqueFd>& successor) {
   ReleaseState(
-      [this, socket] {
+      [this, successor] {
         relay_.SetIdleCallback([this] { EndWhenDone(); });
-        ForwardCache(socket->get());
-        relay_.Forward(std::move(*socket));
+        ForwardCache(successor->get());
+        relay_.Forward(std::move(*successor));
       },
       [this] {
         state_.CloseWriter([this] {

@@ -9,9 +9,10 @@
 //   start without the role     NodePrepared, wait for BecomeWriter, then the same
 //   Drain                      stop accepting and adopting; decide no new request: each connection
 //                              is passed on, with what was read ahead, when it has the answer to
-//                              the request that was decided; pause deploys; flush logs; close the
-//                              state for writing, WriterReleased; DrainDone when nothing is left.
-//                              Administrators are waited for no longer than node.stop_grace
+//                              the request that was decided; keep what workers are made from;
+//                              pause deploys; flush logs; close the state for writing,
+//                              WriterReleased; DrainDone when nothing is left. Administrators are
+//                              waited for no longer than node.stop_grace
 //   Stop                       there is no successor: answer what was accepted instead; what is
 //                              left when the grace is over is dropped
 //
@@ -138,6 +139,8 @@ class Node : private KeeperListener {
   void OnStarted(const Result<void>& started);
   void StopAccepting(DrainMode mode);
   void Adopt(PassedConnection passed);
+  // To the node that writes from now on.
+  void HandOverState(const std::shared_ptr<UniqueFd>& successor);
   // Deploys are paused, then `before_flush`, then the logs are written, then `released`.
   void ReleaseState(std::function<void()> before_flush, std::function<void()> released);
   // From now on the node that follows persists the generations of apps' caches.

@@ -50,10 +50,30 @@ void Supervisor::Later(std::function<void()> task) {
 // --- Releases
 
 Pool& Supervisor::PoolOf(Entry& entry, const ReleaseSpec& spec) {
-  if (entry.pool == nullptr)
+  if (entry.pool == nullptr) {
     entry.pool =
         std::make_unique<Pool>(env_, options_.pool, spec, static_cast<Pool::Owner&>(*this));
+    if (keep_parts_)
+      entry.pool->KeepParts();
+  }
   return *entry.pool;
+}
+
+void Supervisor::KeepParts(std::function<void()> done) {
+  keep_parts_ = true;
+  on_parts_kept_ = std::move(done);
+  for (const auto& [run, entry] : pools_)
+    if (entry.pool != nullptr)
+      entry.pool->KeepParts();
+  NoteParts();
+}
+
+void Supervisor::NoteParts() {
+  const bool waits = std::ranges::any_of(pools_, [](const auto& item) {
+    return item.second.pool != nullptr && item.second.pool->waits_for_parts();
+  });
+  if (on_parts_kept_ && !waits)
+    Later(std::exchange(on_parts_kept_, nullptr));
 }
 
 void Supervisor::Compile(const ReleaseSpec& spec, std::shared_ptr<const UniqueFd> source_image,
@@ -146,6 +166,7 @@ void Supervisor::Retire(RunId run, std::function<void()> drained) {
   Pool& pool = *draining_.back().pool;
   pools_.erase(found);
   pool.Retire();
+  NoteParts();
 }
 
 void Supervisor::OnPoolEmpty(Pool& pool) {
@@ -215,6 +236,7 @@ void Supervisor::GiveParts(RunId run, Result<RunParts> parts) {
   // An entry that sleeps has asked for nothing: its pool has gone to another run.
   if (found != pools_.end() && found->second.pool != nullptr)
     found->second.pool->OnImage(std::move(parts));
+  NoteParts();
 }
 
 std::vector<WorkerInfo> Supervisor::List() const {

@@ -61,6 +61,10 @@ class Supervisor : public WorkerSupervisor,
   // Where exchanges of retired releases go (the router). Null: they are answered 503.
   void SetRerouter(HttpHandler* rerouter) { rerouter_ = rerouter; }
 
+  // Former versions of configs, and their secrets, may go from the state after `done`: pools keep
+  // what they have from now on, and those with work that have nothing get it first.
+  void KeepParts(std::function<void()> done);
+
   void Compile(const ReleaseSpec& spec, std::shared_ptr<const UniqueFd> source_image,
                std::function<void(CompileOutcome)> done) override;
   void Boot(const ReleaseSpec& spec, std::shared_ptr<const UniqueFd> image, std::uint32_t count,
@@ -107,6 +111,8 @@ class Supervisor : public WorkerSupervisor,
   Pool& PoolOf(Entry& entry, const ReleaseSpec& spec);
   // To the pool of the run, if it is still there.
   void GiveParts(RunId run, Result<RunParts> parts);
+  // Tells who waits for KeepParts when no pool waits for its parts any more.
+  void NoteParts();
   void RemoveEmpty(const Pool* pool);
   // Runs `task` at the end of this turn unless this is gone by then.
   void Later(std::function<void()> task);
@@ -124,6 +130,8 @@ class Supervisor : public WorkerSupervisor,
   std::vector<Draining> draining_;
   std::vector<std::unique_ptr<CompileJob>> compiles_;  // each of another tenant
   std::deque<WaitingCompile> waiting_compiles_;
+  bool keep_parts_ = false;
+  std::function<void()> on_parts_kept_;
   Timer memory_timer_;
   std::shared_ptr<Supervisor*> self_;  // null inside once this is gone
 };

@@ -269,6 +269,12 @@ void Pool::OnImage(Result<RunParts> parts) {
     KeepMinimum();
 }
 
+void Pool::KeepParts() {
+  keep_parts_ = true;
+  if (!HasParts() && !queue_.empty() && !std::exchange(image_wanted_, true))
+    owner_.LoadImage(*this);
+}
+
 Worker& Pool::AddWorker() {
   workers_.push_back(std::make_unique<Worker>(env_, spec_, static_cast<Worker::Host&>(*this)));
   if (!shrink_timer_.active())
@@ -534,8 +540,10 @@ void Pool::DropGraveyard() {
   if (!workers_.empty())
     return;
   shrink_timer_.Stop();
-  image_.reset();
-  config_.reset();
+  if (!keep_parts_) {
+    image_.reset();
+    config_.reset();
+  }
   owner_.OnPoolEmpty(*this);
 }
 

@@ -76,6 +76,9 @@ class Pool : private Worker::Host, private WorkerRequest::Holder {
                    WorkerSupervisor::Delivery delivery);
   // Keeps at least workers_min alive from now on.
   void KeepMinimum();
+  // Keeps what workers are made from, once it has it: where that comes from, it may soon not be any
+  // more. A pool with work that has it not asks for it now.
+  void KeepParts();
   void Submit(Exchange& exchange);
   // What runs is finished, the rest goes elsewhere, then all workers end: OnPoolEmpty, which may
   // come from within.
@@ -84,6 +87,8 @@ class Pool : private Worker::Host, private WorkerRequest::Holder {
 
   const ReleaseSpec& spec() const { return spec_; }
   bool retired() const { return retired_; }
+  // OnImage is still to come.
+  bool waits_for_parts() const { return image_wanted_; }
   bool empty() const { return workers_.empty(); }
   std::size_t queued() const { return queue_.size(); }
   std::size_t workers() const { return workers_.size(); }
@@ -176,6 +181,7 @@ class Pool : private Worker::Host, private WorkerRequest::Holder {
   std::vector<WorkerRequest*> free_;
 
   bool keep_minimum_ = false;
+  bool keep_parts_ = false;
   bool retired_ = false;
   std::uint32_t crashes_ = 0;            // in a row
   std::vector<const Worker*> unproven_;  // serve, and were not healthy when we looked last

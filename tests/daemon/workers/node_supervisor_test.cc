@@ -20,8 +20,13 @@ class FakeImages : public ImageSource {
  public:
   void LoadImage(ReleaseId release, Done done) override {
     asked.push_back(release);
-    done(SomeImage());
+    if (late)
+      waiting.push_back(std::move(done));
+    else
+      done(SomeImage());
   }
+  bool late = false;
+  std::vector<Done> waiting;
   std::vector<ReleaseId> asked;
 };
 
@@ -130,6 +135,27 @@ TEST_F(SupervisorTest, AdoptedReleaseCanBeBootedAndRetired) {
   supervisor_->Retire({.release = {2}}, [&] { drained = true; });
   ASSERT_TRUE(Until([&] { return drained; }));
   EXPECT_EQ(Ask(ReleaseId{2}).status, 503);
+}
+
+TEST_F(SupervisorTest, PartsAreKeptWhenThoseThatWorkHaveThem) {
+  const auto kept = [this] {
+    auto told = std::make_shared<bool>(false);
+    supervisor_->KeepParts([told] { *told = true; });
+    return told;
+  };
+  supervisor_->Adopt(Release(1, "1.0.0"));
+  const auto idle = kept();
+  ASSERT_TRUE(Until([&] { return *idle; }));
+  EXPECT_TRUE(images_.asked.empty()) << "what sleeps needs nothing";
+  images_.late = true;
+  FakeExchange& exchange = Ask(ReleaseId{1});
+  const auto busy = kept();
+  RunFor(loop_, Millis(5));
+  EXPECT_FALSE(*busy);
+  ASSERT_EQ(images_.waiting.size(), 1U);
+  images_.waiting[0](SomeImage());
+  ASSERT_TRUE(Until([&] { return *busy && exchange.done(); }));
+  EXPECT_EQ(exchange.status, 200);
 }
 
 TEST_F(SupervisorTest, UnknownReleaseIsA503) {
