@@ -130,6 +130,7 @@ ReleaseSpec Deploy::Spec(Writes writes) const {
   if (writes == Writes::kOverlay) {
     spec.overlay = parts_.overlay;
     spec.workers_min = 0;
+  }
   return spec;
 }
 
@@ -459,9 +460,8 @@ void Deploy::OnServing(BootOutcome outcome) {
   const auto serve = next_ == ReleaseState::kLive ? GoLive : GoCanary;
   parts_.state.Write(
       app_.id.number,
-      [serve, id = release_.id, subject = Subject(), change = ChangeNow()](Database& db) {
-        return serve(db, id, subject, change);
-      },
+      [serve, id = release_.id, config = config_.number, subject = Subject(),
+       change = ChangeNow()](Database& db) { return serve(db, id, config, subject, change); },
       Then(&Deploy::OnPromoted));
 }
 

@@ -5,30 +5,11 @@
 
 #include "apis/base/check.h"
 #include "apis/base/log.h"
+#include "daemon/store/config_rows.h"
 #include "daemon/store/release_rows.h"
 
 namespace cloister {
 namespace {
-
-Outcome<ReleaseView> ReadView(Database& db, ReleaseId id) {
-  Result<ReleaseRow> release = FindRelease(db, id);
-  if (!release.ok() && release.error().code == ErrorCode::kNotFound)
-    return Refused(ProblemCode::kReleaseNotFound, release.error().message);
-  return ReleaseView{.release = TRY(std::move(release)),
-                     .steps = TRY(ListSteps(db, id)),
-                     .report = TRY(FindReport(db, id))};
-}
-
-Outcome<std::vector<ReleaseView>> ReadViews(Database& db, AppId app, std::uint32_t limit) {
-  std::vector<ReleaseView> views;
-  for (ReleaseRow& release : TRY(ListReleases(db, app, limit))) {
-    const ReleaseId id = release.id;
-    views.push_back({.release = std::move(release),
-                     .steps = TRY(ListSteps(db, id)),
-                     .report = TRY(FindReport(db, id))});
-  }
-  return views;
-}
 
 // The newest step's; those of changes of the config do not stay.
 std::uint32_t LastSequence(const std::vector<StepRow>& steps) {
@@ -242,10 +223,9 @@ void Pipeline::ServeChosen(const AppRow& app, const std::string& who, ReleaseRow
     if (*self == nullptr)
       return;
     --(*self)->receiving_;
-    if (!view.ok()) {
-      (*self)->Settle(app.name);
-      return done(std::move(view).error());
-    }
+    if (!view.ok())
+      return (*self)->GiveUp(app, answer.config.number, who, view.error(),
+                             [done, why = view.error()] { done(Problem(why)); });
     const std::uint32_t sequence = LastSequence(view.value().steps);
     const WalkConfig config{.number = answer.config.number};
     answer.view = std::move(view).value();
@@ -253,6 +233,31 @@ void Pipeline::ServeChosen(const AppRow& app, const std::string& who, ReleaseRow
     done(std::move(answer));
     (*self)->Walk(app, std::move(release), config, sequence, who);
   });
+}
+
+void Pipeline::GiveUp(const AppRow& app, std::uint64_t config, const std::string& who,
+                      const Problem& why, std::function<void()> done) {
+  if (config == ConfigOf(app).number) {
+    Settle(app.name);
+    return done();
+  }
+  ++receiving_;
+  const ReportRow report{
+      .code = "internal", .message = why.detail, .advice = std::string(AdviceFor("internal"))};
+  parts_.state.Write(
+      app.id.number,
+      [app, config, report, change = Change{.who = who, .when = parts_.clock.Wall()}](
+          Database& db) { return FailConfig(db, app, config, report, change); },
+      [self = self_, app, config, done = std::move(done)](const Result<void>& failed) {
+        if (!failed.ok())
+          Log(LogLevel::kError, "config_failure_unsaved",
+              {{"app", app.name.ToString()}, {"config", config}, {"why", failed.error().message}});
+        if (*self == nullptr)
+          return;
+        --(*self)->receiving_;
+        (*self)->Settle(app.name);
+        done();
+      });
 }
 
 void Pipeline::ChangeConfig(const AppName& app, std::shared_ptr<const ConfigRequest> request,
@@ -305,10 +310,9 @@ void Pipeline::OnConfigChosen(const AppRow& app, const std::string& who,
     if (*self == nullptr)
       return;
     --(*self)->receiving_;
-    if (!view.ok()) {
-      (*self)->Settle(app.name);
-      return done(std::move(view).error());
-    }
+    if (!view.ok())
+      return (*self)->GiveUp(app, config.number, who, view.error(),
+                             [done, why = view.error()] { done(Problem(why)); });
     const std::uint32_t sequence = LastSequence(view.value().steps);
     view.value().under_way = true;
     done(ConfigAnswer{.number = config.number, .changed = true, .walk = std::move(view).value()});

@@ -28,20 +28,13 @@
 #include "daemon/releases/problem.h"
 #include "daemon/releases/quotas.h"
 #include "daemon/releases/receive.h"
+#include "daemon/releases/release_view.h"
 #include "daemon/releases/turn.h"
 #include "daemon/router/router.h"
 #include "daemon/store/state.h"
 #include "daemon/workers/supervisor.h"
 
 namespace cloister {
-
-// A release as people look at it.
-struct ReleaseView {
-  ReleaseRow release;
-  std::vector<StepRow> steps;
-  std::optional<ReportRow> report;
-  bool under_way = false;  // a step runs or follows
-};
 
 struct DeployAnswer {
   ReleaseView view;
@@ -160,6 +153,10 @@ class Pipeline : private DeployObserver {
                    DeployAnswer answer, const DeployDone& done);
   void OnConfigChosen(const AppRow& app, const std::string& who, Outcome<ChosenConfig> chosen,
                       const std::function<void(Outcome<ConfigAnswer>)>& done);
+  // The walk that was chosen cannot begin. Version `config`, unless it is in force, has failed with
+  // it, so that nothing takes it along later.
+  void GiveUp(const AppRow& app, std::uint64_t config, const std::string& who, const Problem& why,
+              std::function<void()> done);
   // With the config in force.
   WalkConfig ConfigOf(const AppRow& app) const;
   void Walk(const AppRow& app, ReleaseRow release, WalkConfig config, std::uint32_t sequence,
@@ -193,10 +190,10 @@ class Pipeline : private DeployObserver {
   std::vector<Left> left_;                 // were refused a beginning
   std::unordered_set<ReleaseId> resumed_;  // walks that the next node goes on with, or this one yet
   // Rejected, but the database could not take it (a full disk).
-  OverlayId last_overlay_ = 0;
   std::unordered_map<ReleaseId, ReportRow> unsaved_;
   std::unordered_map<WaitId, Wait> waits_;
   WaitId last_wait_ = 0;
+  OverlayId last_overlay_ = 0;
   std::function<void()> when_received_;  // Pause() waits for the releases being received
   std::function<void(const AppName&)> on_kept_;
   std::function<void(const AppName&)> on_settled_;

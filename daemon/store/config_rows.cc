@@ -90,7 +90,8 @@ Result<void> SetFailed(Database& db, AppId app, std::uint64_t number, const Repo
              app.number, number));
   return db.Run(
       "UPDATE config_values SET value = x'', key_id = '' "
-      "WHERE app_id = ? AND number = ? AND secret = 1",
+      "WHERE app_id = ?1 AND number = ?2 AND secret = 1 AND EXISTS (SELECT 1 "
+      "FROM config_versions WHERE app_id = ?1 AND number = ?2 AND state = 'failed')",
       app.number, number);
 }
 
@@ -287,20 +288,19 @@ Result<void> FailConfig(Database& db, const AppRow& app, std::uint64_t number,
   return transaction.Commit();
 }
 
-Result<void> TakeConfigAlong(Database& db, AppId app, ReleaseId release) {
-  std::uint64_t number = 0;
+Result<void> TakeConfigAlong(Database& db, AppId app, ReleaseId release, std::uint64_t number) {
+  if (number == TRY(FindConfigInForce(db, app)))
+    return db.Run("UPDATE releases SET config = ? WHERE id = ?", number, release.number);
   {
     Statement row =
-        TRY(db.Query("SELECT number FROM config_versions "
-                     "WHERE app_id = ? AND state = 'wanted' AND with_release = ?",
-                     app.number, release.number));
-    if (TRY(row.Step()))
-      number = row.UInt(0);
+        TRY(db.Query("SELECT 1 FROM config_versions "
+                     "WHERE app_id = ? AND number = ? AND state = 'wanted' AND with_release = ?",
+                     app.number, number, release.number));
+    if (!TRY(row.Step()))
+      return Error{ErrorCode::kInvalidArgument,
+                   "config " + std::to_string(number) + " is not wanted with this release"};
   }
-  if (number != 0)
-    return Switch(db, app, number);
-  const std::uint64_t in_force = TRY(FindConfigInForce(db, app));
-  return db.Run("UPDATE releases SET config = ? WHERE id = ?", in_force, release.number);
+  return Switch(db, app, number);
 }
 
 Result<void> FailConfigAlong(Database& db, ReleaseId release, const ReportRow& report) {

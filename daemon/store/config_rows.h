@@ -100,8 +100,9 @@ Result<void> PutConfigInForce(Database& db, const AppRow& app, std::uint64_t num
 Result<void> FailConfig(Database& db, const AppRow& app, std::uint64_t number,
                         const ReportRow& report, const Change& change);
 
-// Inside the transaction in which `release` goes live: the version that it takes along is in force.
-Result<void> TakeConfigAlong(Database& db, AppId app, ReleaseId release);
+// Inside the transaction in which `release` goes live: version `number`, with which it was booted,
+// is in force. kInvalidArgument: it is neither that already, nor what the release takes along.
+Result<void> TakeConfigAlong(Database& db, AppId app, ReleaseId release, std::uint64_t number);
 // Inside the transaction in which a release's way to live fails: so does what it took along.
 Result<void> FailConfigAlong(Database& db, ReleaseId release, const ReportRow& report);
 

@@ -345,7 +345,7 @@ Result<void> KeepChecked(Database& db, ReleaseId id, std::string_view subject,
   return transaction.Commit();
 }
 
-Result<Displaced> GoLive(Database& db, ReleaseId id, std::string_view subject,
+Result<Displaced> GoLive(Database& db, ReleaseId id, std::uint64_t config, std::string_view subject,
                          const Change& change) {
   Transaction transaction = TRY(Transaction::Begin(db));
   const ReleaseRow release = TRY(FindRelease(db, id));
@@ -358,13 +358,13 @@ Result<Displaced> GoLive(Database& db, ReleaseId id, std::string_view subject,
   for (const ReleaseId former : displaced)
     TRY(EndServing(db, former, change.when));
   TRY(BeginServing(db, release, ReleaseState::kLive, subject, change));
-  TRY(TakeConfigAlong(db, release.app, id));
+  TRY(TakeConfigAlong(db, release.app, id, config));
   TRY(transaction.Commit());
   return displaced;
 }
 
-Result<Displaced> GoCanary(Database& db, ReleaseId id, std::string_view subject,
-                           const Change& change) {
+Result<Displaced> GoCanary(Database& db, ReleaseId id, std::uint64_t config,
+                           std::string_view subject, const Change& change) {
   Transaction transaction = TRY(Transaction::Begin(db));
   const ReleaseRow release = TRY(FindRelease(db, id));
   Displaced displaced;
@@ -373,7 +373,7 @@ Result<Displaced> GoCanary(Database& db, ReleaseId id, std::string_view subject,
     TRY(EndServing(db, former->id, change.when));
   }
   TRY(BeginServing(db, release, ReleaseState::kCanary, subject, change));
-  TRY(TakeConfigAlong(db, release.app, id));
+  TRY(TakeConfigAlong(db, release.app, id, config));
   TRY(transaction.Commit());
   return displaced;
 }

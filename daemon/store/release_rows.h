@@ -65,11 +65,12 @@ Result<void> KeepChecked(Database& db, ReleaseId id, std::string_view subject,
 using Displaced = std::vector<ReleaseId>;
 // In one transaction: the step is done and the release is live; the former live one is draining,
 // and so is a canary. A report of an earlier attempt to make this release live again goes.
-Result<Displaced> GoLive(Database& db, ReleaseId id, std::string_view subject,
+// `config`: the version that it was booted with, in force from here on.
+Result<Displaced> GoLive(Database& db, ReleaseId id, std::uint64_t config, std::string_view subject,
                          const Change& change);
 // The same for a canary: the live release stays, another canary is draining.
-Result<Displaced> GoCanary(Database& db, ReleaseId id, std::string_view subject,
-                           const Change& change);
+Result<Displaced> GoCanary(Database& db, ReleaseId id, std::uint64_t config,
+                           std::string_view subject, const Change& change);
 // The canary is draining.
 Result<void> WithdrawCanary(Database& db, ReleaseId id, std::string_view subject,
                             const Change& change);

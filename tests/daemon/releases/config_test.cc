@@ -128,6 +128,54 @@ TEST_F(ConfigTest, AChangeBootsChecksAndSwapsTheLiveRelease) {
   EXPECT_EQ(view.steps.back().outcome, StepOutcome::kDone);
 }
 
+TEST_F(ConfigTest, EachTrialHasAnOverlayOfItsOwn) {
+  StartWithApp();
+  ASSERT_TRUE(Deploy(HelloFiles("1.0.0")).ok());
+  std::vector<OverlayId> overlays;
+  for (int i = 0; i < 2; ++i) {
+    workers->specs.clear();
+    workers->boot_failure = FailureOf("app_raised", "no");
+    ASSERT_TRUE(Changed({{"A", "1"}}).ok());
+    ASSERT_EQ(workers->specs.size(), 1U);
+    EXPECT_EQ(workers->specs[0].writes, Writes::kOverlay);
+    overlays.push_back(workers->specs[0].overlay);
+  }
+  EXPECT_NE(overlays[0], 0U);
+  EXPECT_NE(overlays[1], 0U);
+  EXPECT_NE(overlays[0], overlays[1]);
+  workers->boot_failure.reset();
+  ASSERT_TRUE(Changed({{"A", "1"}}).ok());
+  EXPECT_EQ(workers->specs.back().writes, Writes::kKept);
+  EXPECT_EQ(workers->specs.back().overlay, 0U);
+}
+
+// A version that was written, when nothing can be read for its walk, is not left for others.
+TEST_F(ConfigTest, AChangeWhoseWalkCannotBeginHasFailed) {
+  StartWithApp();
+  ASSERT_TRUE(Deploy(HelloFiles("1.0.0")).ok());
+  ASSERT_TRUE(Deploy(HelloFiles("2.0.0")).ok());
+  ASSERT_TRUE(Changed({{"A", "1"}}).ok());
+  const auto rename = [this](const std::string& from, const std::string& to) {
+    std::optional<Result<void>> renamed;
+    state->Write(
+        0, [&](Database& db) { return db.Run("ALTER TABLE " + from + " RENAME TO " + to); },
+        [&](Result<void> result) { renamed = std::move(result); });
+    ASSERT_TRUE(RunUntil(loop, [&] { return renamed.has_value(); }));
+    ASSERT_TRUE(renamed->ok());
+  };
+  rename("reports", "gone");
+  EXPECT_FALSE(Changed({{"A", "2"}}).ok());
+  EXPECT_FALSE(Turn(TurnKind::kRollback).ok());
+  Settle();
+  rename("gone", "reports");
+  EXPECT_EQ(VersionOf(2).state, ConfigState::kFailed);
+  EXPECT_EQ(VersionOf(2).report->code, "internal");
+  EXPECT_EQ(VersionOf(3).state, ConfigState::kFailed);
+  EXPECT_EQ(Turned(TurnKind::kPromote, "1.0.0").value().release.state, ReleaseState::kLive);
+  EXPECT_EQ(InForce(), 1U);
+  EXPECT_EQ(VersionOf(1).state, ConfigState::kInForce);
+}
+
 TEST_F(ConfigTest, StepsOfFormerChangesDoNotPileUp) {
   StartWithApp();
   const ReleaseId live = Deploy(HelloFiles("1.0.0")).value().release.id;

@@ -131,9 +131,28 @@ TEST_F(ConfigRowsTest, AReleaseTakesItsVersionAlongWhenItGoesLive) {
   const std::uint64_t second = Create({Plain("A", "2")}, false, release.id);
   EXPECT_EQ(InForce(), first);
   Must(StartStep(db_, release.id, "live", At(2).when));
-  Must(GoLive(db_, release.id, "demo/hello@1.0.0", At(2)));
+  Must(GoLive(db_, release.id, second, "demo/hello@1.0.0", At(2)));
   EXPECT_EQ(InForce(), second);
   EXPECT_EQ(Must(FindConfigOf(db_, release.id)), second);
+}
+
+TEST_F(ConfigRowsTest, WhatAReleaseWasNotBootedWithIsNotTakenAlong) {
+  const std::uint64_t first = Create({Plain("A", "1")}, true);
+  const ReleaseRow release = ReleaseIn(ReleaseState::kChecked, "1.0.0");
+  const std::uint64_t second = Create({Plain("A", "2")}, false, release.id);
+  Must(StartStep(db_, release.id, "live", At(2).when));
+  EXPECT_EQ(GoLive(db_, release.id, second + 1, "", At(2)).error().code,
+            ErrorCode::kInvalidArgument);
+  Must(GoLive(db_, release.id, first, "demo/hello@1.0.0", At(2)));
+  EXPECT_EQ(InForce(), first);
+  EXPECT_EQ(Must(FindConfigOf(db_, release.id)), first);
+}
+
+TEST_F(ConfigRowsTest, FailingWhatIsInForceTakesNothing) {
+  const std::uint64_t number = Create({Secret("S", "sealed")}, true);
+  Must(FailConfig(db_, app_, number, {.code = "late"}, At(2)));
+  EXPECT_EQ(InForce(), number);
+  EXPECT_EQ(ValueOf(number, "S"), "sealed");
 }
 
 TEST_F(ConfigRowsTest, WhatAFailedReleaseTookAlongFailsWithIt) {

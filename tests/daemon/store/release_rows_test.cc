@@ -69,7 +69,7 @@ TEST_F(ReleaseRowsTest, OneTransactionMakesTheNewOneLiveAndTheOldOneDrain) {
   EXPECT_TRUE(first.live);
   const ReleaseRow second = ReleaseIn(ReleaseState::kChecked, "1.1.0");
   EXPECT_EQ(Must(FindLive(db_, app_.id))->id, first.id);
-  EXPECT_EQ(Must(GoLive(db_, second.id, "demo/hello@1.1.0", At(1))), Displaced{first.id});
+  EXPECT_EQ(Must(GoLive(db_, second.id, 0, "demo/hello@1.1.0", At(1))), Displaced{first.id});
   EXPECT_EQ(Must(FindLive(db_, app_.id))->id, second.id);
   const ReleaseRow former = Must(FindRelease(db_, first.id));
   EXPECT_EQ(former.state, ReleaseState::kDraining);
@@ -194,7 +194,7 @@ TEST_F(ReleaseRowsTest, AWalkThatEndsBesideItsMarkIsNotResumed) {
     return Must(CloseInterrupted(db_, {.code = "interrupted"}, At(3))).resumed.size();
   };
   const ReleaseRow live = ReleaseIn(ReleaseState::kChecked, "1.0.0");
-  Must(GoLive(db_, live.id, "", At(1)));
+  Must(GoLive(db_, live.id, 0, "", At(1)));
   EXPECT_EQ(marks(live), 0U);
   const ReleaseRow rejected = ReleaseIn(ReleaseState::kBooted, "1.1.0");
   Must(RejectRelease(db_, rejected.id, {.code = "no"}, "", At(1)));
@@ -205,7 +205,7 @@ TEST_F(ReleaseRowsTest, AWalkThatEndsBesideItsMarkIsNotResumed) {
   // Or after it was marked.
   const ReleaseRow late = ReleaseIn(ReleaseState::kChecked, "1.3.0");
   Must(MarkForResume(db_, {late.id, ResumeMark::Walk::kDeploy}, At(2).when));
-  Must(GoLive(db_, late.id, "", At(3)));
+  Must(GoLive(db_, late.id, 0, "", At(3)));
   EXPECT_TRUE(Must(CloseInterrupted(db_, {.code = "interrupted"}, At(4))).resumed.empty());
 }
 
@@ -222,14 +222,14 @@ TEST_F(ReleaseRowsTest, AnAttemptIsNumberedBehindThoseThatAreGone) {
 TEST_F(ReleaseRowsTest, ACanaryServesBesideTheLiveReleaseAndTakesItsVersion) {
   const ReleaseRow live = ReleaseIn(ReleaseState::kLive, "1.0.0");
   const ReleaseRow canary = ReleaseIn(ReleaseState::kChecked, "1.1.0");
-  EXPECT_TRUE(Must(GoCanary(db_, canary.id, "", At(1))).empty());
+  EXPECT_TRUE(Must(GoCanary(db_, canary.id, 0, "", At(1))).empty());
   EXPECT_EQ(Must(FindLive(db_, app_.id))->id, live.id);
   EXPECT_EQ(Must(FindCanary(db_, app_.id))->id, canary.id);
   EXPECT_EQ(Must(ListServing(db_)).size(), 2U);
   EXPECT_TRUE(Must(FindRelease(db_, canary.id)).was_live) << "its version is taken";
   const ReleaseRow next = ReleaseIn(ReleaseState::kChecked, "1.2.0");
-  EXPECT_EQ(Must(GoCanary(db_, next.id, "", At(2))), Displaced{canary.id}) << "one at a time";
-  EXPECT_EQ(Must(GoLive(db_, next.id, "", At(3))), Displaced{live.id});
+  EXPECT_EQ(Must(GoCanary(db_, next.id, 0, "", At(2))), Displaced{canary.id}) << "one at a time";
+  EXPECT_EQ(Must(GoLive(db_, next.id, 0, "", At(3))), Displaced{live.id});
   EXPECT_FALSE(Must(FindCanary(db_, app_.id)));
   EXPECT_EQ(Must(FindPrevious(db_, app_.id))->id, live.id) << "a withdrawn canary never was live";
 }
@@ -237,27 +237,27 @@ TEST_F(ReleaseRowsTest, ACanaryServesBesideTheLiveReleaseAndTakesItsVersion) {
 TEST_F(ReleaseRowsTest, ALiveReleaseEndsTheCanary) {
   const ReleaseRow live = ReleaseIn(ReleaseState::kLive, "1.0.0");
   const ReleaseRow canary = ReleaseIn(ReleaseState::kChecked, "1.1.0");
-  Must(GoCanary(db_, canary.id, "", At(1)));
+  Must(GoCanary(db_, canary.id, 0, "", At(1)));
   const ReleaseRow next = ReleaseIn(ReleaseState::kChecked, "1.2.0");
-  EXPECT_EQ(Must(GoLive(db_, next.id, "", At(2))), (Displaced{live.id, canary.id}));
+  EXPECT_EQ(Must(GoLive(db_, next.id, 0, "", At(2))), (Displaced{live.id, canary.id}));
   EXPECT_EQ(Must(FindRelease(db_, canary.id)).state, ReleaseState::kDraining);
 }
 
 TEST_F(ReleaseRowsTest, ThePreviousReleaseIsByOrderAndNotByClock) {
   const ReleaseRow first = ReleaseIn(ReleaseState::kLive, "1.0.0");
   const ReleaseRow second = ReleaseIn(ReleaseState::kChecked, "1.1.0");
-  Must(GoLive(db_, second.id, "", At(-100'000)));
+  Must(GoLive(db_, second.id, 0, "", At(-100'000)));
   const ReleaseRow third = ReleaseIn(ReleaseState::kChecked, "1.2.0");
-  Must(GoLive(db_, third.id, "", At(-200'000)));
+  Must(GoLive(db_, third.id, 0, "", At(-200'000)));
   EXPECT_EQ(Must(FindPrevious(db_, app_.id))->id, second.id);
-  Must(GoLive(db_, second.id, "", At(5)));
+  Must(GoLive(db_, second.id, 0, "", At(5)));
   EXPECT_EQ(Must(FindPrevious(db_, app_.id))->id, third.id);
   EXPECT_NE(Must(FindPrevious(db_, app_.id))->id, first.id);
 }
 
 TEST_F(ReleaseRowsTest, AFailedWayBackLeavesTheReleaseKept) {
   const ReleaseRow first = ReleaseIn(ReleaseState::kLive, "1.0.0");
-  Must(GoLive(db_, ReleaseIn(ReleaseState::kChecked, "1.1.0").id, "", At(1)));
+  Must(GoLive(db_, ReleaseIn(ReleaseState::kChecked, "1.1.0").id, 0, "", At(1)));
   Must(FinishDraining(db_, first.id, At(2).when));
   Must(StartStep(db_, first.id, "live", At(3).when));
   Must(FailStep(db_, first.id, {.code = "import_error", .message = "no"}, "", At(4)));
@@ -265,7 +265,7 @@ TEST_F(ReleaseRowsTest, AFailedWayBackLeavesTheReleaseKept) {
   EXPECT_EQ(Must(FindReport(db_, first.id))->code, "import_error");
   EXPECT_EQ(Must(ListSteps(db_, first.id)).back().outcome, StepOutcome::kFailed);
   Must(StartStep(db_, first.id, "live", At(5).when));
-  Must(GoLive(db_, first.id, "", At(6)));
+  Must(GoLive(db_, first.id, 0, "", At(6)));
   EXPECT_FALSE(Must(FindReport(db_, first.id)));
 }
 

@@ -10,6 +10,7 @@
 
 #include "daemon/store/accounts.h"
 #include "daemon/store/compress.h"
+#include "daemon/store/config_rows.h"
 #include "daemon/store/contents.h"
 #include "daemon/store/release_rows.h"
 #include "daemon/store/schema.h"
@@ -84,7 +85,7 @@ class StoreTest : public testing::Test {
       Must(FinishStep(db_, release.id, next, {}, At(0).when));
     }
     if (state >= ReleaseState::kLive)
-      Must(GoLive(db_, release.id, "demo/hello", At(0)));
+      Must(GoLive(db_, release.id, Must(FindConfigInForce(db_, app_.id)), "demo/hello", At(0)));
     return Must(FindRelease(db_, release.id));
   }
 
