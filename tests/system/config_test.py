@@ -1,11 +1,15 @@
 """The config of apps: changed under load, checked before it is in force, and kept to itself."""
 
+import fcntl
 import json
 import os
 import pathlib
+import pty
 import re
+import select
 import signal
 import subprocess
+import termios
 
 import apps
 import pytest
@@ -425,3 +429,113 @@ def test_a_change_while_a_request_runs_lets_it_finish_on_the_former_config(node,
         node.cli("config", "set", app, "ANSWER=after")
         assert node.http(app).body == b"after"
         assert client.read_response().body == b"old!"
+
+
+def test_an_older_node_needs_no_secret_that_has_gone_meanwhile(own_node, tmp_path):
+    app = "cfg/older"
+    source = SOURCE.replace(
+        'if environ["PATH_INFO"] == "/say":',
+        'if environ["PATH_INFO"] == "/hold":\n        import threading\n'
+        '        threading.Event().wait()\n    if environ["PATH_INFO"] == "/say":',
+    )
+    own_node.deploy(apps.write_app(tmp_path / "app", source, extra="[workers]\nmax = 1\n"), app)
+    set_secret(own_node, app, "TOKEN", SECRET)
+    host = f"HTTP/1.1\r\nHost: {host_of(app)}\r\n\r\n".encode()
+
+    def requests():
+        rows = own_node.json("quota", "show", app)["quotas"]
+        names = ("limits.concurrent", "limits.queue")
+        return sum(row["used"] for row in rows if row["name"] in names)
+
+    # After the third death in a row the pool waits for a while, without a worker.
+    for _ in range(2):
+        own_node.http(app)
+        (worker,) = own_node.workers(app)
+        os.kill(worker.pid, signal.SIGKILL)
+        wait_until(lambda: not own_node.workers(app), "it is gone")
+    with own_node.connect() as holds, own_node.connect() as waits:
+        holds.send(b"GET /hold " + host)
+        wait_until(lambda: requests() == 1, "the first has the worker")
+        waits.send(b"GET /token " + host)
+        wait_until(lambda: requests() == 2, "the second waits behind it")
+        (worker,) = own_node.workers(app)
+        os.kill(own_node.keeper.pid, signal.SIGHUP)
+        wait_until(lambda: len(own_node.processes("node")) == 2, "the new one is there")
+        set_secret(own_node, app, "TOKEN", "another-secret-value")
+        assert own_node.http(app, "/token").body == b"another-secret-value"
+        os.kill(worker.pid, signal.SIGKILL)
+        assert holds.read_response().status == 502
+        answer = waits.read_response()
+        assert (answer.status, answer.body.decode()) == (200, SECRET)
+
+
+class Prompt:
+    """`cloister secrets set` on a terminal."""
+
+    def __init__(self, node):
+        self._ours, theirs = pty.openpty()
+        self._theirs = theirs
+        self._said = b""
+        self.process = subprocess.Popen(
+            [node.bin / "cloister", "--socket", node.socket, "secrets", "set", "cfg/none", "TOKEN"],
+            stdin=theirs,
+            stdout=theirs,
+            stderr=theirs,
+            start_new_session=True,
+            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+        )
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+        os.close(self._ours)
+        os.close(self._theirs)
+
+    def echoes(self):
+        return bool(termios.tcgetattr(self._theirs)[3] & termios.ECHO)
+
+    def type(self, text):
+        os.write(self._ours, text)
+
+    def said(self):
+        while select.select([self._ours], [], [], 0)[0]:
+            self._said += os.read(self._ours, 4096)
+        return self._said.decode()
+
+    def wait_for_prompts(self, count):
+        wait_until(
+            lambda: self.said().count("end it with Enter") == count and not self.echoes(),
+            f"prompt {count} that does not echo",
+        )
+
+
+@pytest.mark.parametrize("by", ["key", signal.SIGTERM, signal.SIGHUP])
+def test_a_prompt_that_is_interrupted_leaves_the_terminal_as_it_was(node, by):
+    with Prompt(node) as prompt:
+        prompt.wait_for_prompts(1)
+        prompt.type(b"half a sec")
+        if by == "key":
+            prompt.type(b"\x03")
+        else:
+            prompt.process.send_signal(by)
+        ended_by = signal.SIGINT if by == "key" else by
+        assert prompt.process.wait(timeout=20) == -ended_by
+        assert prompt.echoes()
+        assert "half" not in prompt.said()
+
+
+def test_a_prompt_asks_again_after_a_stop(node):
+    with Prompt(node) as prompt:
+        prompt.wait_for_prompts(1)
+        # Nobody could continue a session without a shell: the kernel does not stop it.
+        prompt.type(b"\x1a")
+        prompt.wait_for_prompts(2)
+        prompt.type(b"the-value-itself\n")
+        assert prompt.process.wait(timeout=20) == 1
+        assert prompt.echoes()
+        assert "the-value-itself" not in prompt.said()
+        assert "`cloister tenants create NAME`" in prompt.said()
