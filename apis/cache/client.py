@@ -237,8 +237,24 @@ def clear() -> bool:
     return _clear() == 1
 
 
+def _check_names(value):
+    """dumps() would make text of other keys, and get() return another dict."""
+    if isinstance(value, dict):
+        for name in value:
+            if not isinstance(name, str):
+                raise TypeError(f'a key of a dict in JSON is str, not {type(name).__name__}')
+        value = value.values()
+    for inner in value:
+        if isinstance(inner, (dict, list, tuple)):
+            _check_names(inner)
+
+
 def _dump(value):
-    return _json_module.dumps(value, allow_nan=False, separators=(',', ':')).encode()
+    # First: it finds what contains itself.
+    data = _json_module.dumps(value, allow_nan=False, separators=(',', ':')).encode()
+    if isinstance(value, (dict, list, tuple)):
+        _check_names(value)
+    return data
 
 
 def _load(data, default):

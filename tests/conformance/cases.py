@@ -357,7 +357,7 @@ def case_json_keeps_what_json_can_say():
 
 
 def case_json_refuses_what_it_cannot_say():
-    for value in (b"bytes", {1, 2}, object(), {("a",): 1}):
+    for value in (b"bytes", {1, 2}, object(), {("a",): 1}, {1: 2}, [{"a": ({None: 1},)}]):
         raised(TypeError, cache.json.set, "j", value)
     raised(ValueError, cache.json.set, "j", float("nan"))
     assert cache.get("j") is None
