@@ -7,7 +7,6 @@
 
 #include <nlohmann/json.hpp>
 
-#include "config/manifest.h"
 #include "daemon/cli/app_ref.h"
 #include "daemon/cli/follow.h"
 #include "daemon/cli/local_files.h"
@@ -17,22 +16,6 @@ namespace cloister {
 namespace {
 
 using Json = nlohmann::json;
-
-Attempt<Manifest> LoadManifest(const std::string& folder) {
-  const std::string path = folder + "/" + std::string(kManifestPath);
-  Result<std::string> text = ReadWholeFile(path, kManifestMax);
-  if (!text.ok() && text.error().code == ErrorCode::kNotFound)
-    return Failure{ExitCode::kRefused, "manifest_missing", "there is no " + path, "",
-                   "a bundle has a cloister.toml at its top: docs/manifest.md shows the five lines "
-                   "of the smallest one"};
-  if (!text.ok())
-    return FailureOf(std::move(text).error(), "file_unreadable");
-  Result<Manifest> manifest = ParseManifest(text.value(), path);
-  if (!manifest.ok())
-    return Failure{ExitCode::kRefused, "manifest_invalid", "cloister.toml has errors",
-                   manifest.error().message, "docs/manifest.md describes every key"};
-  return std::move(manifest).value();
-}
 
 std::string CountOf(std::size_t count, const std::string& what) {
   return fmt::format("{} {}{}", count, what, count == 1 ? "" : "s");

@@ -13,6 +13,7 @@
 
 #include "apis/base/program.h"
 #include "daemon/cli/api.h"
+#include "daemon/cli/local_files.h"
 
 namespace cloister {
 namespace {
@@ -41,8 +42,7 @@ Attempt<std::string> FindPackage() {
 
 std::vector<std::string> WordsOf(const DevOptions& options) {
   if (options.goal == DevOptions::Goal::kTest)
-    return {options.python, "-m",           "unittest", "discover",
-            "-s",           options.folder, "-t",       options.folder};
+    return {options.python, "-m", "cloister.dev.tests", options.folder};
   std::vector<std::string> words = {options.python,
                                     "-m",
                                     "cloister.dev",
@@ -74,6 +74,12 @@ Attempt<void> RunDev(Console& console, const DevOptions& options) {
     console.Raw((console.json() ? Dump({{"path", package}}) : package) + "\n");
     return {};
   }
+  if (console.json())
+    return Failure{ExitCode::kUsage, "usage", "dev writes what the app and its tests say, not JSON",
+                   "", "leave --json out; only --where has an answer in JSON"};
+  // Python reads only what it needs of it; a deploy would refuse the rest.
+  if (options.goal == DevOptions::Goal::kCheck)
+    TRY(LoadManifest(options.folder));
   AddToPythonPath(package);
   std::vector<std::string> words = WordsOf(options);
   std::vector<char*> arguments;

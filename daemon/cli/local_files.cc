@@ -127,6 +127,22 @@ Attempt<void> HashFile(LocalFile& file, std::uint64_t& done, Progress& progress)
 
 }  // namespace
 
+Attempt<Manifest> LoadManifest(const std::string& folder) {
+  const std::string path = folder + "/" + std::string(kManifestPath);
+  Result<std::string> text = ReadWholeFile(path, kManifestMax);
+  if (!text.ok() && text.error().code == ErrorCode::kNotFound)
+    return Failure{ExitCode::kRefused, "manifest_missing", "there is no " + path, "",
+                   "a bundle has a cloister.toml at its top: docs/manifest.md shows the five lines "
+                   "of the smallest one"};
+  if (!text.ok())
+    return FailureOf(std::move(text).error(), "file_unreadable");
+  Result<Manifest> manifest = ParseManifest(text.value(), path);
+  if (!manifest.ok())
+    return Failure{ExitCode::kRefused, "manifest_invalid", "cloister.toml has errors",
+                   manifest.error().message, "docs/manifest.md describes every key"};
+  return std::move(manifest).value();
+}
+
 Failure BundleFailure(Error error) {
   const bool too_large = error.code == ErrorCode::kQuotaExceeded;
   Failure failure = FailureOf(std::move(error), too_large ? "bundle_too_large" : "bundle_refused",

@@ -9,6 +9,7 @@
 
 #include "apis/base/sha256.h"
 #include "config/bundle_rules.h"
+#include "config/manifest.h"
 #include "daemon/cli/failure.h"
 #include "daemon/cli/ignore.h"
 #include "daemon/cli/progress.h"
@@ -26,6 +27,9 @@ struct LocalFile {
 // breaks `rules`, by the first one found; stops at a limit, however much more there is.
 Attempt<std::vector<LocalFile>> FindFiles(const std::string& folder, const IgnoreRules& ignore,
                                           BundleRules& rules);
+
+// FOLDER/cloister.toml, as strictly as the node reads it.
+Attempt<Manifest> LoadManifest(const std::string& folder);
 
 // The rules for FOLDER/.cloisterignore; none when there is no such file.
 Attempt<IgnoreRules> LoadIgnoreRules(const std::string& folder);

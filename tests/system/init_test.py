@@ -50,6 +50,24 @@ def test_a_broken_app_fails_its_tests(installation, shop):
     assert done.returncode == 1 and "Bye" in done.stderr
 
 
+def test_a_folder_without_tests_is_told_from_one_whose_tests_pass(installation, tmp_path):
+    run(installation, "init", "shop", cwd=tmp_path)
+    (tmp_path / "shop/test_app.py").unlink()
+    done = run(installation, "dev", "--test", "shop", cwd=tmp_path)
+    assert done.returncode == 1 and "no tests" in done.stderr, done.stderr
+
+
+def test_a_check_is_as_strict_about_the_manifest_as_a_deploy(installation, tmp_path):
+    run(installation, "init", "shop", cwd=tmp_path)
+    manifest = tmp_path / "shop/cloister.toml"
+    manifest.write_text(manifest.read_text() + "\n[limits]\nmemroy = '1MiB'\n")
+    done = run(installation, "dev", "--check", "shop", cwd=tmp_path)
+    assert done.returncode == 3 and "error[manifest_invalid]" in done.stderr, done.stderr
+    assert "memroy" in done.stderr
+    done = run(installation, "--json", "dev", "--check", "shop", cwd=tmp_path)
+    assert (done.returncode, json.loads(done.stdout)["error"]["code"]) == (2, "usage")
+
+
 def test_dev_serves_it_and_ends_when_it_is_told(installation, tmp_path):
     run(installation, "init", "shop", cwd=tmp_path)
     port = free_port()

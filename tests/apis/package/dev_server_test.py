@@ -17,6 +17,7 @@ import json
 import logging
 import os
 import sys
+import tempfile
 
 import cloister
 
@@ -43,6 +44,21 @@ def application(environ, start_response):
         return [b""]
     elif path == "/write":
         open(os.path.join(os.path.dirname(__file__), "new.txt"), "w").close()
+    elif path == "/endless":
+        def endless():
+            start_response("200 OK", [("Content-Type", "text/plain")])
+            while True:
+                yield bytes(65536)
+        return endless()
+    elif path == "/temporary":
+        for make in (tempfile.TemporaryFile, tempfile.NamedTemporaryFile):
+            make().close()
+        with tempfile.TemporaryDirectory() as folder:
+            open(os.path.join(folder, "a"), "w").close()
+    elif path == "/named":
+        name = f"/tmp/cloister-dev-{os.getpid()}"
+        open(name, "w").close()
+        os.remove(name)
     elif path == "/handler":
         logging.FileHandler("app.log")
     elif path == "/visits":
@@ -174,12 +190,36 @@ def test_files_change_and_the_server_starts_anew(dev, folder):
     source.write_text(APP.replace("201 Created", "202 Accepted"))
     wait_until(lambda: served.http("/").status == 202, served.log, 20)
     source.write_text("syntax error here\n")
-    wait_until(lambda: "waiting for a change" in served.log(), served.log, 20)
-    assert "SyntaxError" in served.log()
+    wait_until(lambda: served.http("/").status == 500, served.log, 20)
+    broken = served.http("/", "POST", body=b"x")
+    assert b"SyntaxError" in broken.body and b"main.py" in broken.body
+    assert served.http("/assets/a.css").body == b"body{}"
+    assert "SyntaxError" in served.log() and "waiting for a change" in served.log()
+    # What ends the process is answered as well.
+    source.write_text("import os\nos._exit(9)\n")
+    wait_until(lambda: b"ended with 9" in served.http("/").body, served.log, 20)
     source.write_text(APP)
     wait_until(lambda: served.http("/").status == 201, served.log, 20)
     served.process.send_signal(signal.SIGTERM)
     assert served.process.wait(20) == 0
+
+
+def test_a_client_that_leaves_is_no_news(served):
+    with socket.create_connection(("127.0.0.1", served.port), 10) as peer:
+        peer.sendall(b"GET /endless HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert peer.recv(4096).startswith(b"HTTP/1.1 200")
+    # One request at a time: the endless one is over when this is answered.
+    assert served.http("/visits").body == b"1"
+    assert "Traceback" not in served.log() and "BrokenPipe" not in served.log()
+
+
+def test_temporary_files_are_no_news_and_named_ones_below_tmp_are(served):
+    assert served.http("/temporary").status == 201
+    assert "note:" not in served.log()
+    assert served.http("/named").status == 201
+    assert re.search(r"note: /tmp/cloister-dev-\d+ was opened.*memory of one worker", served.log())
+    assert served.http("/write").status == 201
+    assert re.search(r"new.txt was opened to be written: on a node files are", served.log())
 
 
 @pytest.mark.parametrize("arguments", [[], ["--no-reload"]])

@@ -56,7 +56,7 @@ def _begin(project):
         events.say('runtime', text, 'warning', 'cloister')
 
     refuse_handlers(lambda name, reason: note(f'{name} was refused: {reason}'))
-    notes.Notes(note).install()
+    notes.Notes(note, project.folder).install()
     return events
 
 
@@ -67,12 +67,20 @@ def _run(project, listener, options):
     except project_module.BadInput:
         raise
     except Exception as error:
-        events.traceback(error)
-        return reload.APP_FAILED if os.environ.get(reload.SOCKET_VARIABLE) else 1
+        text = events.traceback(error)
+        if not os.environ.get(reload.SOCKET_VARIABLE):
+            return 1
+        return _listen(project, listener, wsgi.Broken(text), events)
     runner = wsgi.Runner(app, project, events)
     if options.check:
         events.mark = '[check]'
         return 0 if checks.run(project, runner, _say) else 1
+    return _listen(project, listener, runner, events)
+
+
+def _listen(project, listener, runner, events):
+    if isinstance(runner, wsgi.Broken):
+        _say('waiting for a change of a file')
     try:
         server.Server(listener, project, runner, events).serve_forever()
     except KeyboardInterrupt:
@@ -88,13 +96,23 @@ def _announce(project, listener, options):
     _say(f'{project.name} {project.version} on http://{host}:{port}/ (Ctrl-C ends it)')
 
 
-def _serve(options, words):
+def _serve_as_child(options, descriptor):
+    signal.signal(signal.SIGTERM, lambda number, frame: os._exit(0))
+    reload.end_with_parent()
+    listener = socket.socket(fileno=descriptor)
+    broken = os.environ.get(reload.BROKEN_VARIABLE)
+    if broken:
+        project = project_module.Project(os.path.abspath(options.dir))
+        return _listen(project, listener, wsgi.Broken(broken), console.install(project.version))
     project = project_module.read(options.dir, options.entry, options.config)
+    return _run(project, listener, options)
+
+
+def _serve(options, words):
     inherited = os.environ.get(reload.SOCKET_VARIABLE)
     if inherited:
-        signal.signal(signal.SIGTERM, lambda number, frame: os._exit(0))
-        reload.end_with_parent()
-        return _run(project, socket.socket(fileno=int(inherited)), options)
+        return _serve_as_child(options, int(inherited))
+    project = project_module.read(options.dir, options.entry, options.config)
     if options.check:
         return _run(project, None, options)
     try:

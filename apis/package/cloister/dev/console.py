@@ -42,9 +42,12 @@ class Events:
             self._stream.flush()
 
     def traceback(self, error):
+        """Says it; returns its text."""
         formatted = traceback.TracebackException.from_exception(error)
         _hide_frames(formatted)
-        self.say('runtime', ''.join(formatted.format()), 'error', 'cloister')
+        text = ''.join(formatted.format())
+        self.say('runtime', text, 'error', 'cloister')
+        return text
 
 
 def _hide_frames(formatted):

@@ -8,6 +8,8 @@ import tempfile
 
 FILES = ('on a node files are read-only; tempfile has scratch files, and cloister.cache what '
          'workers share')
+SCRATCH = ('on a node /tmp is memory of one worker: no other sees what is there, and it goes with '
+           'the worker')
 NETWORK = 'a worker on a node has no network'
 PROCESSES = 'a worker on a node cannot start processes'
 
@@ -19,12 +21,16 @@ _DEVICES = ('/dev/', '/proc/')
 
 
 class Notes:
-    """An audit hook for as long as the process lives; `say` gets each note."""
+    """An audit hook for as long as the process lives; `say` gets each note.
 
-    def __init__(self, say):
+    `folder` is the app's, whose files are read-only on a node wherever it lies here.
+    """
+
+    def __init__(self, say, folder):
         self._say = say
+        self._folder = os.path.realpath(folder) + os.sep
         self._said = set()
-        self._scratch = os.path.realpath(tempfile.gettempdir()) + os.sep
+        self._scratch = {os.path.realpath(place) for place in (tempfile.gettempdir(), '/tmp')}
         self.paused = False
 
     def install(self):
@@ -53,5 +59,13 @@ class Notes:
         if not writes or not isinstance(path, (str, bytes)):
             return
         full = os.path.realpath(os.fsdecode(path))
-        if not full.startswith(self._scratch) and not full.startswith(_DEVICES):
+        if full.startswith(_DEVICES) or full in self._scratch:
+            return
+        if full.startswith(self._folder):
+            self._note(f'{full} was opened to be written', FILES)
+        elif os.path.dirname(full) in self._scratch:
+            # What tempfile makes has a name of its own: nobody expects to find it again.
+            if mode is not None or not flags & os.O_EXCL:
+                self._note(f'{full} was opened to be written', SCRATCH)
+        elif not any(full.startswith(place + os.sep) for place in self._scratch):
             self._note(f'{full} was opened to be written', FILES)

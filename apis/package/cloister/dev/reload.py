@@ -1,6 +1,7 @@
 """Serves in a child process that is started anew when a file of the project has changed.
 
-The listening socket stays open meanwhile: clients wait, they are not refused.
+The listening socket stays open meanwhile: clients wait, they are not refused. A child that ends by
+itself is replaced by one that answers so until a file changes.
 """
 
 from __future__ import annotations
@@ -13,8 +14,8 @@ import threading
 import time
 
 SOCKET_VARIABLE = 'CLOISTER_DEV_SOCKET'
-# The app could not be imported: its author is about to repair it.
-APP_FAILED = 3
+# What a child is to answer whatever is asked, for the app does not run.
+BROKEN_VARIABLE = 'CLOISTER_DEV_BROKEN'
 _PERIOD = 0.3
 _FILES_MAX = 20000
 _LEFT_OUT = {'__pycache__', 'node_modules'}
@@ -42,8 +43,9 @@ def _snapshot(folder):
 class _Child:
     """One server process. It ends when this one does, however that is."""
 
-    def __init__(self, listener, arguments):
-        environment = {**os.environ, SOCKET_VARIABLE: str(listener.fileno())}
+    def __init__(self, listener, arguments, broken=''):
+        environment = {**os.environ, SOCKET_VARIABLE: str(listener.fileno()),
+                       BROKEN_VARIABLE: broken}
         self._process = subprocess.Popen([sys.executable, '-m', 'cloister.dev', *arguments],
                                          stdin=subprocess.PIPE, env=environment,
                                          pass_fds=[listener.fileno()])
@@ -69,22 +71,24 @@ def serve(listener, folder, arguments, say):
     """Until Ctrl-C or SIGTERM; the exit code."""
     signal.signal(signal.SIGTERM, _on_terminate)
     before = _snapshot(folder)
-    child, has_served, told = _Child(listener, arguments), False, False
+    child, has_served = _Child(listener, arguments), False
     try:
         while True:
             time.sleep(_PERIOD)
             code = child.code()
-            if code is not None and code != APP_FAILED and not has_served:
+            if code is not None and not has_served:
                 return code
             has_served = True
-            if code is not None and not told:
-                say('waiting for a change of a file')
-                told = True
+            if code is not None:
+                child.end()
+                child = _Child(listener, arguments,
+                               f'The app does not run: its process ended with {code}. Where '
+                               '`cloister dev` was started stands why.')
             now = _snapshot(folder)
             if now != before:
                 say('files have changed: starting anew')
                 child.end()
-                before, told = now, False
+                before = now
                 child = _Child(listener, arguments)
     except KeyboardInterrupt:
         return 0

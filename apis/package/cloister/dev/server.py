@@ -99,7 +99,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             if not answer.begun:
                 self._plain(500, 'The app failed; request ' + environ['cloister.request_id'],
                             [('X-Request-Id', environ['cloister.request_id'])])
-        except (BrokenPipeError, ConnectionResetError):
+        except wsgi.ClientGone:
             self.close_connection = True
 
     def log_request(self, code='-', size='-'):
@@ -134,7 +134,10 @@ class _Answer:
                 handler.send_header('Transfer-Encoding', 'chunked')
             else:
                 handler.close_connection = True
-        handler.end_headers()
+        try:
+            handler.end_headers()
+        except ConnectionError as error:
+            raise wsgi.ClientGone from error
         self.begun = True
         return self._write
 
@@ -143,11 +146,17 @@ class _Answer:
             return
         if self._chunked:
             data = b'%x\r\n%s\r\n' % (len(data), data)
-        self._handler.wfile.write(data)
+        self._send(data)
+
+    def _send(self, data):
+        try:
+            self._handler.wfile.write(data)
+        except ConnectionError as error:
+            raise wsgi.ClientGone from error
 
     def end(self):
         if self._chunked:
-            self._handler.wfile.write(b'0\r\n\r\n')
+            self._send(b'0\r\n\r\n')
 
 
 class Server(socketserver.ThreadingMixIn, http.server.HTTPServer):

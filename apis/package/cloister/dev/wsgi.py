@@ -29,6 +29,10 @@ class AppFailed(Exception):
     """The app raised, or its answer breaks PEP 3333."""
 
 
+class ClientGone(Exception):
+    """The client has closed the connection: its answer is no use to anybody."""
+
+
 def load(project) -> Callable:
     """The entry point, imported from the project's folder. BadInput: it is not there."""
     module_name, _, dotted = project.entry.partition(':')
@@ -119,6 +123,8 @@ class Runner:
             began = time.monotonic()
             try:
                 call.run(self._app, environ)
+            except ClientGone:
+                raise
             except (Exception, cloister.WallTimeExceeded, SystemExit) as error:
                 self._events.traceback(error)
                 raise AppFailed('the app failed') from error
@@ -132,6 +138,17 @@ class Runner:
             self._events.say('runtime', f'note: the request took {seconds:.1f} s; on a node it '
                              f'would have ended after {self._project.wall_seconds:g} s with '
                              'WallTimeExceeded', 'warning', 'cloister')
+
+
+class Broken:
+    """In place of an app that cannot be started: answers why, whatever is asked."""
+
+    def __init__(self, why):
+        self._body = why.rstrip('\n').encode('utf-8', 'backslashreplace') + b'\n'
+
+    def run(self, environ, begin):
+        begin('500 Internal Server Error', [('Content-Type', 'text/plain; charset=utf-8'),
+                                            ('Content-Length', str(len(self._body)))])(self._body)
 
 
 class _Call:
