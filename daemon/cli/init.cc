@@ -30,7 +30,7 @@ Failure Unwritable(const std::string& path, int error) {
 // What of a folder's name can be one of an app; empty: nothing.
 std::string NameOf(const std::filesystem::path& folder) {
   std::string name;
-  for (char c : folder.filename().string()) {
+  for (char c : folder.string()) {
     if (c >= 'A' && c <= 'Z')
       c = static_cast<char>(c - 'A' + 'a');
     const bool fits = (c >= 'a' && c <= 'z') || (!name.empty() && c >= '0' && c <= '9');
@@ -45,14 +45,17 @@ std::string NameOf(const std::filesystem::path& folder) {
   return name;
 }
 
-Attempt<std::string> ChooseName(const InitOptions& options) {
+// Of "." and "shop/", too.
+std::filesystem::path FolderNameOf(const std::string& text) {
   std::error_code error;
-  // Of "." and "shop/", too.
   const std::filesystem::path folder =
-      std::filesystem::weakly_canonical(std::filesystem::path(options.folder) / "", error);
-  const std::string name = options.name.empty()
-                               ? NameOf(folder.has_filename() ? folder : folder.parent_path())
-                               : options.name;
+      std::filesystem::weakly_canonical(std::filesystem::path(text) / "", error);
+  return (folder.has_filename() ? folder : folder.parent_path()).filename();
+}
+
+Attempt<std::string> ChooseName(const InitOptions& options) {
+  const std::string name =
+      options.name.empty() ? NameOf(FolderNameOf(options.folder)) : options.name;
   if (IsValidName(name))
     return name;
   return Failure{ExitCode::kUsage, "usage",
@@ -114,6 +117,21 @@ Attempt<Outcome> WriteFiles(const InitOptions& options, const std::string& name)
   return outcome;
 }
 
+// What to do with it, in this order.
+std::string NextSteps(const InitOptions& options, const std::string& name) {
+  const std::string where = options.folder == "." ? "" : " " + options.folder;
+  const std::string app = "TENANT/" + name;
+  std::string text = "\nNext, from here:\n  cloister dev" + where +
+                     "          # serve it on this machine, without a node\n"
+                     "  cloister dev --test" +
+                     where + "   # run its tests\n";
+  // Its manifest requires a key, without which a deploy is rejected.
+  if (options.kind == "django")
+    text += "  cloister apps create " + app + "\n  cloister secrets set " + app +
+            " SECRET_KEY   # fifty random characters or more\n";
+  return text + "  cloister deploy" + where + " --app " + app;
+}
+
 }  // namespace
 
 Attempt<void> InitApp(Console& console, const InitOptions& options) {
@@ -131,10 +149,11 @@ Attempt<void> InitApp(Console& console, const InitOptions& options) {
     console.Line("wrote " + path);
   for (const std::string& path : outcome.kept)
     console.Line("kept  " + path + ", which was there");
-  const std::string where = options.folder == "." ? "" : " " + options.folder;
-  console.Note("\nNext, from here:\n  cloister dev" + where +
-               "          # serve it on this machine, without a node\n  cloister dev --test" +
-               where + "   # run its tests\n  cloister deploy" + where + " --app TENANT/" + name);
+  if (options.name.empty() && FolderNameOf(options.folder) != name)
+    console.Note("The app is named " + name +
+                 ", which is what its folder's name makes; --name "
+                 "gives it another, and so does cloister.toml.");
+  console.Note(NextSteps(options, name));
   return {};
 }
 

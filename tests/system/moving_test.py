@@ -80,6 +80,9 @@ def test_django(make_node, tmp_path):
         "project/wsgi.py": WSGI,
         "collected/style.css": "body{}",
     }
+    node.tenant("demo")
+    node.cli("apps", "create", "demo/shop")
+    node.cli("config", "set", "demo/shop", "SECRET_KEY=" + "fifty random characters " * 3)
     node.deploy(write(tmp_path / "shop", files), "demo/shop")
     first = node.http("demo/shop")
     assert first.body == b"visit 1\n"

@@ -86,6 +86,28 @@ TEST_F(InitTest, AFoldersNameBecomesTheApps) {
   EXPECT_EQ(NameIn(std::string(60, 'n')), std::string(30, 'n'));
 }
 
+TEST_F(InitTest, ANameThatIsNotTheFoldersIsSaid) {
+  ASSERT_TRUE(Init("9bad").ok());
+  EXPECT_THAT(err_.text(), HasSubstr("The app is named bad,"));
+  Written quiet;
+  Console console({.out = quiet.file(), .err = quiet.file()});
+  ASSERT_TRUE(InitApp(console, {.folder = PathOf("good"), .name = "", .kind = "wsgi"}).ok());
+  ASSERT_TRUE(InitApp(console, {.folder = PathOf("8ok"), .name = "ok", .kind = "wsgi"}).ok());
+  EXPECT_THAT(quiet.text(), Not(HasSubstr("The app is named")));
+}
+
+TEST_F(InitTest, WhatComesNextIsInTheOrderInWhichItWorks) {
+  ASSERT_TRUE(Init("shop", "", "django").ok());
+  const std::string text = err_.text();
+  const std::size_t create = text.find("cloister apps create TENANT/shop");
+  const std::size_t set = text.find("cloister secrets set TENANT/shop SECRET_KEY");
+  const std::size_t deploy = text.find("cloister deploy");
+  ASSERT_NE(create, std::string::npos);
+  EXPECT_LT(create, set);
+  EXPECT_LT(set, deploy);
+  EXPECT_NE(deploy, std::string::npos);
+}
+
 TEST_F(InitTest, AFolderWithoutALetterNeedsAName) {
   const Attempt<void> done = Init("1");
   ASSERT_FALSE(done.ok());
