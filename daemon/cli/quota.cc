@@ -28,6 +28,24 @@ Attempt<std::string> TargetOf(AdminApi& api, const std::string& owner) {
   return TenantTarget(owner, "/quota");
 }
 
+// What was meant by a name without a tenant, when the node knows an app of that name.
+Attempt<Json> OrOfAnApp(AdminApi& api, const std::string& owner, Attempt<Json> answer) {
+  if (answer.ok() || answer.error().code != "tenant_not_found" ||
+      owner.find('/') != std::string::npos)
+    return answer;
+  Failure failure = std::move(answer).error();
+  const Attempt<Json> apps = api.Get("/v1/apps");
+  if (!apps.ok())
+    return failure;
+  std::string near;
+  for (const Json& row : ListOf(apps.value(), "apps"))
+    if (const std::string app = TextOf(row, "app"); app.ends_with("/" + owner))
+      near += (near.empty() ? "" : " or ") + Harmless(app);
+  if (!near.empty())
+    failure.advice = "did you mean " + near + " (an app)?";
+  return failure;
+}
+
 std::string OwnerText(const Json& answer, const std::string& set_for) {
   if (set_for == "app")
     return "app " + TextOf(answer, "app");
@@ -89,8 +107,13 @@ void ShowRows(Console& console, const Json& answer, const std::vector<std::strin
 
 Attempt<void> Change(AdminApi& api, Console& console, const std::string& owner,
                      const Json& changes) {
+  for (auto change = changes.begin(); change != changes.end(); ++change)
+    if (std::any_of(changes.begin(), change,
+                    [&](const Json& other) { return other["name"] == (*change)["name"]; }))
+      return Failure{ExitCode::kUsage, "usage", "'" + TextOf(*change, "name") + "' is there twice",
+                     "", ""};
   const std::string target = TRY(TargetOf(api, owner));
-  const Json answer = TRY(api.Post(target, {{"changes", changes}}));
+  const Json answer = TRY(OrOfAnApp(api, owner, api.Post(target, {{"changes", changes}})));
   if (console.json()) {
     console.Raw(Dump(answer) + "\n");
     return {};
@@ -106,7 +129,7 @@ Attempt<void> Change(AdminApi& api, Console& console, const std::string& owner,
 
 Attempt<void> ShowQuota(AdminApi& api, Console& console, const std::string& owner) {
   const std::string target = TRY(TargetOf(api, owner));
-  const Json answer = TRY(api.Get(target));
+  const Json answer = TRY(OrOfAnApp(api, owner, api.Get(target)));
   if (console.json())
     console.Raw(Dump(answer) + "\n");
   else

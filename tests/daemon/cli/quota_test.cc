@@ -69,6 +69,39 @@ TEST(QuotaCommandsTest, OwnersAreTenantsAppsAndTheNode) {
   EXPECT_EQ(wrong.error().exit, ExitCode::kUsage);
 }
 
+TEST(QuotaCommandsTest, AnAppsNameWithoutItsTenantIsUnderstood) {
+  FakeNode node([](const FakeRequest& request) {
+    return request.target == "/v1/apps"
+               ? FakeNode::Json(200, R"({"apps": [{"app": "demo/hello"}, {"app": "demo/llo"}]})")
+               : FakeNode::Problem(404, "tenant_not_found", "there is no such tenant");
+  });
+  AdminApi api(node.socket_path());
+  Written out;
+  Console console({.out = out.file(), .err = out.file()});
+  for (const Attempt<void>& done :
+       {ShowQuota(api, console, "hello"), SetQuotas(api, console, "hello", {"log.rate=1MiB"})}) {
+    ASSERT_FALSE(done.ok());
+    EXPECT_EQ(done.error().code, "tenant_not_found");
+    EXPECT_EQ(done.error().advice, "did you mean demo/hello (an app)?");
+  }
+  const Attempt<void> other = ShowQuota(api, console, "nobody");
+  ASSERT_FALSE(other.ok());
+  EXPECT_THAT(other.error().advice, HasSubstr("tenants create"));
+}
+
+TEST(QuotaCommandsTest, AQuotaIsSetOnce) {
+  FakeNode node([](const FakeRequest&) { return FakeNode::Json(200, R"({"quotas": []})"); });
+  AdminApi api(node.socket_path());
+  Written out;
+  Console console({.out = out.file(), .err = out.file()});
+  const Attempt<void> done =
+      SetQuotas(api, console, "demo", {"log.rate=1MiB", "limits.workers=2", "log.rate=2MiB"});
+  ASSERT_FALSE(done.ok());
+  EXPECT_EQ(done.error().exit, ExitCode::kUsage);
+  EXPECT_EQ(done.error().what, "'log.rate' is there twice");
+  EXPECT_THAT(node.Seen(), ElementsAre());
+}
+
 TEST(QuotaCommandsTest, WhatIsNoChangeIsWrongUsageAndNothingIsAsked) {
   FakeNode node([](const FakeRequest&) { return FakeNode::Json(200, R"({"quotas": []})"); });
   AdminApi api(node.socket_path());
