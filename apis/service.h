@@ -42,10 +42,10 @@ class CallAnswers {
   virtual ~CallAnswers() = default;
   // `reply` is what EncodeReply gives, at most kCallMax.
   virtual void Answer(CallId call, std::string reply) = 0;
-  // For the app's log: a quota is near or was gone beyond; at most once a minute is said.
-  // `limit` as a person reads it, "5000 a second"; `used` is a part of it, 0 to 1.
-  virtual void NoteQuotaNear(AppId app, std::string_view quota, std::string_view limit,
-                             double used) = 0;
+  // The answer to come leaves out so many of the things that the call asked for, and was metered
+  // for: the app has these calls left.
+  virtual void GiveBack(CallId call, std::uint32_t count) = 0;
+  // For the app's log: a quota was gone beyond; at most once a minute is said.
   virtual void NoteQuotaRefused(AppId app, std::string_view quota) = 0;
 };
 

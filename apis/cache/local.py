@@ -48,6 +48,9 @@ class _Entries:
         if refused is not None:
             raise _local.refusal('cache.calls', *refused)
 
+    def give_back(self, count):
+        self._calls.give(count)
+
     def find(self, key):
         """(value, when it expires); None when there is none."""
         entry = self._values.get(key)
@@ -162,6 +165,8 @@ def get_multi(keys):
             if answer and size > 1 << 20:
                 break
             answer.append(None if entry is None else entry[0])
+        # The rest is asked for, and metered, again.
+        _entries.give_back(len(keys) - len(answer))
         return answer
 
 

@@ -17,6 +17,8 @@ constexpr std::size_t kValueHead = 8;
 constexpr std::size_t kAnswerHead = 64;
 // PTTL of a value without an end.
 constexpr std::int64_t kNoEnd = -1;
+// Marks an element of Call::unasked: it is larger than its beginning.
+constexpr std::size_t kIsLarge = std::size_t{1} << 16;
 
 // A number as text, for an argument of a command.
 class NumberText {
@@ -66,7 +68,7 @@ bool MattersUnsent(CacheOperation operation) {
 }  // namespace
 
 CacheService::CacheService(Parts parts, RedisOptions options)
-    : parts_(parts), redis_(parts.loop, std::move(options), *this) {}
+    : parts_(std::move(parts)), redis_(parts_.loop, std::move(options), *this) {}
 
 Result<void> CacheService::Serve(CallId id, const CallOrigin& origin, CallNumber number,
                                  std::string_view args) {
@@ -83,6 +85,7 @@ Result<void> CacheService::Serve(CallId id, const CallOrigin& origin, CallNumber
     return decoded;
   }
   App& app = apps_[origin.app];
+  ++app.calls;
   ++counters_.calls;
   ++app.counters.calls;
   if (origin.overlay != 0)
@@ -144,8 +147,9 @@ void CacheService::Start(std::uint64_t serial) {
   if (Refuse(call)) {
     ++counters_.refused;
     ++app.counters.refused;
+    const AppId id = call.origin.app;
     calls_.erase(serial);
-    return;
+    return EndCall(id, app);
   }
   call.generation = app.generation;
   call.outcomes.resize(call.writes.size());
@@ -211,66 +215,117 @@ void CacheService::Clear(std::uint64_t serial) {
   if (call.origin.overlay != 0) {
     if (CacheOverlay* overlay = FindOverlay(call.origin); overlay != nullptr)
       overlay->Clear();
-    return answer();
-  }
-  if (app.loaded) {
+    answer();
+  } else if (app.loaded) {
     Raise(call.origin.app, app);
-    return WhenPersisted(app, app.generation, answer);
+    WhenPersisted(call.origin.app, app, app.generation, answer);
+  } else {
+    app.owed = true;
+    parts_.answers.Answer(call.id, EncodeReply(CacheClearResult{}));
   }
-  app.owed = true;
-  parts_.answers.Answer(call.id, EncodeReply(CacheClearResult{}));
+  EndCall(call.origin.app, app);
 }
 
-void CacheService::Advance(std::uint64_t serial) {
+void CacheService::Advance(std::uint64_t serial, bool its_turn) {
   Call& call = calls_.at(serial);
   // On the overlay one key after the other: each may change what the next one finds.
   const std::size_t window = call.origin.overlay == 0 ? kWindow : 1;
-  while (call.next < call.size() && call.waiting < window && !call.full)
-    StartKey(serial, call, call.next++);
-  if (call.waiting == 0)
+  while (call.waiting < window) {
+    if (!call.unasked.empty()) {
+      if (!StartRead(serial, call, call.unasked.back(), std::exchange(its_turn, false)))
+        break;
+      call.unasked.pop_back();
+    } else if (call.next < call.size() && !call.full) {
+      if (!StartKey(serial, call, call.next, std::exchange(its_turn, false)))
+        break;
+      ++call.next;
+    } else {
+      break;
+    }
+  }
+  const bool all = call.unasked.empty() && (call.full || call.next == call.size());
+  if (call.waiting == 0 && all)
     Finish(serial);
 }
 
-void CacheService::StartKey(std::uint64_t serial, Call& call, std::size_t element) {
+bool CacheService::StartKey(std::uint64_t serial, Call& call, std::size_t element, bool its_turn) {
   const bool writes = !call.writes.empty();
-  const std::string_view key = writes ? call.writes[element].key : call.keys[element];
-  App& app = apps_[call.origin.app];
-  bool sent = false;
   if (call.origin.overlay != 0) {
+    const std::string_view key = writes ? call.writes[element].key : call.keys[element];
     const CacheOverlay* overlay = FindOverlay(call.origin);
-    if (overlay == nullptr)
-      return FailElement(call, element, false);
+    if (overlay == nullptr) {
+      FailElement(call, element, false);
+      return true;
+    }
     const CacheOverlay::Found found = overlay->Find(key, parts_.clock.Now());
     if (found.where != CacheOverlay::Where::kBelow) {
       const bool here = found.where == CacheOverlay::Where::kHere;
-      return TakeValue(call, element, here ? std::optional(found.value) : std::nullopt);
+      TakeValue(call, element, here ? std::optional(found.value) : std::nullopt);
+      return true;
     }
+  } else if (writes) {
+    App& app = apps_[call.origin.app];
+    if (!app.loaded || !SendWrite(serial, call, element, false)) {
+      FailElement(call, element, false);
+      return true;
+    }
+    ++call.waiting;
+    if (app.sweep_due && !app.sweeping)
+      Sweep(call.origin.app, app);
+    return true;
   }
-  if (writes && call.origin.overlay == 0) {
-    sent = app.loaded && SendWrite(serial, call, element, false);
-  } else {
-    if (const auto value = FindNear(call, app, key))
-      return TakeValue(call, element, value);
-    sent = app.loaded && SendGet(serial, call, element, key);
+  return StartRead(serial, call, element, its_turn);
+}
+
+bool CacheService::StartRead(std::uint64_t serial, Call& call, std::size_t element, bool its_turn) {
+  App& app = apps_[call.origin.app];
+  const bool asked = !call.unasked.empty();
+  const bool large = (element & kIsLarge) != 0;
+  element &= ~kIsLarge;
+  const std::string_view key = call.writes.empty() ? call.keys[element] : call.writes[element].key;
+  if (const auto value = asked ? std::nullopt : FindNear(call, app, key)) {
+    TakeValue(call, element, value);
+    return true;
   }
-  if (!sent)
-    return FailElement(call, element, false);
+  const CachePower power = large ? kCacheAny : app.sizes.Of(key);
+  // Who else stored values of this app did not tell how large they are.
+  const CacheRead read{.power = power, .begins = !asked && !app.all_noted && power == kCacheSmall};
+  const std::uint64_t bytes = CachePowerBytes(power);
+  if (call.waiting > 0 && call.values_size + call.reading + bytes > kCallMax)
+    return false;
+  if (!reads_.Begin(app.reads, bytes, its_turn)) {
+    if (call.waiting == 0)
+      reads_.Wait(app.reads, serial, bytes);
+    return false;
+  }
+  if (!app.loaded || !SendRead(serial, call, element, read)) {
+    reads_.End(app.reads, bytes);
+    FailElement(call, element, false);
+    return true;
+  }
+  call.reading += bytes;
   ++call.waiting;
   if (app.sweep_due && !app.sweeping)
     Sweep(call.origin.app, app);
+  return true;
 }
 
-bool CacheService::SendGet(std::uint64_t serial, const Call& call, std::size_t element,
-                           std::string_view key) {
+bool CacheService::SendRead(std::uint64_t serial, const Call& call, std::size_t element,
+                            CacheRead read) {
+  const std::string_view key = call.writes.empty() ? call.keys[element] : call.writes[element].key;
   const std::string slot = apps_[call.origin.app].names.Slot(key);
-  const std::uint64_t tag = TagOf(serial, element);
+  const std::uint64_t tag = TagOf(serial, element, read);
   std::optional<CacheNear::Ticket> ticket;
   if (near_.on() && call.origin.overlay == 0)
     ticket = near_.OnGet(call.origin.app, key, parts_.clock.Now());
   // Asked before the value, and counted from now, so that no time is too long.
   const bool keeping = ticket && redis_.Send(TagOf(kInternal, kTimeLeft),
                                              std::array<std::string_view, 2>{"PTTL", slot});
-  const bool sent = redis_.Send(tag, std::array<std::string_view, 2>{"GET", slot});
+  const NumberText last(CachePowerBytes(read.power) - 1);
+  const bool sent =
+      read.begins
+          ? redis_.Send(tag, std::array<std::string_view, 4>{"GETRANGE", slot, "0", last.text()})
+          : redis_.Send(tag, std::array<std::string_view, 2>{"GET", slot});
   if (keeping)
     keeping_.push_back({.tag = sent ? tag : 0, .ticket = *ticket, .ttl = {}});
   return sent;
@@ -295,6 +350,19 @@ std::optional<CacheService::Keeping> CacheService::TakeKeeping(std::uint64_t tag
   const Keeping first = keeping_.front();
   keeping_.pop_front();
   return first.known ? std::optional(first) : std::nullopt;
+}
+
+void CacheService::EndRead(Call& call, CacheRead read) {
+  if (read.power == 0)
+    return;
+  const std::uint64_t bytes = CachePowerBytes(read.power);
+  call.reading -= bytes;
+  reads_.End(apps_[call.origin.app].reads, bytes);
+}
+
+void CacheService::AdvanceWaiting() {
+  while (const std::optional<std::uint64_t> serial = reads_.Next())
+    Advance(*serial, true);
 }
 
 bool CacheService::SendWrite(std::uint64_t serial, Call& call, std::size_t element,
@@ -332,6 +400,7 @@ bool CacheService::SendWrite(std::uint64_t serial, Call& call, std::size_t eleme
       extra,
   };
   near_.Drop(call.origin.app, write.key);
+  app.sizes.Note(write.key, write.value.size());
   if (!redis_.Send(TagOf(serial, element), arguments))
     return false;
   call.generation = app.generation;
@@ -340,19 +409,20 @@ bool CacheService::SendWrite(std::uint64_t serial, Call& call, std::size_t eleme
 }
 
 void CacheService::OnReply(std::uint64_t tag, const RedisReply& reply) {
-  const std::uint64_t serial = tag >> kElementBits;
-  const std::size_t element = tag & ((1U << kElementBits) - 1);
+  const std::uint64_t serial = tag >> kSerialShift;
+  const std::size_t element = ElementOf(tag);
   if (serial == kInternal)
     return OnInternalReply(element, reply);
   if (sweeping_.contains(serial))
     return OnSwept(serial, &reply);
   Call& call = calls_.at(serial);
   --call.waiting;
-  const bool is_write = !call.writes.empty() && call.origin.overlay == 0;
-  if (is_write)
+  const CacheRead read = ReadOf(tag);
+  if (read.power == 0)
     OnWriteReply(serial, call, element, reply);
   else
-    OnGetReply(call, element, reply, TakeKeeping(tag));
+    OnGetReply(call, element, read, reply, TakeKeeping(tag));
+  AdvanceWaiting();
   Advance(serial);
 }
 
@@ -393,11 +463,23 @@ void CacheService::OnWriteReply(std::uint64_t serial, Call& call, std::size_t el
     outcome.number = NumberOf(reply.at(3).text());
 }
 
-void CacheService::OnGetReply(Call& call, std::size_t element, const RedisReply& reply,
-                              const std::optional<Keeping>& keeping) {
+void CacheService::OnGetReply(Call& call, std::size_t element, CacheRead read,
+                              const RedisReply& reply, const std::optional<Keeping>& keeping) {
+  EndRead(call, read);
+  App& app = apps_[call.origin.app];
   // What was asked for before a write was lost is not what is there.
-  const bool fresh = call.generation == apps_[call.origin.app].generation;
+  const bool fresh = call.generation == app.generation;
+  if (reply.is(RedisReply::Kind::kText) && fresh && read.begins) {
+    const bool large = reply.text().size() >= CachePowerBytes(read.power);
+    // An empty beginning is that of an empty value, or of none.
+    if (large || reply.text().empty()) {
+      call.unasked.push_back(large ? element | kIsLarge : element);
+      return;
+    }
+  }
   if (reply.is(RedisReply::Kind::kText) && fresh) {
+    app.sizes.Note(call.writes.empty() ? call.keys[element] : call.writes[element].key,
+                   reply.text().size());
     if (keeping)
       near_.Keep(call.origin.app, call.keys[element], {.value = reply.text(), .ttl = keeping->ttl},
                  keeping->ticket, parts_.clock.Now());
@@ -425,15 +507,8 @@ void CacheService::TakeValue(Call& call, std::size_t element,
   App& app = apps_[call.origin.app];
   ++(value ? counters_.hits : counters_.misses);
   ++(value ? app.counters.hits : app.counters.misses);
-  const std::size_t size = kValueHead + (value ? value->size() : 0);
-  // Answers come in order, so what does not fit is the rest. The first one always fits.
-  if (call.full || call.values_size + size + kAnswerHead > kCallMax) {
-    if (!call.full)
-      call.values.resize(element);
-    call.full = true;
-    return;
-  }
-  call.values_size += size;
+  call.values_size += kValueHead + (value ? value->size() : 0);
+  call.full = call.values_size + kAnswerHead > kCallMax;
   if (value)
     call.values[element] = std::string(*value);
 }
@@ -460,27 +535,58 @@ void CacheService::FailElement(Call& call, std::size_t element, bool sent) {
 }
 
 void CacheService::OnLost(std::uint64_t tag) {
-  const std::uint64_t serial = tag >> kElementBits;
+  const std::uint64_t serial = tag >> kSerialShift;
   if (serial == kInternal)
     return;
   if (sweeping_.contains(serial))
     return OnSwept(serial, nullptr);
   Call& call = calls_.at(serial);
   --call.waiting;
-  FailElement(call, tag & ((1U << kElementBits) - 1), true);
+  EndRead(call, ReadOf(tag));
+  FailElement(call, ElementOf(tag), true);
+  AdvanceWaiting();
   Advance(serial);
 }
 
 void CacheService::Finish(std::uint64_t serial) {
   auto node = calls_.extract(serial);
   Call& call = node.mapped();
-  App& app = apps_[call.origin.app];
+  const AppId app_id = call.origin.app;
+  App& app = apps_[app_id];
+  if (call.number == CallNumber::kCacheGetMulti)
+    CutToFit(call);
   std::string reply = ReplyOf(call);
+  const auto given_back = static_cast<std::uint32_t>(call.keys.size() - call.values.size());
+  if (given_back > 0)
+    parts_.answers.GiveBack(call.id, given_back);
   if (app.persisted >= call.needed)
-    return parts_.answers.Answer(call.id, std::move(reply));
-  WhenPersisted(app, call.needed, [this, id = call.id, reply = std::move(reply)]() mutable {
-    parts_.answers.Answer(id, std::move(reply));
-  });
+    parts_.answers.Answer(call.id, std::move(reply));
+  else
+    WhenPersisted(app_id, app, call.needed,
+                  [this, id = call.id, reply = std::move(reply)]() mutable {
+                    parts_.answers.Answer(id, std::move(reply));
+                  });
+  EndCall(app_id, app);
+}
+
+void CacheService::CutToFit(Call& call) {
+  std::size_t size = kAnswerHead;
+  std::size_t fit = 0;
+  // The first one always fits; what was not asked for does not count.
+  while (fit < call.next) {
+    const std::optional<std::string>& value = call.values[fit];
+    size += kValueHead + (value ? value->size() : 0);
+    if (size > kCallMax)
+      break;
+    ++fit;
+  }
+  call.values.resize(fit);
+}
+
+void CacheService::EndCall(AppId id, App& app) {
+  --app.calls;
+  if (app.deleted)
+    ForgetIfOver(id, app);
 }
 
 std::string CacheService::ReplyOf(const Call& call) const {

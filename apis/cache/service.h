@@ -4,10 +4,11 @@
 //
 // An app's entries carry its id and its key generation. Reading is plain GETs; everything else runs
 // the script (script.h), which keeps the app within its bytes by evicting what it has not used for
-// longest. A write that may have been lost, because the server could not be asked or did not
-// answer, raises the generation: from then on nothing is read that was stored before, and the new
-// generation is persisted before the app hears that the write failed. What older generations left
-// is swept away in small steps once the server is there.
+// longest. Reads are begun as far as their answers have room (reads.h). A write that may have been
+// lost, because the server could not be asked or did not answer, raises the generation: from then
+// on nothing is read that was stored before, and the new generation is persisted before the app
+// hears that the write failed. What older generations left is swept away in small steps once the
+// server is there.
 //
 // On the overlay (CallOrigin::overlay) writes stay in this process. What is read all the time comes
 // from the near cache (near.h) where SetNear says so. Runs on the loop thread.
@@ -30,6 +31,7 @@
 #include "apis/cache/layout.h"
 #include "apis/cache/near.h"
 #include "apis/cache/overlay.h"
+#include "apis/cache/reads.h"
 #include "apis/cache/writes.h"
 #include "apis/service.h"
 
@@ -59,6 +61,8 @@ class CacheService : public ApiService, private Redis::Handler {
     const Clock& clock;
     CallAnswers& answers;
     CacheGenerations& generations;
+    // Runs its argument once, then, in place of what it was given before.
+    std::function<void(Millis, std::function<void()>)> later;
   };
 
   // `parts` must outlive the object.
@@ -98,18 +102,30 @@ class CacheService : public ApiService, private Redis::Handler {
   static constexpr Bytes kOverlaysMax = MiB(256);
   // Keys of one call that are under way at one time.
   static constexpr std::size_t kWindow = 100;
+  // Between two attempts to store a generation.
+  static constexpr Millis kStoreRetryFirst{1000};
+  static constexpr Millis kStoreRetryMax{60000};
   // Steps that the room for one entry is made in.
   static constexpr int kStepsMax = 64;
 
-  // A tag of a command: the serial of its call, and which key of it. kInternal: a command of ours.
+  // A tag of a command: the serial of its call, which key of it, and of a read how much its answer
+  // has at most, and whether it asks for the beginning of the value only. kInternal: one of ours.
   static constexpr unsigned kElementBits = 12;
+  static constexpr unsigned kPowerBits = 5;
+  static constexpr unsigned kSerialShift = kElementBits + kPowerBits + 1;
   static constexpr std::uint64_t kInternal = 0;
   static constexpr std::size_t kScriptLoaded = 0;
   static constexpr std::size_t kServerInfo = 1;
   static constexpr std::size_t kTimeLeft = 2;
   static_assert(kCallListMax < (1U << kElementBits));
-  static std::uint64_t TagOf(std::uint64_t serial, std::size_t element) {
-    return serial << kElementBits | element;
+  static std::uint64_t TagOf(std::uint64_t serial, std::size_t element, CacheRead read = {}) {
+    return serial << kSerialShift | std::uint64_t{read.begins} << (kElementBits + kPowerBits) |
+           std::uint64_t{read.power} << kElementBits | element;
+  }
+  static std::size_t ElementOf(std::uint64_t tag) { return tag & ((1U << kElementBits) - 1); }
+  static CacheRead ReadOf(std::uint64_t tag) {
+    return {.power = static_cast<CachePower>(tag >> kElementBits & ((1U << kPowerBits) - 1)),
+            .begins = (tag >> (kElementBits + kPowerBits) & 1) != 0};
   }
 
   struct Call {
@@ -122,6 +138,8 @@ class CacheService : public ApiService, private Redis::Handler {
     std::vector<CacheOutcome> outcomes;              // of writes
     std::vector<std::optional<std::string>> values;  // of keys
     std::size_t values_size = 0;
+    std::uint64_t reading = 0;         // what answers that are under way may bring
+    std::vector<std::size_t> unasked;  // elements whose beginning did not tell
     std::uint64_t generation = 0;
     std::uint64_t needed = 0;  // the generation that must be persisted before the answer
     std::size_t next = 0;
@@ -144,6 +162,11 @@ class CacheService : public ApiService, private Redis::Handler {
     bool owed = false;      // a write failed before the generation was known: raise it then
     bool sweep_due = true;
     bool sweeping = false;
+    bool deleted = false;    // goes with its last call
+    bool all_noted = false;  // `sizes` knows whatever is large in this generation
+    CacheSizes sizes;
+    CacheReads::App reads;
+    std::size_t calls = 0;  // under way
     Bytes used;
     CacheCounters counters;
     std::vector<std::uint64_t> early;  // calls, until it is loaded
@@ -153,6 +176,7 @@ class CacheService : public ApiService, private Redis::Handler {
 
   struct Sweeping {
     AppId app;
+    std::uint64_t generation = 0;
     bool deleted = false;
   };
 
@@ -181,13 +205,19 @@ class CacheService : public ApiService, private Redis::Handler {
   void Load(AppId id);
   void OnLoaded(AppId id, const Result<CacheGeneration>& loaded);
 
-  // Starts what may be under way of a call, and answers it when all is done.
-  void Advance(std::uint64_t serial);
-  void StartKey(std::uint64_t serial, Call& call, std::size_t element);
-  bool SendGet(std::uint64_t serial, const Call& call, std::size_t element, std::string_view key);
+  // Starts what may be under way of a call, and answers it when all is done. `its_turn`: it has
+  // waited for that.
+  void Advance(std::uint64_t serial, bool its_turn = false);
+  // False: it has to wait.
+  bool StartKey(std::uint64_t serial, Call& call, std::size_t element, bool its_turn);
+  bool StartRead(std::uint64_t serial, Call& call, std::size_t element, bool its_turn);
+  bool SendRead(std::uint64_t serial, const Call& call, std::size_t element, CacheRead read);
+  void EndRead(Call& call, CacheRead read);
+  // Calls whose turn it is to read.
+  void AdvanceWaiting();
   bool SendWrite(std::uint64_t serial, Call& call, std::size_t element, bool whole_script);
   void OnWriteReply(std::uint64_t serial, Call& call, std::size_t element, const RedisReply& reply);
-  void OnGetReply(Call& call, std::size_t element, const RedisReply& reply,
+  void OnGetReply(Call& call, std::size_t element, CacheRead read, const RedisReply& reply,
                   const std::optional<Keeping>& keeping);
   std::optional<std::string_view> FindNear(const Call& call, App& app, std::string_view key);
   void OnTimeLeft(const RedisReply& reply);
@@ -197,15 +227,22 @@ class CacheService : public ApiService, private Redis::Handler {
   // The server did not answer; `sent`: it may have been asked.
   void FailElement(Call& call, std::size_t element, bool sent);
   void Finish(std::uint64_t serial);
+  // Leaves out of the answer what it has no room for.
+  static void CutToFit(Call& call);
   std::string ReplyOf(const Call& call) const;
+  // A call of the app is over.
+  void EndCall(AppId id, App& app);
 
   void Raise(AppId id, App& app);
   void StoreGeneration(AppId id, App& app);
   void OnStored(AppId id, std::uint64_t number, const Result<void>& stored);
+  void RetryStores();
   void SetGeneration(AppId id, App& app, std::uint64_t number);
-  void WhenPersisted(App& app, std::uint64_t needed, std::function<void()> then);
+  void WhenPersisted(AppId id, App& app, std::uint64_t needed, std::function<void()> then);
   static void Release(App& app, std::uint64_t number);
   void Sweep(AppId id, App& app);
+  // The app is deleted and nothing of it is under way any more.
+  void ForgetIfOver(AppId id, const App& app);
   void SweepDeleted(AppId id, const CacheNames& names);
   bool SendSweep(std::uint64_t serial, const CacheNames& names, std::uint64_t generation);
   void OnSwept(std::uint64_t serial, const RedisReply* reply);
@@ -213,6 +250,7 @@ class CacheService : public ApiService, private Redis::Handler {
   Bytes OverlayRoom(const CallOrigin& origin) const;
 
   Parts parts_;
+  CacheReads reads_;
   std::unordered_map<AppId, App> apps_;
   std::unordered_map<OverlayId, CacheOverlay> overlays_;
   std::unordered_map<std::uint64_t, Call> calls_;         // by serial
@@ -225,6 +263,8 @@ class CacheService : public ApiService, private Redis::Handler {
   std::function<void(AppId, std::uint64_t)> on_raised_;
   std::string advice_;
   bool store_failing_ = false;
+  bool retrying_ = false;
+  Millis store_retry_ = kStoreRetryFirst;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
   Redis redis_;
 };

@@ -51,6 +51,7 @@ void CacheService::Raise(AppId id, App& app) {
   SetGeneration(id, app, app.generation + 1);
   // Where another process serves the app, too, it may store something at once.
   app.pristine = on_raised_ == nullptr;
+  app.all_noted = app.pristine;
   StoreGeneration(id, app);
 }
 
@@ -58,6 +59,8 @@ void CacheService::SetGeneration(AppId id, App& app, std::uint64_t number) {
   app.generation = number;
   app.names = CacheNames(app.space, id, number);
   app.pristine = false;
+  app.all_noted = false;
+  app.sizes.Forget();
   app.sweep_due = true;
   app.used = {};
   near_.DropApp(id);
@@ -76,9 +79,9 @@ void CacheService::StoreGeneration(AppId id, App& app) {
 
 void CacheService::OnStored(AppId id, std::uint64_t number, const Result<void>& stored) {
   App& app = apps_[id];
-  app.storing = false;
   if (stored.ok()) {
     store_failing_ = false;
+    store_retry_ = kStoreRetryFirst;
     app.persisted = std::max(app.persisted, number);
     if (on_raised_)
       on_raised_(id, number);
@@ -88,16 +91,34 @@ void CacheService::OnStored(AppId id, std::uint64_t number, const Result<void>& 
          {"error", stored.error().message},
          {"effect", "should the node end now, the app may read values that it had replaced"}});
   }
-  // Also after an error, which the next call tries to mend: nobody waits for a disk for ever.
+  if (!stored.ok() && !std::exchange(retrying_, true)) {
+    parts_.later(store_retry_, [this] { RetryStores(); });
+    store_retry_ = std::min(store_retry_ * 2, kStoreRetryMax);
+  }
+  // Also after an error, which is mended later: nobody waits for a disk for ever.
   Release(app, number);
+  app.storing = false;
   if (app.generation > number && app.generation > app.persisted)
     StoreGeneration(id, app);
+  if (app.deleted)
+    ForgetIfOver(id, app);
 }
 
-void CacheService::WhenPersisted(App& app, std::uint64_t needed, std::function<void()> then) {
+void CacheService::RetryStores() {
+  retrying_ = false;
+  for (auto& [id, app] : apps_)
+    if (app.generation > app.persisted && app.loaded)
+      StoreGeneration(id, app);
+}
+
+void CacheService::WhenPersisted(AppId id, App& app, std::uint64_t needed,
+                                 std::function<void()> then) {
   if (app.persisted >= needed)
     return then();
   app.held.emplace(needed, std::move(then));
+  // The last attempt may have failed; nothing is under way then that would end the wait.
+  if (!app.storing)
+    StoreGeneration(id, app);
 }
 
 void CacheService::Release(App& app, std::uint64_t number) {
@@ -112,7 +133,7 @@ void CacheService::SetRaisedCallback(std::function<void(AppId, std::uint64_t)> t
   if (on_raised_ == nullptr)
     return;
   for (auto& [id, app] : apps_)
-    app.pristine = false;
+    app.pristine = app.all_noted = false;
 }
 
 void CacheService::RaiseGeneration(AppId id, std::uint64_t number) {
@@ -129,7 +150,7 @@ void CacheService::Invalidate(AppId id, std::uint64_t lost, std::function<void()
     SetGeneration(id, app, lost + 1);
   if (app.persisted < app.generation)
     StoreGeneration(id, app);
-  WhenPersisted(app, lost + 1, std::move(done));
+  WhenPersisted(id, app, lost + 1, std::move(done));
 }
 
 void CacheService::OnConnected() {
@@ -186,7 +207,7 @@ void CacheService::Sweep(AppId id, App& app) {
     return;
   app.sweeping = true;
   app.sweep_due = false;
-  sweeping_.emplace(serial, Sweeping{.app = id});
+  sweeping_.emplace(serial, Sweeping{.app = id, .generation = app.generation});
 }
 
 void CacheService::SweepDeleted(AppId id, const CacheNames& names) {
@@ -196,7 +217,7 @@ void CacheService::SweepDeleted(AppId id, const CacheNames& names) {
 }
 
 void CacheService::OnSwept(std::uint64_t serial, const RedisReply* reply) {
-  const auto [id, deleted_app] = sweeping_.extract(serial).mapped();
+  const auto [id, generation, deleted_app] = sweeping_.extract(serial).mapped();
   const bool answered = reply != nullptr && reply->size() >= 3;
   const bool more = answered && reply->at(0).integer() == 1;
   if (deleted_app) {
@@ -216,6 +237,10 @@ void CacheService::OnSwept(std::uint64_t serial, const RedisReply* reply) {
     return;
   }
   app.used = Bytes{static_cast<std::uint64_t>(std::max<std::int64_t>(reply->at(2).integer(), 0))};
+  // Nothing large was there before: what comes from now on is written here.
+  const bool all_small = app.used.count <= CachePowerBytes(kCacheSmall);
+  if (all_small && generation == app.generation && on_raised_ == nullptr)
+    app.all_noted = true;
   if (more || app.sweep_due)
     Sweep(id, app);
 }
@@ -226,10 +251,16 @@ void CacheService::OnOverlayEnded(OverlayId overlay) {
 
 void CacheService::OnAppDeleted(AppId id) {
   near_.DropApp(id);
-  // Its workers are gone. What waits for the disk still does so.
-  if (const auto found = apps_.find(id);
-      found != apps_.end() && found->second.held.empty() && found->second.early.empty())
-    apps_.erase(found);
+  // Its workers are gone; what they began may still store something, and waits for the disk.
+  App& app = apps_[id];
+  app.deleted = true;
+  ForgetIfOver(id, app);
+}
+
+void CacheService::ForgetIfOver(AppId id, const App& app) {
+  if (app.calls > 0 || app.storing || app.loading || !app.held.empty())
+    return;
+  apps_.erase(id);
   parts_.generations.Load(
       id, [this, id, alive = std::weak_ptr<bool>(alive_)](const Result<CacheGeneration>& loaded) {
         if (alive.expired() || !loaded.ok() || !IsCacheSpace(loaded.value().space))

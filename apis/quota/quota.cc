@@ -29,6 +29,10 @@ bool TokenBucket::Take(double cost, MonotonicTime now) {
   return true;
 }
 
+void TokenBucket::Give(double cost) {
+  left_ = std::min(burst_, left_ + cost);
+}
+
 Seconds TokenBucket::RetryAfter(double cost) const {
   constexpr double kLongest = 3600;
   const double wait = rate_ > 0 ? (std::min(cost, burst_) - left_) / rate_ : kLongest;

@@ -26,6 +26,9 @@ class TokenBucket {
   // Takes `cost` when so much is there, else nothing. A time before the last one is taken as that.
   bool Take(double cost, MonotonicTime now);
 
+  // What was taken and not used after all.
+  void Give(double cost);
+
   // Whether it holds all that it can: it is as good as a new one.
   bool IsFull(MonotonicTime now) const { return Filled(now) >= burst_; }
 

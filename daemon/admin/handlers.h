@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "apis/base/time_text.h"
+#include "apis/cache/service.h"
 #include "daemon/admin/body.h"
 #include "daemon/admin/call.h"
 #include "daemon/calls/call_server.h"
@@ -44,8 +45,8 @@ struct AdminOptions {
   std::vector<std::string> unknown_modules = {};  // of these; FindUnknownModules
   // Further facts for /v1/status: what the host lacks, how many processes ... Asked each time.
   std::function<std::vector<StatusFact>()> facts = {};
-  // What an app's entries in the cache take.
-  std::function<Bytes(AppId)> cache_bytes = {};
+  // What an app's entries in the cache take, and what became of its calls.
+  std::function<CacheUse(AppId)> cache_use = {};
 };
 
 // NOLINTNEXTLINE(cppcoreguidelines-pro-type-member-init): its references have no default.

@@ -55,6 +55,10 @@ Result<AppFacts> ReadFacts(Database& db, AppId app) {
   return facts;
 }
 
+CacheUse CacheUseOf(AdminContext& context, const AppEntry& app) {
+  return context.options.cache_use ? context.options.cache_use(app.row.id) : CacheUse{};
+}
+
 // What an app uses, by the name of the quota. Of others nothing is counted.
 std::map<std::string_view, std::uint64_t> UseOf(AdminContext& context, const AppEntry& app,
                                                 const ConfigUse& config) {
@@ -71,8 +75,7 @@ std::map<std::string_view, std::uint64_t> UseOf(AdminContext& context, const App
           {"limits.queue", use.queued},
           {"limits.draining", app.draining.size()},
           {"cache.calls", context.parts.calls.UseOf(app.row.id, Api::kCache).used},
-          {"cache.bytes",
-           context.options.cache_bytes ? context.options.cache_bytes(app.row.id).count : 0},
+          {"cache.bytes", CacheUseOf(context, app).used.count},
           {"config.keys", config.keys},
           {"config.bytes", config.bytes}};
 }
@@ -85,6 +88,7 @@ std::map<std::string_view, std::uint64_t> RefusedOf(AdminContext& context, const
           {"limits.body", context.parts.router.UseOf(app.row.id).bodies_refused},
           {"limits.queue", use.queue_refused},
           {"cache.calls", context.parts.calls.RefusedOf(app.row.id, "cache.calls")},
+          {"cache.bytes", context.parts.calls.RefusedOf(app.row.id, "cache.bytes")},
           {"cache.value", context.parts.calls.RefusedOf(app.row.id, "cache.value")},
           {"cache.key", context.parts.calls.RefusedOf(app.row.id, "cache.key")}};
 }
@@ -131,7 +135,14 @@ Json AppJson(AdminContext& context, const AppEntry& app, const AppFacts& facts) 
   Json rows = QuotaRows(quota, {{"app", &quotas.SetFor({.tenant = row.tenant, .app = row.id})},
                                 {"tenant", &quotas.SetFor({.tenant = row.tenant})}});
   AddUse(context, app, facts, quota, rows);
-  return {{"app", row.name.ToString()}, {"quotas", std::move(rows)}};
+  const CacheCounters cache = CacheUseOf(context, app).counters;
+  return {{"app", row.name.ToString()},
+          {"quotas", std::move(rows)},
+          {"cache",
+           {{"hits", cache.hits},
+            {"misses", cache.misses},
+            {"failed", cache.failed},
+            {"evicted", cache.evicted}}}};
 }
 
 // The state counts what the config has, and knows the live release.

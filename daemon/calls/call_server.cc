@@ -97,7 +97,8 @@ Result<void> CallServer::Serve(WorkerCalls& worker, const Caller& caller, std::u
     return {};
   }
   const CallId id = ++last_;
-  waiting_.emplace(id, Waiting{.worker = &worker, .frame_id = frame_id});
+  waiting_.emplace(id,
+                   Waiting{.worker = &worker, .frame_id = frame_id, .app = caller.app, .api = api});
   Result<void> served =
       service->Serve(id, {.app = caller.app, .overlay = caller.overlay, .quota = caller.quota},
                      info->number, args);
@@ -114,6 +115,18 @@ void CallServer::Answer(CallId call, std::string reply) {
   const Waiting waiting = found->second;
   waiting_.erase(found);
   waiting.worker->OnReply(waiting.frame_id, reply);
+}
+
+void CallServer::GiveBack(CallId call, std::uint32_t count) {
+  const auto waiting = waiting_.find(call);
+  if (waiting == waiting_.end())
+    return;  // the worker is gone
+  const auto app = apps_.find(waiting->second.app);
+  if (app == apps_.end())
+    return;
+  auto& bucket = app->second.rates.at(static_cast<std::size_t>(waiting->second.api));
+  if (bucket)
+    bucket->Give(count);
 }
 
 void CallServer::Enter(const Caller& caller) {

@@ -49,8 +49,7 @@ class CallServer : public CallAnswers {
   void SetService(Api api, ApiService& service);
 
   void Answer(CallId call, std::string reply) override;
-  void NoteQuotaNear(AppId app, std::string_view quota, std::string_view limit,
-                     double used) override;
+  void GiveBack(CallId call, std::uint32_t count) override;
   void NoteQuotaRefused(AppId app, std::string_view quota) override;
 
   CallUse UseOf(AppId app, Api api) const;
@@ -79,12 +78,15 @@ class CallServer : public CallAnswers {
   struct Waiting {
     WorkerCalls* worker = nullptr;
     std::uint32_t frame_id = 0;
+    AppId app;
+    Api api = {};
   };
 
   App& AppOf(const Caller& caller);
   // Whether the app has that many calls left; else the worker is answered.
   bool Take(WorkerCalls& worker, const Caller& caller, std::uint32_t frame_id, Api api,
             double cost);
+  void NoteQuotaNear(AppId id, std::string_view quota, std::string_view limit, double used);
   void Say(AppId id, const App& app, std::string text);
 
   const Clock& clock_;

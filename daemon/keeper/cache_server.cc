@@ -30,9 +30,9 @@ constexpr std::uint64_t kCpuMillis = 1024000;
 
 // What a node sends, and what its script calls (apis/cache/script.cc).
 constexpr std::string_view kCommands =
-    "+auth +ping +info +script|load +eval +evalsha +get +set +del +unlink +exists +touch +incrby "
-    "+pexpire +persist +pttl +object|idletime +hget +hset +hmget +hdel +hlen +hexists +hincrby "
-    "+hrandfield +sadd +srem +smembers";
+    "+auth +ping +info +script|load +eval +evalsha +get +getrange +set +del +unlink +exists +touch "
+    "+incrby +pexpire +persist +pttl +object|idletime +hget +hset +hmget +hdel +hlen +hexists "
+    "+hincrby +hrandfield +sadd +srem +smembers";
 
 // Beyond the values: buffers, tables that grow, what the allocator cannot use.
 Bytes WithOverhead(Bytes memory) {

@@ -74,7 +74,7 @@ AdminOptions Node::DescribeNode(const NodeStart& start) const {
         {"cache_use", CacheUseText(cache_.counters())},
     };
   };
-  options.cache_bytes = [this](AppId app) { return cache_.UseOf(app).used; };
+  options.cache_use = [this](AppId app) { return cache_.UseOf(app); };
   return options;
 }
 
@@ -131,10 +131,15 @@ Node::Node(const NodeStart& start, Settings settings, Sockets sockets, UniqueFd 
       calls_(clock_, relay_),
       stored_generations_(state_),
       cache_generations_(loop_, stored_generations_),
+      cache_timer_(loop_),
       cache_({.loop = loop_.uv(),
               .clock = clock_,
               .answers = calls_,
-              .generations = cache_generations_},
+              .generations = cache_generations_,
+              .later =
+                  [this](Millis delay, std::function<void()> task) {
+                    cache_timer_.Start(delay, std::move(task));
+                  }},
              CacheOptions(settings_, loop_, sockets_.cache_password)),
       configs_(state_,
                std::make_shared<NodeKey>(settings_.node.state_dir, std::move(sockets_.node_key))),

@@ -164,6 +164,7 @@ class Node : private KeeperListener {
   CallServer calls_;
   StoredCacheGenerations stored_generations_;
   LateCache cache_generations_;
+  Timer cache_timer_;
   CacheService cache_;
   Configs configs_;
   Supervisor workers_;

@@ -165,10 +165,12 @@ void Owners::TakeOff(const AppEntry& app) {
   parts_.router.Remove(app.row.id);
   if (app.canary)
     parts_.workers.Retire({app.canary->id, app.config}, [] {});
-  if (!app.live)
-    return RemoveFiles(app.row.id);
-  parts_.images.Forget(app.live->id);
-  parts_.workers.Retire({app.live->id, app.config}, [this, id = app.row.id] { RemoveFiles(id); });
+  if (app.live) {
+    parts_.images.Forget(app.live->id);
+    parts_.workers.Retire({app.live->id, app.config}, [] {});
+  }
+  // Former releases may drain still: what they store must go, too.
+  parts_.workers.WhenGone(app.row.id, [this, id = app.row.id] { RemoveFiles(id); });
 }
 
 void Owners::RemoveFiles(AppId app) {

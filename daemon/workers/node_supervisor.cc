@@ -1,6 +1,7 @@
 #include "daemon/workers/node_supervisor.h"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "apis/base/log.h"
@@ -169,6 +170,17 @@ void Supervisor::Retire(RunId run, std::function<void()> drained) {
   NoteParts();
 }
 
+bool Supervisor::Drains(AppId app) const {
+  return std::ranges::any_of(draining_,
+                             [app](const Draining& one) { return one.pool->spec().app_id == app; });
+}
+
+void Supervisor::WhenGone(AppId app, std::function<void()> gone) {
+  if (!Drains(app))
+    return Later(std::move(gone));
+  leaving_.push_back({.app = app, .gone = std::move(gone)});
+}
+
 void Supervisor::OnPoolEmpty(Pool& pool) {
   // Not within the pool's own call.
   Later([this, empty = &pool] { RemoveEmpty(empty); });
@@ -179,8 +191,19 @@ void Supervisor::RemoveEmpty(const Pool* pool) {
       draining_, [pool](const Draining& one) { return one.pool.get() == pool; });
   if (drained != draining_.end()) {
     const std::function<void()> tell = std::move(drained->drained);
+    const AppId app = pool->spec().app_id;
     draining_.erase(drained);
-    return tell();
+    tell();
+    if (Drains(app))
+      return;
+    const auto left = std::ranges::stable_partition(
+        leaving_, [app](const Leaving& each) { return each.app != app; });
+    const std::vector<Leaving> gone(std::make_move_iterator(left.begin()),
+                                    std::make_move_iterator(left.end()));
+    leaving_.erase(left.begin(), left.end());
+    for (const Leaving& each : gone)
+      each.gone();
+    return;
   }
   // One that serves stays: the next request wakes it. One whose only boot failed was never wanted.
   std::erase_if(pools_, [pool](const auto& item) {

@@ -74,6 +74,7 @@ class Supervisor : public WorkerSupervisor,
   void Reconfigure(RunId former, std::shared_ptr<const RunConfig> config,
                    Delivery delivery) override;
   void Retire(RunId run, std::function<void()> drained) override;
+  void WhenGone(AppId app, std::function<void()> gone) override;
   void Dispatch(RunId run, Exchange& exchange) override;
   std::vector<WorkerInfo> List() const override;
   ReleaseUse Use(RunId run) const override;
@@ -89,6 +90,11 @@ class Supervisor : public WorkerSupervisor,
   struct Draining {
     std::unique_ptr<Pool> pool;
     std::function<void()> drained;
+  };
+
+  struct Leaving {
+    AppId app;
+    std::function<void()> gone;
   };
 
   void OnWorkerPlaced(WorkerId worker, std::string_view error) override;
@@ -114,6 +120,7 @@ class Supervisor : public WorkerSupervisor,
   // Tells who waits for KeepParts when no pool waits for its parts any more.
   void NoteParts();
   void RemoveEmpty(const Pool* pool);
+  bool Drains(AppId app) const;
   // Runs `task` at the end of this turn unless this is gone by then.
   void Later(std::function<void()> task);
 
@@ -128,6 +135,7 @@ class Supervisor : public WorkerSupervisor,
   HttpHandler* rerouter_ = nullptr;
   std::unordered_map<RunId, Entry> pools_;
   std::vector<Draining> draining_;
+  std::vector<Leaving> leaving_;
   std::vector<std::unique_ptr<CompileJob>> compiles_;  // each of another tenant
   std::deque<WaitingCompile> waiting_compiles_;
   bool keep_parts_ = false;

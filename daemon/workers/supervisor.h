@@ -147,6 +147,8 @@ class WorkerSupervisor {
                            Delivery delivery) = 0;
   // No new requests come for the run; what it has is finished, then its workers and image go.
   virtual void Retire(RunId run, std::function<void()> drained) = 0;
+  // When the last worker of those runs of the app that were retired is gone.
+  virtual void WhenGone(AppId app, std::function<void()> gone) = 0;
   // Queues the request in the run's pool; every exchange is answered in the end. It must be booted
   // or adopted.
   virtual void Dispatch(RunId run, Exchange& exchange) = 0;

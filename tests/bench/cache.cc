@@ -45,9 +45,12 @@ class Bench : public CallAnswers {
  public:
   Bench(const std::string& socket, Millis duration)
       : generations_(loop_),
-        service_(
-            {.loop = loop_.uv(), .clock = clock_, .answers = *this, .generations = generations_},
-            Options(socket)),
+        service_({.loop = loop_.uv(),
+                  .clock = clock_,
+                  .answers = *this,
+                  .generations = generations_,
+                  .later = {}},
+                 Options(socket)),
         duration_(duration) {}
 
   // Without a server every call is answered at once.
@@ -86,8 +89,7 @@ class Bench : public CallAnswers {
     if (running_ && service_.redis().connected())
       loop_.AtTurnEnd([this] { Begin(); });
   }
-  void NoteQuotaNear(AppId /*app*/, std::string_view /*quota*/, std::string_view /*limit*/,
-                     double /*used*/) override {}
+  void GiveBack(CallId /*call*/, std::uint32_t /*count*/) override {}
   void NoteQuotaRefused(AppId /*app*/, std::string_view /*quota*/) override {}
 
  private:

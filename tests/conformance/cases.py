@@ -141,6 +141,14 @@ def case_wrong_types_raise_type_error():
     assert cache.get("a") is None
 
 
+def case_each_key_is_one_call_however_large_its_value():
+    values = {f"k{number}": b"%d" % number + b"v" * (100 << 10) for number in range(500)}
+    assert cache.set_multi(values) == []
+    # An answer holds ten of them: asked for again and again, the rest is metered once.
+    for _ in range(4):
+        assert cache.get_multi(values) == values
+
+
 def case_add_and_replace():
     assert cache.replace("a", b"0") is False
     assert cache.get("a") is None

@@ -145,6 +145,13 @@ class FakeWorkers : public WorkerSupervisor {
       Later(std::move(drained));
   }
 
+  void WhenGone(AppId /*app*/, std::function<void()> gone) override {
+    if (hold_draining)
+      held_drains_.push_back(std::move(gone));
+    else
+      Later(std::move(gone));
+  }
+
   void EndDraining() {
     hold_draining = false;
     for (auto& drained : std::exchange(held_drains_, {}))

@@ -92,7 +92,7 @@ def test_one_that_ends_is_started_again(make_node, ended_by):
 def test_a_host_without_redis_serves_all_the_same(make_node):
     node = make_node({"cache": {"server": "/nonexistent/redis-server"}}).start()
     wait_until(lambda: cache_state(node).startswith("down: "), lambda: cache_state(node))
-    assert node.log().count("cache_server_not_started") == 1
+    assert "cache_server_not_started" in node.log()
     assert server_of(node) is None
 
 

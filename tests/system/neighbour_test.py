@@ -81,3 +81,68 @@ def test_a_greedy_neighbour_costs_no_answer(node, tmp_path):
     rows = {row["name"]: row for row in node.json("quota", "show", greedy)["quotas"]}
     assert rows["cache.bytes"]["used"] <= rows["cache.bytes"]["limit"]
     assert rows["limits.requests"]["refused"] > 0
+
+
+READER = """
+import threading
+from cloister import cache
+
+KEYS = [f'k{number}' for number in range(60)]
+
+def application(environ, start_response):
+    body = b'stored'
+    if environ['PATH_INFO'] == '/fill':
+        failed = cache.set_multi({key: bytes(1 << 20) for key in KEYS})
+        body = str(failed).encode()
+    else:
+        # As many calls as a worker may have under way, and each asks for everything at once.
+        readers = [threading.Thread(target=cache._get_multi, args=(KEYS,)) for _ in range(8)]
+        for reader in readers:
+            reader.start()
+        for reader in readers:
+            reader.join()
+    start_response('200 OK', [('Content-Length', str(len(body)))])
+    return [body]
+"""
+CAREFUL = """
+from cloister import cache
+
+kept = cache.set('kept', b'kept')
+
+def application(environ, start_response):
+    sound = kept and cache.get('kept') == b'kept'
+    sound = sound and cache.set('new', b'n' * 1000) and cache.get('new') == b'n' * 1000
+    start_response('200 OK', [('Content-Length', '4')])
+    return [b'old!' if sound else b'lost']
+"""
+
+
+def test_a_reader_of_all_that_it_has_costs_its_neighbours_nothing_of_the_cache(node, tmp_path):
+    greedy, innocent = "greedy/reader", "careful/app"
+    wait_until(lambda: "cache_connected" in node.log(), node.log)
+    node.deploy(apps.write_app(tmp_path / "greedy", READER), greedy)
+    node.deploy(apps.write_app(tmp_path / "careful", CAREFUL), innocent)
+    node.cli("quota", "set", greedy, "cache.calls=1000000", "cache.bytes=80MiB")
+    assert node.http(greedy, "/fill").body == b"[]"
+    stop, answers = threading.Event(), []
+
+    def ask():
+        while not stop.is_set():
+            answers.append(node.http(greedy).status)
+
+    askers = [threading.Thread(target=ask) for _ in range(8)]
+    with Load(node, innocent, [one_by_one] * 2) as load:
+        for asker in askers:
+            asker.start()
+        try:
+            wait_until(lambda: len(answers) > 40 or load.problems, lambda: f"{answers}", 60.0)
+            load.wait_for_more(200)
+        finally:
+            stop.set()
+            for asker in askers:
+                asker.join()
+    assert not load.problems
+    assert set(answers) == {200}
+    assert "cache_disconnected" not in node.log()
+    assert node.json("quota", "show", innocent)["cache"]["failed"] == 0
+    assert node.json("quota", "show", innocent)["cache"]["hits"] > 0

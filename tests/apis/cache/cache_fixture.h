@@ -61,14 +61,17 @@ class FakeAnswers : public CallAnswers {
     EXPECT_FALSE(replies.contains(call)) << "answered twice";
     replies[call] = std::move(reply);
   }
-  void NoteQuotaNear(AppId /*app*/, std::string_view /*quota*/, std::string_view /*limit*/,
-                     double /*used*/) override {}
+  void GiveBack(CallId call, std::uint32_t count) override {
+    EXPECT_FALSE(replies.contains(call)) << "given back too late";
+    given_back += count;
+  }
   void NoteQuotaRefused(AppId /*app*/, std::string_view quota) override {
     refused.emplace_back(quota);
   }
 
   std::map<CallId, std::string> replies;
   std::vector<std::string> refused;
+  std::uint32_t given_back = 0;
 };
 
 // One app's view of the service: calls that wait for their answer.
@@ -179,12 +182,22 @@ class CacheNode {
   FakeAnswers answers;
   FakeGenerations generations;
   CallId last_call = 0;
+  // What the service wants to do later, and when.
+  std::function<void()> later;
+  std::vector<Millis> delays;
   std::vector<std::string> kept;  // what results are views into
   CacheService service;
 
  private:
   CacheService::Parts MakeParts() {
-    return {.loop = loop.uv(), .clock = clock, .answers = answers, .generations = generations};
+    return {.loop = loop.uv(),
+            .clock = clock,
+            .answers = answers,
+            .generations = generations,
+            .later = [this](Millis delay, std::function<void()> task) {
+              delays.push_back(delay);
+              later = std::move(task);
+            }};
   }
   RedisOptions Options(const std::string& socket, Millis command_timeout) {
     RedisOptions options;

@@ -68,7 +68,6 @@ TEST_F(CacheServiceTest, IncrCountsInSixtyFourBits) {
 TEST_F(CacheServiceTest, EntriesEndWithTheirTime) {
   EXPECT_TRUE(node.Set("a", "1", node.Origin(), 30));
   EXPECT_EQ(node.Get("a"), OptString("1"));
-  EXPECT_TRUE(RunUntil(node.loop, [&] { return true; }));
   EXPECT_TRUE(RunUntil(node.loop, [&] { return server.Cli({"EXISTS", "c:test:1:1:a"}) == "0"; }));
   EXPECT_EQ(node.Get("a"), std::nullopt);
   node.Set("b", "1", node.Origin(), 100000);
@@ -124,6 +123,7 @@ TEST_F(CacheServiceTest, ManyLargeValuesComeAsFarAsAnAnswerHolds) {
   ASSERT_EQ(got.values.size(), 1U);
   EXPECT_EQ(got.values[0], value);
   EXPECT_LE(node.kept.back().size(), kCallMax);
+  EXPECT_EQ(node.answers.given_back, 2U) << "the app is not charged for what it has not got";
 }
 
 TEST_F(CacheServiceTest, QuotasAreExact) {
@@ -210,6 +210,22 @@ TEST_F(CacheServiceTest, ADeletedAppLeavesNothing) {
   node.service.OnAppDeleted(AppId{1});
   EXPECT_TRUE(RunUntil(node.loop, [&] { return server.Cli({"EXISTS", "c:test:1"}) == "0"; }));
   EXPECT_EQ(server.Cli({"DBSIZE"}), "3");
+}
+
+TEST_F(CacheServiceTest, WhatADeletedAppBeganIsFinishedAndGoesToo) {
+  CacheSetMulti set;
+  std::vector<std::string> keys;
+  keys.reserve(300);
+  for (int i = 0; i < 300; ++i)
+    keys.push_back("k" + std::to_string(i));
+  set.keys.assign(keys.begin(), keys.end());
+  set.values.assign(keys.begin(), keys.end());
+  node.Set("a", "1");
+  const CallId began = node.Begin(node.Origin(), set);
+  node.service.OnAppDeleted(AppId{1});
+  EXPECT_EQ(node.Take<CacheSetMultiResult>(began).stored, std::vector<std::uint8_t>(300, 1));
+  EXPECT_TRUE(RunUntil(node.loop, [&] { return server.Cli({"DBSIZE"}) == "0"; }));
+  EXPECT_EQ(node.service.UseOf(AppId{1}).counters.calls, 0U);
 }
 
 TEST_F(CacheServiceTest, CountersTell) {

@@ -72,6 +72,17 @@ TEST(TokenBucketTest, AnotherRateKeepsWhatIsUsed) {
   EXPECT_FALSE(bucket.Take(3, At(0.5)));
 }
 
+TEST(TokenBucketTest, WhatIsGivenBackIsThereUpToTheBurst) {
+  TokenBucket bucket(0, 10);
+  ASSERT_TRUE(bucket.Take(9, At(0)));
+  bucket.Give(4);
+  EXPECT_FALSE(bucket.Take(6, At(0)));
+  EXPECT_TRUE(bucket.Take(5, At(0)));
+  bucket.Give(100);
+  EXPECT_TRUE(bucket.Take(10, At(0)));
+  EXPECT_FALSE(bucket.Take(1, At(0)));
+}
+
 TEST(TokenBucketTest, RetryAfterIsWhenItCanBeHad) {
   TokenBucket bucket(0.5, 1);
   ASSERT_TRUE(bucket.Take(1, At(0)));

@@ -50,6 +50,20 @@ TEST(CallServerTest, ACallGoesToItsServiceAsItsWorkersApp) {
   EXPECT_EQ(ValueIn(replies[0].second), "value");
 }
 
+TEST(CallServerTest, WhatAnAnswerLeavesOutIsGivenBack) {
+  CallBench bench;
+  bench.quota.cache.calls_rate = 10;
+  WorkerCalls calls(bench.server, bench.channel, bench.CallerOn());
+  const std::vector<std::string_view> keys(8, "k");
+  ASSERT_TRUE(GiveCall(calls, 2, CallOf(CacheGetMulti{.keys = keys})).ok());
+  EXPECT_EQ(bench.server.UseOf(AppId{1}, Api::kCache).used, 8U);
+  bench.server.GiveBack(bench.service.calls[0].id, 5);
+  EXPECT_EQ(bench.server.UseOf(AppId{1}, Api::kCache).used, 3U);
+  bench.service.Answer(0, "");
+  bench.server.GiveBack(bench.service.calls[0].id, 3);
+  EXPECT_EQ(bench.server.UseOf(AppId{1}, Api::kCache).used, 3U) << "it was answered";
+}
+
 TEST(CallServerTest, CallsAreMeteredAndAllOfAnAppsWorkersTogether) {
   CallBench bench;
   bench.quota.cache.calls_rate = 3;

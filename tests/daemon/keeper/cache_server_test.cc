@@ -173,10 +173,18 @@ TEST_F(CacheServerTest, OneThatCannotBeStartedIsTriedAgainWithoutEnd) {
   CacheServerOptions options = Options();
   options.program = state_.At("none");
   CacheServer server(options, groups_, clock_);
-  server.Start();
-  EXPECT_EQ(server.pid(), 0);
-  ASSERT_TRUE(server.NextTick().has_value());
-  EXPECT_GE(server.NextTick().value_or(clock_.Now()) - clock_.Now(), Seconds(10));
+  testing::internal::CaptureStderr();
+  for (int tries = 0; tries < 3; ++tries) {
+    server.Start();
+    EXPECT_EQ(server.pid(), 0);
+    ASSERT_TRUE(server.NextTick().has_value());
+    EXPECT_GE(server.NextTick().value_or(clock_.Now()) - clock_.Now(), Seconds(10));
+    clock_.Advance(Seconds(60));
+    server.Tick();
+  }
+  const std::string said = testing::internal::GetCapturedStderr();
+  EXPECT_NE(said.find("cache_server_not_started"), std::string::npos) << said;
+  EXPECT_EQ(said.find("cache_server_not_started"), said.rfind("cache_server_not_started"));
   // Somebody installs it.
   ASSERT_EQ(::symlink("/usr/bin/redis-server", state_.At("none").c_str()), 0);
   clock_.Advance(Seconds(60));

@@ -26,6 +26,7 @@ class FakeWorkers : public WorkerSupervisor {
   void Reconfigure(RunId /*former*/, std::shared_ptr<const RunConfig> /*config*/,
                    Delivery /*delivery*/) override {}
   void Retire(RunId /*run*/, std::function<void()> /*drained*/) override {}
+  void WhenGone(AppId /*app*/, std::function<void()> /*gone*/) override {}
   void Dispatch(RunId run, Exchange& exchange) override {
     dispatched.push_back(run.release);
     configs.push_back(run.config);

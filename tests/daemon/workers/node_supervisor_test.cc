@@ -230,6 +230,38 @@ TEST_F(SupervisorTest, DrainingReleaseCanBeBootedAgain) {
   EXPECT_FALSE(drained);
 }
 
+TEST_F(SupervisorTest, AnAppIsGoneWithTheLastOfItsRetiredReleases) {
+  processes_.on_start = [](ScriptedWorker& worker) {
+    worker.on_request = [](ScriptedWorker& self, const Got& got) { self.Claim(got); };
+    worker.Ready();
+  };
+  ASSERT_EQ(Boot(Release(1, "1.0.0")), "");
+  ASSERT_EQ(Boot(Release(2, "2.0.0")), "");
+  (void)Ask(ReleaseId{1});
+  ASSERT_TRUE(Until([&] { return !processes_.workers[0]->requests.empty(); }));
+  supervisor_->Retire({.release = {1}}, [] {});
+  bool second_drained = false;
+  supervisor_->Retire({.release = {2}}, [&] { second_drained = true; });
+  bool gone = false;
+  supervisor_->WhenGone(Release(1, "").app_id, [&] { gone = true; });
+  const auto exit = [&](std::size_t index) {
+    const ScriptedWorker& worker = *processes_.workers[index];
+    ASSERT_TRUE(Until([&] { return worker.shutdown; }));
+    processes_.ExitCode(WorkerId{worker.orders.worker_id}, 0);
+  };
+  exit(1);
+  ASSERT_TRUE(Until([&] { return second_drained; }));
+  bool other_gone = false;
+  supervisor_->WhenGone(AppId{777}, [&] { other_gone = true; });
+  ASSERT_TRUE(Until([&] { return other_gone; }));
+  EXPECT_FALSE(gone) << "a former release drains still";
+  ScriptedWorker& first = *processes_.workers[0];
+  first.SendHead(first.requests[0].id, {.status = 200, .reason = "OK", .headers = {}}, "done",
+                 kFrameEnd);
+  exit(0);
+  EXPECT_TRUE(Until([&] { return gone; }));
+}
+
 TEST_F(SupervisorTest, RetiringWhatIsNotThereIsDone) {
   bool drained = false;
   supervisor_->Retire({.release = {5}}, [&] { drained = true; });

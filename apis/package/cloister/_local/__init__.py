@@ -55,6 +55,10 @@ class Bucket:
             return used, None
         return used, max(1.0, (cost - self._left) / self._rate)
 
+    def give(self, cost):
+        """What was taken and not used after all."""
+        self._left = min(self._rate, self._left + cost)
+
 
 clock = Clock()
 # What is as on a node until a test says otherwise: quotas by their names, in bytes or a number.
