@@ -421,7 +421,9 @@ TEST_F(CacheServiceNearTest, AnAnswerForManyKeysKeepsItsOrder) {
   ASSERT_LT(result.values.size(), keys.size());
   EXPECT_EQ(result.values[0], small);
   EXPECT_EQ(result.values[1], large);
-  EXPECT_EQ(node.service.counters().near, 1U);
+  for (std::size_t i = 2; i < result.values.size(); ++i)
+    EXPECT_EQ(result.values[i], small);
+  EXPECT_GE(node.service.counters().near, 1U);
 }
 
 TEST_F(CacheServiceNearTest, AServerThatTellsNoTimeIsAskedEveryTime) {

@@ -52,7 +52,7 @@ struct Process {
 
  private:
   CacheService::Parts MakeParts(Loop& loop) {
-    return {.loop = loop.uv(), .clock = clock, .answers = answers, .generations = late};
+    return {.loop = loop.uv(), .clock = clock, .answers = answers, .generations = late, .later = {}};
   }
   static RedisOptions Options(Loop& loop, const std::string& socket) {
     RedisOptions options;
