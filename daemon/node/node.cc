@@ -43,10 +43,10 @@ std::string CacheState(const CacheService& cache) {
 }
 
 std::string CacheUseText(const CacheCounters& use) {
-  return std::to_string(use.calls) + " calls, " + std::to_string(use.hits) + " hits (" +
-         std::to_string(use.near) + " near), " + std::to_string(use.misses) + " misses, " +
-         std::to_string(use.evicted) + " evicted, " + std::to_string(use.failed) + " failed, " +
-         std::to_string(use.invalidated) + " times begun anew";
+  return std::to_string(use.calls) + " calls, " + std::to_string(use.hits) + " keys found (" +
+         std::to_string(use.near) + " near), " + std::to_string(use.misses) + " keys missed, " +
+         std::to_string(use.evicted) + " evicted, " + std::to_string(use.failed) +
+         " calls failed, " + std::to_string(use.invalidated) + " times begun anew";
 }
 
 }  // namespace
