@@ -95,6 +95,12 @@ void Show(AdminContext& context, const AdminRequest& request, std::uint64_t vers
       });
 }
 
+Json BackJson(const ConfigBack& back) {
+  if (back.former == 0)
+    return {};
+  return {{"as_in", back.former}, {"names", back.names}, {"gone", back.gone}};
+}
+
 void SendAnswer(AdminContext& context, const AppName& app, const ConfigAnswer& answer,
                 const AdminReply& reply) {
   reply.Send(
@@ -102,6 +108,7 @@ void SendAnswer(AdminContext& context, const AppName& app, const ConfigAnswer& a
       {{"app", app.ToString()},
        {"version", answer.number},
        {"changed", answer.changed},
+       {"back", BackJson(answer.back)},
        {"release",
         answer.walk ? ViewJson(context, app, *answer.walk, ReadCensus(context, app)) : Json()}});
 }

@@ -39,7 +39,9 @@ constexpr CodeRow kCodes[] = {
     {"config_required", ExitCode::kRefused, ""},
     {"config_missing", ExitCode::kRefused, ""},
     {"config_full", ExitCode::kRefused, "`cloister quota show APP` shows what is used"},
-    {"config_unreadable", ExitCode::kFailed, "an operator must put the node's key back"},
+    {"config_unreadable", ExitCode::kFailed,
+     "an operator must put the node's key back; without it, set all secrets of the app in one "
+     "command: cloister secrets set APP KEY KEY..."},
     {"field_invalid", ExitCode::kUsage, ""},
     {"field_unknown", ExitCode::kUsage, "is the node older than this command?"},
     {"query_invalid", ExitCode::kUsage, ""},
@@ -53,7 +55,9 @@ constexpr CodeRow kCodes[] = {
     {"no_previous_release", ExitCode::kRefused, "`cloister releases APP` lists what there is"},
     {"release_not_servable", ExitCode::kRefused, "`cloister releases APP` lists what there is"},
     {"draining_full", ExitCode::kRefused, "`cloister releases APP` shows what they still do"},
-    {"deploy_in_progress", ExitCode::kFailed, "wait for it: `cloister releases APP` shows it"},
+    {"deploy_in_progress", ExitCode::kFailed,
+     "wait for it: `cloister releases APP` shows a deploy, `cloister config history APP` a change "
+     "of the config"},
     {"disk_full", ExitCode::kFailed, "an operator must make room in the node's state directory"},
     {"unavailable", ExitCode::kFailed, "try again in a moment"},
 };

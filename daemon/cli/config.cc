@@ -6,6 +6,7 @@
 #include <termios.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <charconv>
@@ -110,6 +111,22 @@ Attempt<std::string> ReadUnseen(Console& console, const std::string& name) {
   }
 }
 
+Failure NoValue(const std::string& name) {
+  return {ExitCode::kUsage, "usage", "there is no value on stdin",
+          "write it like: printf %s \"$TOKEN\" | cloister secrets set APP " + name, ""};
+}
+
+// Before anything is sent: JSON would carry another value than what was given.
+Attempt<void> CheckPair(const std::string& name, const std::string& value) {
+  Result<void> fits = CheckConfigName(name);
+  if (fits.ok())
+    fits = CheckConfigValue(value);
+  if (!fits.ok())
+    return FailureOf({fits.error().code, Harmless(name) + ": " + fits.error().message},
+                     "config_invalid", ExitCode::kUsage);
+  return {};
+}
+
 Attempt<std::string> ReadSecret(Console& console, const std::string& name) {
   const bool terminal = ::isatty(STDIN_FILENO) != 0;
   std::string value =
@@ -118,23 +135,61 @@ Attempt<std::string> ReadSecret(Console& console, const std::string& name) {
   if (value.ends_with('\n'))
     value.pop_back();
   if (value.empty())
-    return Failure{ExitCode::kUsage, "usage", "there is no value on stdin",
-                   "write it like: printf %s \"$TOKEN\" | cloister secrets set APP " + name, ""};
+    return NoValue(name);
   return value;
+}
+
+// One value is all of stdin; of several each is a line. A terminal is asked for one after another.
+Attempt<std::vector<std::string>> ReadSecrets(Console& console,
+                                              const std::vector<std::string>& names) {
+  std::vector<std::string> values;
+  if (names.size() == 1 || ::isatty(STDIN_FILENO) != 0) {
+    for (const std::string& name : names)
+      values.push_back(TRY(ReadSecret(console, name)));
+    return values;
+  }
+  std::string text = TRY(ReadInput(nullptr)).value_or("");
+  if (!text.empty() && !text.ends_with('\n'))
+    text += '\n';
+  for (std::size_t begin = 0; begin < text.size();) {
+    const std::size_t end = text.find('\n', begin);
+    values.push_back(text.substr(begin, end - begin));
+    begin = end + 1;
+  }
+  if (values.size() != names.size())
+    return Failure{ExitCode::kUsage, "usage",
+                   fmt::format("{} keys need a line of stdin each, and it has {} lines",
+                               names.size(), values.size()),
+                   "", "a value of several lines is set alone, as all of stdin"};
+  for (std::size_t i = 0; i < names.size(); ++i)
+    if (values[i].empty())
+      return NoValue(names[i]);
+  return values;
+}
+
+Attempt<void> CheckSecretNames(const std::vector<std::string>& names) {
+  for (auto name = names.begin(); name != names.end(); ++name) {
+    if (name->find('=') != std::string::npos)
+      return Failure{ExitCode::kUsage, "usage",
+                     "the value of a secret is not written on the command line, where others see "
+                     "it, but read from stdin",
+                     "", "cloister secrets set APP " + name->substr(0, name->find('='))};
+    TRY(CheckPair(*name, ""));
+    if (std::find(names.begin(), name, *name) != name)
+      return Failure{ExitCode::kUsage, "config_invalid", "'" + *name + "' is there twice", "", ""};
+  }
+  return {};
 }
 
 Attempt<Json> ChangesOf(Console& console, const ConfigWish& wish) {
   Json changes = Json::array();
   if (wish.keys == ConfigKeys::kSecrets) {
-    const std::string& name = wish.words.front();
-    if (name.find('=') != std::string::npos)
-      return Failure{ExitCode::kUsage, "usage",
-                     "the value of a secret is not written on the command line, where others see "
-                     "it, but read from stdin",
-                     "", "cloister secrets set APP " + name.substr(0, name.find('='))};
-    if (const Result<void> fits = CheckConfigName(name); !fits.ok())
-      return FailureOf(fits.error(), "config_invalid", ExitCode::kUsage);
-    changes.push_back({{"name", name}, {"value", TRY(ReadSecret(console, name))}});
+    TRY(CheckSecretNames(wish.words));
+    const std::vector<std::string> values = TRY(ReadSecrets(console, wish.words));
+    for (std::size_t i = 0; i < values.size(); ++i) {
+      TRY(CheckPair(wish.words[i], values[i]));
+      changes.push_back({{"name", wish.words[i]}, {"value", values[i]}});
+    }
     return changes;
   }
   for (const std::string& word : wish.words) {
@@ -142,7 +197,10 @@ Attempt<Json> ChangesOf(Console& console, const ConfigWish& wish) {
     if (equals == std::string::npos || equals == 0)
       return Failure{ExitCode::kUsage, "usage", "'" + word + "' is not KEY=VALUE",
                      "write it like PAGE_SIZE=20; secrets are set with `cloister secrets`", ""};
-    changes.push_back({{"name", word.substr(0, equals)}, {"value", word.substr(equals + 1)}});
+    const std::string name = word.substr(0, equals);
+    const std::string value = word.substr(equals + 1);
+    TRY(CheckPair(name, value));
+    changes.push_back({{"name", name}, {"value", value}});
   }
   return changes;
 }
@@ -154,10 +212,32 @@ Failure NotInForce(const Json& config) {
             "the node was replaced before the config was in force", "",
             "the former config serves on; `cloister config history` shows what becomes of it"};
   Failure failure = RejectionOf(config);
+  // Without the node's key no worker starts with the former one either.
+  if (failure.code == "config_unreadable")
+    return failure;
   if (!failure.advice.empty())
     failure.advice += " ";
   failure.advice += "The former config serves on.";
   return failure;
+}
+
+std::string Joined(const Json& names) {
+  std::string text;
+  for (const Json& name : names)
+    if (name.is_string())
+      text += (text.empty() ? "" : ", ") + Harmless(name.get_ref<const std::string&>());
+  return text;
+}
+
+// What a rollback has changed.
+void TellBack(Console& console, const Json& back) {
+  const std::string changed = Joined(ListOf(back, "names"));
+  const std::string gone = Joined(ListOf(back, "gone"));
+  if (NumberOf(back, "as_in") == 0)
+    return;
+  console.Line(fmt::format("  with the plain values of config {}{}{}; secrets stay as they were",
+                           NumberOf(back, "as_in"), changed.empty() ? "" : "; changed: " + changed,
+                           gone.empty() ? "" : "; gone: " + gone));
 }
 
 // To the end of what the node makes of a change, which it has answered.
@@ -182,6 +262,7 @@ Attempt<void> Conclude(AdminApi& api, Console& console, const AppName& app, cons
                       {"version", version},
                       {"changed", FlagOf(answer, "changed")},
                       {"state", state},
+                      {"back", ObjectOf(answer, "back")},
                       {"elapsed_ms", elapsed.count()}}) +
                 "\n");
   else if (!FlagOf(answer, "changed"))
@@ -195,6 +276,7 @@ Attempt<void> Conclude(AdminApi& api, Console& console, const AppName& app, cons
   else
     console.Line(fmt::format("{}: config {} is in force{}", app.ToString(), version,
                              walks ? " after " + FormatDuration(elapsed) : ""));
+  TellBack(console, ObjectOf(answer, "back"));
   return {};
 }
 

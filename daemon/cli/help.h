@@ -133,10 +133,12 @@ inline constexpr const char* kConfigHelp =
 inline constexpr const char* kSecretsHelp =
     "A secret is a key of the config whose value nobody reads but the app: it is stored sealed,\n"
     "listed by its name alone, and replaced by its name in the app's log. The value comes from\n"
-    "stdin, or is asked for on a terminal; a newline at its end is not part of it.\n\n"
+    "stdin, or is asked for on a terminal; a newline at its end is not part of it. Several keys\n"
+    "are one change: stdin has a line for each, in their order.\n\n"
     "Examples:\n"
     "  cloister secrets set demo/hello DATABASE_URL\n"
     "  cloister secrets set demo/hello TLS_KEY < key.pem\n"
+    "  cloister secrets set demo/hello USER PASSWORD < two-lines\n"
     "  cloister secrets unset demo/hello OLD_TOKEN\n\n";
 
 inline constexpr const char* kVerifyHelp =

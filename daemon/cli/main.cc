@@ -433,10 +433,9 @@ void AddConfig(CLI::App& root, Arguments& arguments) {
   AddConfigVerb(*config, arguments, "set*", "Set keys, all in one change.", SetConfig)
       ->add_option("KEY=VALUE", words, "What to set")
       ->required();
-  AddConfigVerb(*secrets, arguments, "set*", "Set a secret to what is read from stdin.", SetConfig)
-      ->add_option("KEY", words, "Its name")
-      ->required()
-      ->expected(1);
+  AddConfigVerb(*secrets, arguments, "set*", "Set secrets to what is read from stdin.", SetConfig)
+      ->add_option("KEY", words, "Their names")
+      ->required();
   AddConfigVerb(*config, arguments, "history", "List the versions of the config.",
                 ShowConfigHistory);
   AddConfigVerb(*config, arguments, "rollback*", "Go back to former values.", RollbackConfig)

@@ -152,6 +152,7 @@ struct Wanted {
   std::string action;
   std::string detail;
   bool has_secrets = false;  // it sets some, which nobody compares with those that are there
+  ConfigBack back = {};
 };
 
 Outcome<Wanted> ApplyChanges(const AppRow& app, Values values, const ConfigRequest& request,
@@ -199,6 +200,10 @@ Outcome<Wanted> GoBack(Database& db, const AppRow& app, const Values& present,
   wanted.values = BackTo(former, present);
   wanted.action = "rollback";
   wanted.detail = "to " + std::to_string(target);
+  wanted.back.former = target;
+  for (std::string& name : DifferingNames(present, wanted.values))
+    (wanted.values.contains(name) ? wanted.back.names : wanted.back.gone)
+        .push_back(std::move(name));
   return wanted;
 }
 
@@ -284,7 +289,7 @@ Outcome<ChosenConfig> ChooseConfig(Database& db, const AppRow& app, const Config
   Wanted wanted =
       TRY(request.back_to ? GoBack(db, app, present, in_force, *request.back_to)
                           : ApplyChanges(app, present, request, terms.key, terms.change));
-  ChosenConfig chosen{.number = in_force};
+  ChosenConfig chosen{.number = in_force, .back = wanted.back};
   if (!wanted.has_secrets && SamePlain(wanted.values, present))
     return chosen;
   TRY(CheckQuota(present, wanted.values, terms.quota));

@@ -36,11 +36,19 @@ struct ConfigRequest {
                                          // one that was in force before
 };
 
+// What a rollback of the config does to the present one.
+struct ConfigBack {
+  std::uint64_t former = 0;             // whose plain values these are; 0: it is no rollback
+  std::vector<std::string> names = {};  // of what is there afterwards, and was not or was another
+  std::vector<std::string> gone = {};   // of what is there no longer
+};
+
 struct ChosenConfig {
   std::uint64_t number = 0;
   bool changed = false;                 // false: it is in force already
   bool reload_live = false;             // of the live release
   std::optional<ReleaseRow> live = {};  // that must run with it before it is in force; none: it is
+  ConfigBack back = {};
 };
 
 // Beside the request: what the app may have, what seals, and who asks.

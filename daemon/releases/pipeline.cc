@@ -298,14 +298,17 @@ void Pipeline::OnConfigChosen(const AppRow& app, const std::string& who,
     Settle(app.name);
     if (!chosen.ok())
       return done(std::move(chosen).error());
-    return done(ConfigAnswer{
-        .number = chosen.value().number, .changed = chosen.value().changed, .walk = std::nullopt});
+    return done(ConfigAnswer{.number = chosen.value().number,
+                             .changed = chosen.value().changed,
+                             .walk = std::nullopt,
+                             .back = std::move(chosen.value().back)});
   }
   const WalkConfig config{.number = chosen.value().number,
                           .is_change = true,
                           .reload_live = chosen.value().reload_live};
   ReleaseRow release = *chosen.value().live;
-  FindView(release.id, [self = self_, app, who, config, release,
+  const ConfigBack back = std::move(chosen).value().back;
+  FindView(release.id, [self = self_, app, who, config, release, back,
                         done](Outcome<ReleaseView> view) mutable {
     if (*self == nullptr)
       return;
@@ -315,7 +318,8 @@ void Pipeline::OnConfigChosen(const AppRow& app, const std::string& who,
                              [done, why = view.error()] { done(Problem(why)); });
     const std::uint32_t sequence = LastSequence(view.value().steps);
     view.value().under_way = true;
-    done(ConfigAnswer{.number = config.number, .changed = true, .walk = std::move(view).value()});
+    done(ConfigAnswer{
+        .number = config.number, .changed = true, .walk = std::move(view).value(), .back = back});
     (*self)->Walk(app, std::move(release), config, sequence, who);
   });
 }

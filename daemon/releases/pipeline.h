@@ -50,6 +50,7 @@ struct ConfigAnswer {
   std::uint64_t number = 0;
   bool changed = false;             // false: it is in force already
   std::optional<ReleaseView> walk;  // of the live release, to be followed; none: it is in force
+  ConfigBack back = {};
 };
 
 struct DeployRequest {

@@ -77,8 +77,9 @@ Problem NotOpen() {
 }
 
 Problem AtWork(const AppName& app) {
-  return Refused(ProblemCode::kDeployInProgress,
-                 app.ToString() + " is being deployed; wait for it to end");
+  return Refused(
+      ProblemCode::kDeployInProgress,
+      app.ToString() + " is being deployed, or its config is being changed; wait for it to end");
 }
 
 std::string_view AdviceFor(std::string_view report_code) {

@@ -63,10 +63,10 @@ def application(environ, start_response):
 """
 
 
-def set_secret(node, app, name, value, check=True, arguments=()):
+def set_secret(node, app, name, value, check=True, arguments=(), more=()):
     done = subprocess.run(
         [*node.as_user(), node.bin / "cloister", "--socket", node.socket, *arguments]
-        + ["secrets", "set", app, name],
+        + ["secrets", "set", app, name, *more],
         input=value,
         capture_output=True,
         text=True,
@@ -189,13 +189,15 @@ def test_history_and_rollback(node, app):
     node.cli("config", "set", app, "ANSWER=two")
     node.cli("config", "unset", app, "SIZE")
     assert values_of(node, app) == {"ANSWER": "two", "TOKEN": "(secret)"}
-    node.cli("config", "rollback", app, "1")
+    said = node.cli("config", "rollback", app, "1").stdout
+    assert "with the plain values of config 1; changed: ANSWER, SIZE; secrets stay" in said
     assert values_of(node, app) == {"ANSWER": "one", "SIZE": "1", "TOKEN": "(secret)"}
     assert node.http(app).body == b"one"
     assert node.http(app, "/token").body.decode() == SECRET
     # A secret that was unset never comes back.
     node.cli("secrets", "unset", app, "TOKEN")
-    node.cli("config", "rollback", app, "2")
+    node.cli("config", "set", app, "MORE=1")
+    assert "gone: MORE;" in node.cli("config", "rollback", app, "2").stdout
     assert values_of(node, app) == {"ANSWER": "one", "SIZE": "1"}
     assert node.http(app, "/token").body == b"none"
     history = node.json("config", "history", app)["versions"]
@@ -375,6 +377,7 @@ def test_a_node_without_its_key_says_which_and_serves_the_others(own_node, tmp_p
     assert said, own_node.log()[-2000:]
     done = own_node.cli("config", "set", with_secret, "ANSWER=there", check=False)
     assert (done.returncode, "error[config_unreadable]" in done.stderr) == (3, True)
+    assert "serves on" not in done.stderr and "in one command" in done.stderr
     # Another key is told from the right one.
     assert own_node.stop() == 0
     key.write_bytes(os.urandom(32))
@@ -387,6 +390,23 @@ def test_a_node_without_its_key_says_which_and_serves_the_others(own_node, tmp_p
     key.write_bytes(content)
     own_node.start()
     assert own_node.http(with_secret, "/token").body.decode() == SECRET
+
+
+def test_after_the_loss_of_its_key_all_secrets_are_set_in_one_command(own_node, tmp_path):
+    app = "cfg/lost"
+    own_node.deploy(apps.write_app(tmp_path / "app", SOURCE), app)
+    names = ["TOKEN", "OTHER"]
+    for name in names:
+        set_secret(own_node, app, name, SECRET)
+    assert own_node.stop() == 0
+    (pathlib.Path(own_node.state) / "node.key").unlink()
+    own_node.start()
+    assert own_node.http(app).status == 503
+    alone = set_secret(own_node, app, "TOKEN", "the-new-token", check=False)
+    assert (alone.returncode, "error[config_unreadable]" in alone.stderr) == (3, True)
+    set_secret(own_node, app, names[0], "the-new-token\nanother-value\n", arguments=(),
+               more=names[1:])
+    assert own_node.http(app, "/token").body == b"the-new-token"
 
 
 def test_the_key_may_be_a_credential_of_the_service_manager(installation, user, tmp_path):

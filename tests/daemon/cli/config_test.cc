@@ -122,9 +122,51 @@ TEST(ConfigCommandsTest, AnEmptySecretIsAMistake) {
   EXPECT_EQ(run.done.error().exit, ExitCode::kUsage);
 }
 
+TEST(ConfigCommandsTest, SeveralSecretsAreALineEachAndOneChange) {
+  const ConfigWish wish = {
+      .keys = ConfigKeys::kSecrets, .app = "demo/hello", .words = {"USER", "PASSWORD"}};
+  for (const char* text : {"anna\nhunter2\n", "anna\nhunter2"}) {
+    const Stdin input(text);
+    const Ended run = RunVerb(SetConfig, wish, Answer);
+    EXPECT_TRUE(run.done.ok());
+    EXPECT_EQ(run.body, R"({"changes":[{"name":"USER","value":"anna"},)"
+                        R"({"name":"PASSWORD","value":"hunter2"}]})");
+  }
+  for (const char* text : {"", "anna\n", "anna\n\n", "\nhunter2\n", "anna\nhunter2\nmore\n"}) {
+    const Stdin input(text);
+    const Ended run = RunVerb(SetConfig, wish, Answer);
+    ASSERT_FALSE(run.done.ok()) << text;
+    EXPECT_EQ(run.done.error().exit, ExitCode::kUsage) << text;
+    EXPECT_TRUE(run.seen.empty()) << text;
+  }
+  const Stdin input("a\nb\n");
+  const Ended twice = RunVerb(
+      SetConfig, {.keys = ConfigKeys::kSecrets, .app = "demo/hello", .words = {"A", "A"}}, Answer);
+  ASSERT_FALSE(twice.done.ok());
+  EXPECT_EQ(twice.done.error().code, "config_invalid");
+}
+
+TEST(ConfigCommandsTest, AValueThatIsNoTextIsRefusedBeforeItIsSent) {
+  for (const std::string& bad :
+       {std::string("a\xff"), std::string("\xc3"), std::string("a\0b", 3)}) {
+    const Ended plain =
+        RunVerb(SetConfig, {.app = "demo/hello", .words = {"A=1", "B=" + bad}}, Answer);
+    const Stdin input(bad);
+    const Ended secret = RunVerb(
+        SetConfig, {.keys = ConfigKeys::kSecrets, .app = "demo/hello", .words = {"B"}}, Answer);
+    for (const Ended* run : {&plain, &secret}) {
+      ASSERT_FALSE(run->done.ok());
+      EXPECT_EQ(run->done.error().code, "config_invalid");
+      EXPECT_EQ(run->done.error().exit, ExitCode::kUsage);
+      EXPECT_THAT(run->done.error().what, HasSubstr("B: the value"));
+      EXPECT_TRUE(run->seen.empty());
+    }
+  }
+}
+
 // A node whose walk ends with `state`.
-FakeNode::Handler Walking(const std::string& state) {
-  return [state](const FakeRequest& request) {
+FakeNode::Handler Walking(const std::string& state, const std::string& code = "app_raised") {
+  return [state, code](const FakeRequest& request) {
     if (request.method == "POST")
       return FakeNode::Json(202, R"({"version": 5, "changed": true, "release":
           {"id": 7, "version": "1.0.0", "under_way": true, "steps": []}})");
@@ -134,7 +176,7 @@ FakeNode::Handler Walking(const std::string& state) {
                      "started_at": "2026-11-27T10:00:00.000000Z",
                      "ended_at": "2026-11-27T10:00:00.031000Z", "detail": ""}]}})");
     return FakeNode::Json(200, R"({"version": 5, "state": ")" + state + R"(", "report":
-        {"code": "app_raised", "message": "boom", "file": "main.py", "line": 4,
+        {"code": ")" + code + R"(", "message": "boom", "file": "main.py", "line": 4,
          "traceback": "Traceback ...", "advice": "Look."}})");
   };
 }
@@ -154,6 +196,25 @@ TEST(ConfigCommandsTest, AChangeThatFailsSaysWhereAndIsRefused) {
   EXPECT_EQ(run.done.error().code, "app_raised");
   EXPECT_EQ(run.done.error().what, "main.py:4: boom");
   EXPECT_EQ(run.done.error().advice, "Look. The former config serves on.");
+}
+
+TEST(ConfigCommandsTest, WithoutTheNodesKeyTheFormerConfigIsNotSaidToServe) {
+  const Ended run = RunVerb(SetConfig, {.app = "demo/hello", .words = {"A=1"}},
+                            Walking("failed", "config_unreadable"));
+  ASSERT_FALSE(run.done.ok());
+  EXPECT_EQ(run.done.error().advice, "Look.");
+}
+
+TEST(ConfigCommandsTest, ARollbackSaysWhatItChanged) {
+  const Ended run =
+      RunVerb(RollbackConfig, {.app = "demo/hello"}, [](const FakeRequest& /*request*/) {
+        return FakeNode::Json(200, R"({"version": 5, "changed": true, "release": null,
+            "back": {"as_in": 3, "names": ["A", "B"], "gone": ["C"]}})");
+      });
+  EXPECT_EQ(run.out,
+            "demo/hello: config 5 is in force\n"
+            "  with the plain values of config 3; changed: A, B; gone: C; secrets stay as they "
+            "were\n");
 }
 
 TEST(ConfigCommandsTest, ItNeedNotBeWaitedFor) {

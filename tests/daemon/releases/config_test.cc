@@ -230,6 +230,7 @@ TEST_F(ConfigTest, OneThingAtATime) {
   ASSERT_TRUE(Change({{"A", "1"}}).ok());
   EXPECT_EQ(Change({{"B", "1"}}).error().code, ProblemCode::kDeployInProgress);
   EXPECT_EQ(Turn(TurnKind::kRollback).error().code, ProblemCode::kDeployInProgress);
+  EXPECT_THAT(Turn(TurnKind::kRollback).error().detail, HasSubstr("config is being changed"));
   workers->EndBoots();
   Settle();
   EXPECT_TRUE(Change({{"B", "1"}}).ok());
@@ -287,8 +288,13 @@ TEST_F(ConfigTest, ARollbackOfTheConfigLeavesSecrets) {
   ASSERT_TRUE(Changed({{"S", "first-secret"}}, ConfigKind::kSecret).ok());
   ASSERT_TRUE(Changed({{"A", "2"}, {"B", std::nullopt}}).ok());
   ASSERT_TRUE(Changed({{"S", "second-secret"}}, ConfigKind::kSecret).ok());
-  ASSERT_TRUE(BackTo(2).ok());
-  EXPECT_EQ(InForce(), 5U);
+  ASSERT_TRUE(Changed({{"C", "1"}}).ok());
+  const Outcome<ConfigAnswer> back = BackTo(2);
+  ASSERT_TRUE(back.ok());
+  EXPECT_EQ(back.value().back.former, 2U);
+  EXPECT_THAT(back.value().back.names, ElementsAre("A", "B"));
+  EXPECT_THAT(back.value().back.gone, ElementsAre("C"));
+  EXPECT_EQ(InForce(), 6U);
   EXPECT_THAT(LastBooted(), ElementsAre("A=1", "B=1", "S=second-secret"));
   ASSERT_TRUE(Changed({{"S", std::nullopt}}, ConfigKind::kSecret).ok());
   ASSERT_TRUE(Changed({{"A", "3"}}).ok());
