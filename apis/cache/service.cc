@@ -15,8 +15,6 @@ namespace {
 // Of an answer, beside its values: marks and lengths.
 constexpr std::size_t kValueHead = 8;
 constexpr std::size_t kAnswerHead = 64;
-// PTTL of a value without an end.
-constexpr std::int64_t kNoEnd = -1;
 // Marks an element of Call::unasked: it is larger than its beginning.
 constexpr std::size_t kIsLarge = std::size_t{1} << 16;
 
@@ -97,44 +95,6 @@ Result<void> CacheService::Serve(CallId id, const CallOrigin& origin, CallNumber
   app.early.push_back(serial);
   Load(origin.app);
   return {};
-}
-
-bool CacheService::ServeNear(CallId id, const CallOrigin& origin, std::string_view args) {
-  if (!near_.on() || origin.overlay != 0)
-    return false;
-  const Result<CacheGet> get = DecodeFields<CacheGet>(args);
-  const auto found = apps_.find(origin.app);
-  if (!get.ok() || found == apps_.end() || get.value().key.size() > origin.quota.cache.key_max)
-    return false;
-  App& app = found->second;
-  // A generation that the state did not take is tried again with the next call.
-  if (app.generation > app.persisted)
-    return false;
-  const auto value = near_.Find(origin.app, get.value().key, parts_.clock.Now());
-  if (!value)
-    return false;
-  ++counters_.near;
-  ++app.counters.near;
-  ++counters_.calls;
-  ++app.counters.calls;
-  ++counters_.hits;
-  ++app.counters.hits;
-  parts_.answers.Answer(id, EncodeReply(CacheGetResult{.value = value}));
-  return true;
-}
-
-std::optional<std::string_view> CacheService::FindNear(const Call& call, App& app,
-                                                       std::string_view key) {
-  // A get was looked for already. Of several keys what is asked for first is answered first.
-  const bool looked = call.number == CallNumber::kCacheGet && call.origin.overlay == 0;
-  if (!near_.on() || looked || call.waiting > 0)
-    return std::nullopt;
-  const auto value = near_.Find(call.origin.app, key, parts_.clock.Now());
-  if (value) {
-    ++counters_.near;
-    ++app.counters.near;
-  }
-  return value;
 }
 
 void CacheService::Start(std::uint64_t serial) {
@@ -329,27 +289,6 @@ bool CacheService::SendRead(std::uint64_t serial, const Call& call, std::size_t 
   if (keeping)
     keeping_.push_back({.tag = sent ? tag : 0, .ticket = *ticket, .ttl = {}});
   return sent;
-}
-
-void CacheService::OnTimeLeft(const RedisReply& reply) {
-  // Answers come in order: it is of the first, whose value comes next.
-  if (keeping_.empty())
-    return;
-  Keeping& keeping = keeping_.front();
-  if (keeping.tag == 0)
-    return keeping_.pop_front();
-  const std::int64_t left = reply.integer();
-  keeping.known = reply.is(RedisReply::Kind::kInteger) && (left >= 0 || left == kNoEnd);
-  if (left >= 0)
-    keeping.ttl = Millis(left);
-}
-
-std::optional<CacheService::Keeping> CacheService::TakeKeeping(std::uint64_t tag) {
-  if (keeping_.empty() || keeping_.front().tag != tag)
-    return std::nullopt;
-  const Keeping first = keeping_.front();
-  keeping_.pop_front();
-  return first.known ? std::optional(first) : std::nullopt;
 }
 
 void CacheService::EndRead(Call& call, CacheRead read) {

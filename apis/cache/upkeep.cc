@@ -1,4 +1,5 @@
-// The rest of CacheService: generations, what they leave behind, overlays, the server itself.
+// The rest of CacheService: generations, what they leave behind, what is near, overlays, the
+// server.
 
 #include <algorithm>
 #include <array>
@@ -13,6 +14,8 @@ namespace {
 
 // No app has this generation: of an app that is gone all are older.
 constexpr std::uint64_t kBeyondAll = std::uint64_t{1} << 52;
+// PTTL of a value without an end.
+constexpr std::int64_t kNoEnd = -1;
 
 }  // namespace
 
@@ -243,6 +246,65 @@ void CacheService::OnSwept(std::uint64_t serial, const RedisReply* reply) {
     app.all_noted = true;
   if (more || app.sweep_due)
     Sweep(id, app);
+}
+
+bool CacheService::ServeNear(CallId id, const CallOrigin& origin, std::string_view args) {
+  if (!near_.on() || origin.overlay != 0)
+    return false;
+  const Result<CacheGet> get = DecodeFields<CacheGet>(args);
+  const auto found = apps_.find(origin.app);
+  if (!get.ok() || found == apps_.end() || get.value().key.size() > origin.quota.cache.key_max)
+    return false;
+  App& app = found->second;
+  // A generation that the state did not take is tried again with the next call.
+  if (app.generation > app.persisted)
+    return false;
+  const auto value = near_.Find(origin.app, get.value().key, parts_.clock.Now());
+  if (!value)
+    return false;
+  ++counters_.near;
+  ++app.counters.near;
+  ++counters_.calls;
+  ++app.counters.calls;
+  ++counters_.hits;
+  ++app.counters.hits;
+  parts_.answers.Answer(id, EncodeReply(CacheGetResult{.value = value}));
+  return true;
+}
+
+std::optional<std::string_view> CacheService::FindNear(const Call& call, App& app,
+                                                       std::string_view key) {
+  // A get was looked for already. Of several keys what is asked for first is answered first.
+  const bool looked = call.number == CallNumber::kCacheGet && call.origin.overlay == 0;
+  if (!near_.on() || looked || call.waiting > 0)
+    return std::nullopt;
+  const auto value = near_.Find(call.origin.app, key, parts_.clock.Now());
+  if (value) {
+    ++counters_.near;
+    ++app.counters.near;
+  }
+  return value;
+}
+
+void CacheService::OnTimeLeft(const RedisReply& reply) {
+  // Answers come in order: it is of the first, whose value comes next.
+  if (keeping_.empty())
+    return;
+  Keeping& keeping = keeping_.front();
+  if (keeping.tag == 0)
+    return keeping_.pop_front();
+  const std::int64_t left = reply.integer();
+  keeping.known = reply.is(RedisReply::Kind::kInteger) && (left >= 0 || left == kNoEnd);
+  if (left >= 0)
+    keeping.ttl = Millis(left);
+}
+
+std::optional<CacheService::Keeping> CacheService::TakeKeeping(std::uint64_t tag) {
+  if (keeping_.empty() || keeping_.front().tag != tag)
+    return std::nullopt;
+  const Keeping first = keeping_.front();
+  keeping_.pop_front();
+  return first.known ? std::optional(first) : std::nullopt;
 }
 
 void CacheService::OnOverlayEnded(OverlayId overlay) {

@@ -52,7 +52,11 @@ struct Process {
 
  private:
   CacheService::Parts MakeParts(Loop& loop) {
-    return {.loop = loop.uv(), .clock = clock, .answers = answers, .generations = late, .later = {}};
+    return {.loop = loop.uv(),
+            .clock = clock,
+            .answers = answers,
+            .generations = late,
+            .later = [](Millis, const std::function<void()>&) {}};
   }
   static RedisOptions Options(Loop& loop, const std::string& socket) {
     RedisOptions options;
