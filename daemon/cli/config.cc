@@ -181,17 +181,21 @@ Attempt<void> CheckSecretNames(const std::vector<std::string>& names) {
   return {};
 }
 
-Attempt<Json> ChangesOf(Console& console, const ConfigWish& wish) {
+Attempt<Json> SecretChangesOf(Console& console, const std::vector<std::string>& names) {
   Json changes = Json::array();
-  if (wish.keys == ConfigKeys::kSecrets) {
-    TRY(CheckSecretNames(wish.words));
-    const std::vector<std::string> values = TRY(ReadSecrets(console, wish.words));
-    for (std::size_t i = 0; i < values.size(); ++i) {
-      TRY(CheckPair(wish.words[i], values[i]));
-      changes.push_back({{"name", wish.words[i]}, {"value", values[i]}});
-    }
-    return changes;
+  TRY(CheckSecretNames(names));
+  const std::vector<std::string> values = TRY(ReadSecrets(console, names));
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    TRY(CheckPair(names[i], values[i]));
+    changes.push_back({{"name", names[i]}, {"value", values[i]}});
   }
+  return changes;
+}
+
+Attempt<Json> ChangesOf(Console& console, const ConfigWish& wish) {
+  if (wish.keys == ConfigKeys::kSecrets)
+    return SecretChangesOf(console, wish.words);
+  Json changes = Json::array();
   for (const std::string& word : wish.words) {
     const std::size_t equals = word.find('=');
     if (equals == std::string::npos || equals == 0)
