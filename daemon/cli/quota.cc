@@ -90,7 +90,7 @@ void ShowRows(Console& console, const Json& answer, const std::vector<std::strin
     const std::string value = TextOf(quota, "value");
     const std::string asked = TextOf(quota, "manifest");
     row = {Harmless(name),
-           Harmless(asked.empty() ? value : asked + " by manifest (of " + value + ")")};
+           Harmless(asked.empty() ? value : fmt::format("{} by manifest (of {})", asked, value))};
     // Only an app uses something.
     if (answer.contains("app")) {
       row.push_back(UseText(console, quota));
