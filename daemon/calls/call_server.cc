@@ -86,7 +86,7 @@ Result<void> CallServer::Serve(WorkerCalls& worker, const Caller& caller, std::u
                                std::string_view call) {
   const CallInfo* info = InfoOf(call);
   CHECK(info != nullptr);
-  const Api api = ApiOf(info->number).value();
+  const Api api = ApiOf(info->number).value_or(Api::kCache);
   const std::string_view args = ArgsOf(call);
   if (!Take(worker, caller, frame_id, api, CostOf(*info, args)))
     return {};

@@ -50,7 +50,7 @@ class CallServer : public CallAnswers {
 
   void Answer(CallId call, std::string reply) override;
   void GiveBack(CallId call, std::uint32_t count) override;
-  void NoteQuotaRefused(AppId app, std::string_view quota) override;
+  void NoteQuotaRefused(AppId id, std::string_view quota) override;
 
   CallUse UseOf(AppId app, Api api) const;
   // How often the app was refused for going beyond that quota.

@@ -306,7 +306,7 @@ void Pipeline::OnConfigChosen(const AppRow& app, const std::string& who,
   const WalkConfig config{.number = chosen.value().number,
                           .is_change = true,
                           .reload_live = chosen.value().reload_live};
-  ReleaseRow release = *chosen.value().live;
+  ReleaseRow release = chosen.value().live.value_or(ReleaseRow());
   const ConfigBack back = std::move(chosen).value().back;
   FindView(release.id, [self = self_, app, who, config, release, back,
                         done](Outcome<ReleaseView> view) mutable {

@@ -72,13 +72,16 @@ class RecordingChannel : public WorkerCalls::Channel {
     std::string_view rest = out;
     bool goes_on = false;
     while (true) {
-      const auto frame = ParseFrame(rest);
-      if (!frame.ok() || !frame.value())
+      const Result<std::optional<Frame>> parsed = ParseFrame(rest);
+      if (!parsed.ok())
+        break;
+      const std::optional<Frame>& frame = parsed.value();
+      if (!frame)
         break;
       if (!goes_on)
-        replies.emplace_back(frame.value()->id, "");
-      replies.back().second += frame.value()->payload;
-      goes_on = frame.value()->Has(kFrameMore);
+        replies.emplace_back(frame->id, "");
+      replies.back().second += frame->payload;
+      goes_on = frame->Has(kFrameMore);
     }
     out.clear();
     return replies;
@@ -102,7 +105,7 @@ struct CallBench {
 
   CallBench() { server.SetService(Api::kCache, service); }
 
-  Caller CallerOn(OverlayId overlay = 0, AppId app = AppId{1}) {
+  Caller CallerOn(OverlayId overlay = 0, AppId app = AppId{1}) const {
     return {.app = app, .name = name, .version = version, .overlay = overlay, .quota = quota};
   }
 };
@@ -133,10 +136,11 @@ inline Result<void> GiveCall(WorkerCalls& calls, std::uint32_t id, std::string_v
 inline std::optional<std::string> ValueIn(std::string_view reply) {
   if (reply.empty() || CallStatus{static_cast<std::uint8_t>(reply.front())} != CallStatus::kDone)
     return std::nullopt;
-  const auto result = DecodeFields<CacheGetResult>(reply.substr(1));
-  if (!result.ok() || !result.value().value)
+  const Result<CacheGetResult> result = DecodeFields<CacheGetResult>(reply.substr(1));
+  if (!result.ok())
     return std::nullopt;
-  return std::string(*result.value().value);
+  const std::optional<std::string_view>& value = result.value().value;
+  return value ? std::optional<std::string>(*value) : std::nullopt;
 }
 
 }  // namespace cloister
