@@ -25,6 +25,9 @@ constexpr std::size_t kLineMax = 1024;
 constexpr int kClientsMax = 32;
 constexpr std::uint64_t kFilesMax = 128;
 constexpr std::uint64_t kProcessesMax = 16;
+// The kernel counts those of the uid, whichever node's they are: some nodes that share a range of
+// uids may run beside each other.
+constexpr std::uint64_t kProcessesOfUidMax = 16 * kProcessesMax;
 // Of its cgroup: all the cores that there may be.
 constexpr std::uint64_t kCpuMillis = 1024000;
 
@@ -152,7 +155,7 @@ Result<void> CacheServer::TryStart() {
                             {.resource = RLIMIT_AS, .value = 2 * memory.count}},
                  .directory_fd = options_.directory_fd};
   if (options_.uid)
-    plan.limits.push_back({.resource = RLIMIT_NPROC, .value = kProcessesMax});
+    plan.limits.push_back({.resource = RLIMIT_NPROC, .value = kProcessesOfUidMax});
   pid_ = TRY(SpawnChild(plan));
   ready_ = false;
   started_ = clock_.Now();

@@ -32,21 +32,6 @@ def application(environ, start_response):
 """
 
 
-def server_of(node):
-    for process in node.keeper.children():
-        if process.program().startswith(("redis-server", "redis-check")):
-            return process
-    return None
-
-
-def cache_state(node):
-    return node.json("status")["facts"]["cache"]
-
-
-def wait_connected(node):
-    wait_until(lambda: cache_state(node) == "connected", lambda: cache_state(node))
-
-
 def ask(node, *words, app=APP):
     answer = node.http(app, "/" + "/".join(words))
     assert answer.status == 200, node.cli("logs", app).stdout
@@ -57,17 +42,17 @@ def ask(node, *words, app=APP):
 def served(make_node, tmp_path):
     node = make_node({"cache": {"timeout": "200ms"}}).start()
     node.deploy(apps.write_app(tmp_path / "app", SOURCE), APP)
-    wait_connected(node)
+    node.wait_cache()
     return node
 
 
 def test_a_server_that_was_killed_costs_the_values_and_nothing_else(served):
     assert ask(served, "set", "a", "1") == "True"
     assert ask(served, "get", "a") == "b'1'"
-    before = server_of(served)
+    before = served.cache_server()
     os.kill(before.pid, signal.SIGKILL)
-    wait_until(lambda: server_of(served) not in (None, before), served.log)
-    wait_connected(served)
+    wait_until(lambda: served.cache_server() not in (None, before), served.log)
+    served.wait_cache()
     assert ask(served, "get", "a") == "None"
     assert ask(served, "set", "a", "2") == "True"
     assert ask(served, "get", "a") == "b'2'"
@@ -75,38 +60,38 @@ def test_a_server_that_was_killed_costs_the_values_and_nothing_else(served):
 
 def test_a_server_that_hangs_is_asked_once_and_brings_nothing_back(served):
     assert ask(served, "set", "a", "old") == "True"
-    server = server_of(served)
+    server = served.cache_server()
     os.kill(server.pid, signal.SIGSTOP)
     try:
         assert ask(served, "set", "a", "new") == "False"
-        wait_until(lambda: cache_state(served).startswith("down: "), lambda: cache_state(served))
+        wait_until(lambda: served.cache_state().startswith("down: "), lambda: served.cache_state())
         assert ask(served, "get", "a") == "None"
         assert ask(served, "incr", "n") == "None"
         assert ask(served, "delete", "a") == "False"
         assert ask(served, "add", "b", "1") == "False"
     finally:
         os.kill(server.pid, signal.SIGCONT)
-    wait_connected(served)
+    served.wait_cache()
     assert ask(served, "get", "a") == "None", "neither the old value nor the lost one"
     assert ask(served, "set", "a", "newer") == "True"
     # Nor after everything was killed and has read its state again.
     before = served.process("node")
     os.kill(before.pid, signal.SIGKILL)
     wait_until(lambda: served.is_ready() and served.process("node") != before, served.log)
-    wait_connected(served)
+    served.wait_cache()
     assert ask(served, "get", "a") == "b'newer'"
 
 
 def test_a_loss_is_remembered_by_the_next_node(served):
     assert ask(served, "set", "a", "old") == "True"
-    server = server_of(served)
+    server = served.cache_server()
     os.kill(server.pid, signal.SIGSTOP)
     assert ask(served, "delete", "a") == "False"
     before = served.process("node")
     os.kill(before.pid, signal.SIGKILL)
     wait_until(lambda: served.is_ready() and served.process("node") != before, served.log)
     os.kill(server.pid, signal.SIGCONT)
-    wait_connected(served)
+    served.wait_cache()
     assert ask(served, "get", "a") == "None"
 
 

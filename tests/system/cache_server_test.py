@@ -12,33 +12,17 @@ import pytest
 from waiting import wait_until
 
 
-def server_of(node):
-    """The running server; None while there is none."""
-    for process in node.keeper.children():
-        if process.program().startswith(("redis-server", "redis-check")):
-            return process
-    return None
-
-
 def wait_server(node, other_than=None):
     def found():
-        server = server_of(node)
+        server = node.cache_server()
         return server if server and server != other_than else None
 
     return wait_until(found, lambda: f"a cache server\n{node.log()}")
 
 
-def cache_state(node):
-    return node.json("status")["facts"]["cache"]
-
-
-def wait_connected(node):
-    wait_until(lambda: cache_state(node) == "connected", lambda: cache_state(node))
-
-
 def test_it_is_confined_to_a_socket_that_only_the_node_reaches(make_node):
     node = make_node().start()
-    wait_connected(node)
+    node.wait_cache()
     server = wait_server(node)
     assert server.status("NoNewPrivs") == "1"
     assert server.status("CapEff") == server.status("CapPrm") == "0000000000000000"
@@ -60,7 +44,7 @@ def test_it_is_confined_to_a_socket_that_only_the_node_reaches(make_node):
 
 def test_it_outlives_the_node_and_the_zygote_and_ends_with_the_keeper(make_node):
     node = make_node().start()
-    wait_connected(node)
+    node.wait_cache()
     server = wait_server(node)
     before = node.process("node")
     os.kill(before.pid, signal.SIGKILL)
@@ -71,8 +55,8 @@ def test_it_outlives_the_node_and_the_zygote_and_ends_with_the_keeper(make_node)
     wait_until(
         lambda: node.processes("node") and before not in node.processes("node"), node.log
     )
-    assert server_of(node) == server
-    wait_connected(node)
+    assert node.cache_server() == server
+    node.wait_cache()
     node.remember()
     node.kill()
     assert not server.is_alive()
@@ -81,19 +65,26 @@ def test_it_outlives_the_node_and_the_zygote_and_ends_with_the_keeper(make_node)
 @pytest.mark.parametrize("ended_by", [signal.SIGKILL, signal.SIGTERM])
 def test_one_that_ends_is_started_again(make_node, ended_by):
     node = make_node().start()
-    wait_connected(node)
+    node.wait_cache()
     server = wait_server(node)
     os.kill(server.pid, ended_by)
     wait_server(node, other_than=server)
-    wait_connected(node)
+    node.wait_cache()
     assert "cache_server_exited" in node.log()
+
+
+def test_nodes_of_one_range_of_uids_each_have_one(make_node):
+    # The kernel counts the processes of a uid, not those of a node.
+    nodes = [make_node().start() for _ in range(5)]
+    for node in nodes:
+        node.wait_cache()
 
 
 def test_a_host_without_redis_serves_all_the_same(make_node):
     node = make_node({"cache": {"server": "/nonexistent/redis-server"}}).start()
-    wait_until(lambda: cache_state(node).startswith("down: "), lambda: cache_state(node))
+    wait_until(lambda: node.cache_state().startswith("down: "), lambda: node.cache_state())
     assert "cache_server_not_started" in node.log()
-    assert server_of(node) is None
+    assert node.cache_server() is None
 
 
 @pytest.fixture
@@ -121,14 +112,14 @@ def test_a_named_server_is_used_with_its_password(make_node, named_server):
     password.write_text("open-sesame\n")
     settings = {"url": f"unix://{named_server}?user=app", "password_file": str(password)}
     node = make_node({"cache": settings}).start()
-    wait_connected(node)
-    assert server_of(node) is None
+    node.wait_cache()
+    assert node.cache_server() is None
     shown = node.run_daemon("--config", node.folder / "cloisterd.toml", "--print-settings").stdout
     assert "password_file" in shown
     assert "open-sesame" not in shown
     password.write_text("wrong\n")
     os.kill(node.keeper.pid, signal.SIGHUP)
-    wait_until(lambda: "WRONGPASS" in cache_state(node), lambda: cache_state(node))
+    wait_until(lambda: "WRONGPASS" in node.cache_state(), lambda: node.cache_state())
 
 
 def test_a_url_with_a_password_is_refused(make_node):

@@ -50,13 +50,6 @@ def shop(make_node, tmp_path):
     return node
 
 
-def server_of(node):
-    for process in node.keeper.children():
-        if process.program().startswith(("redis-server", "redis-check")):
-            return process
-    return None
-
-
 EVERY_CALL = {
     "cache.get('a')": "None",
     "cache.get('a', 5)": "5",
@@ -79,7 +72,7 @@ EVERY_CALL = {
 
 def test_a_server_that_hangs_raises_nothing_and_nothing_stale_comes_back(shop):
     assert ask(shop, "cache.set('a', b'before')") == "True"
-    server = server_of(shop)
+    server = shop.cache_server()
     os.kill(server.pid, signal.SIGSTOP)
     try:
         for expression, expected in EVERY_CALL.items():
@@ -93,7 +86,7 @@ def test_a_server_that_hangs_raises_nothing_and_nothing_stale_comes_back(shop):
 
 def test_a_server_that_dies_is_a_cache_that_begins_anew(shop):
     assert ask(shop, "cache.set('a', b'before')") == "True"
-    os.kill(server_of(shop).pid, signal.SIGKILL)
+    os.kill(shop.cache_server().pid, signal.SIGKILL)
     wait_until(lambda: ask(shop, "cache.set('new', b'1')") == "True", shop.log)
     assert ask(shop, "cache.get('a')") == "None"
     assert ask(shop, "cache.get('new')") == "b'1'"

@@ -24,7 +24,7 @@ def served(node, tmp_path_factory):
     config = {}
     exec(FILES["config_values.py"], config)
     node.cli("config", "set", APP, *(f"{k}={v}" for k, v in config["CONFIG"].items()))
-    return node
+    return node.wait_cache()
 
 
 def ask(node, app, target):

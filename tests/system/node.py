@@ -250,6 +250,24 @@ class Node:
         """All events of an app's log."""
         return self.json("logs", app, **options)["events"]
 
+    def cache_server(self):
+        """The process of the node's own Redis; None while there is none."""
+        for process in self.keeper.children():
+            if process.program().startswith(("redis-server", "redis-check")):
+                return process
+        return None
+
+    def cache_state(self):
+        """What the node says of its cache server: "connected", or why it is down."""
+        return self.json("status")["facts"]["cache"]
+
+    def wait_cache(self):
+        """Until the cache server answers: it starts beside the node, which does not wait for it."""
+        wait_until(
+            lambda: self.cache_state() == "connected", lambda: f"{self.cache_state()}\n{self.log()}"
+        )
+        return self
+
     def log(self):
         return self.log_file.read_text(encoding="utf-8", errors="replace")
 
