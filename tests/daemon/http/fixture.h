@@ -92,6 +92,8 @@ class TestClient {
   bool Fill() {
     std::array<char, 65536> buffer = {};
     const ssize_t size = ::recv(fd_.get(), buffer.data(), buffer.size(), 0);
+    if (size < 0 && errno == EAGAIN)
+      ADD_FAILURE() << "neither a byte nor an end for ten seconds; here already: " << in_;
     ended_ = size == 0 || (size < 0 && errno == ECONNRESET);
     reset_ = reset_ || (size < 0 && errno == ECONNRESET);
     if (size > 0)
