@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "config/cache_address.h"
+#include "daemon/keeper/time_slice.h"
 
 namespace cloister {
 namespace {
@@ -30,6 +31,8 @@ constexpr std::uint64_t kProcessesMax = 16;
 constexpr std::uint64_t kProcessesOfUidMax = 16 * kProcessesMax;
 // Of its cgroup: all the cores that there may be.
 constexpr std::uint64_t kCpuMillis = 1024000;
+// All apps wait for it: beside one app it has ten parts of eleven.
+constexpr std::uint64_t kCpuWeight = 1000;
 
 // What a node sends, and what its script calls (apis/cache/script.cc).
 constexpr std::string_view kCommands =
@@ -153,6 +156,7 @@ Result<void> CacheServer::TryStart() {
                             {.resource = RLIMIT_CORE, .value = 0},
                             {.resource = RLIMIT_FSIZE, .value = 0},
                             {.resource = RLIMIT_AS, .value = 2 * memory.count}},
+                 .time_slice = kNodeTimeSlice,
                  .directory_fd = options_.directory_fd};
   if (options_.uid)
     plan.limits.push_back({.resource = RLIMIT_NPROC, .value = kProcessesOfUidMax});
@@ -162,8 +166,10 @@ Result<void> CacheServer::TryStart() {
   output_ = std::move(output);
   line_.clear();
   Log(LogLevel::kInfo, "cache_server_started", {{"pid", pid_}, {"memory", options_.memory.count}});
-  Result<void> limited = cgroups_.Set(
-      "cache", {.memory_max = memory, .pids_max = kProcessesMax, .cpu_millis = kCpuMillis});
+  Result<void> limited = cgroups_.Set("cache", {.memory_max = memory,
+                                                .pids_max = kProcessesMax,
+                                                .cpu_millis = kCpuMillis,
+                                                .cpu_weight = kCpuWeight});
   if (limited.ok())
     limited = cgroups_.Move("cache", pid_);
   if (!limited.ok() && cgroups_.reason().empty())

@@ -22,6 +22,8 @@ namespace {
 constexpr std::uint64_t kCpuPeriodUs = 100000;
 // The kernel's least quota.
 constexpr std::uint64_t kCpuQuotaMinUs = 1000;
+// What version 1 says for the weight that both begin with.
+constexpr std::uint64_t kSharesOfWeight100 = 1024;
 // The keeper's own group in version 2, beside its cloister-PID.
 constexpr std::string_view kKeeperLeaf = "/cloister-keeper";
 constexpr const char* kControllers[] = {"memory", "pids", "cpu"};
@@ -290,14 +292,16 @@ GroupFiles CgroupFilesV1(const std::string& controller, const GroupLimits& limit
     return {{"pids.max", std::to_string(limits.pids_max)}};
   const std::uint64_t quota = std::max(limits.cpu_millis * kCpuPeriodUs / 1000, kCpuQuotaMinUs);
   return {{"cpu.cfs_period_us", std::to_string(kCpuPeriodUs)},
-          {"cpu.cfs_quota_us", std::to_string(quota)}};
+          {"cpu.cfs_quota_us", std::to_string(quota)},
+          {"cpu.shares", std::to_string(limits.cpu_weight * kSharesOfWeight100 / 100)}};
 }
 
 GroupFiles CgroupFilesV2(const GroupLimits& limits) {
   const std::uint64_t quota = std::max(limits.cpu_millis * kCpuPeriodUs / 1000, kCpuQuotaMinUs);
   return {{"memory.max", std::to_string(limits.memory_max.count)},
           {"pids.max", std::to_string(limits.pids_max)},
-          {"cpu.max", std::to_string(quota) + " " + std::to_string(kCpuPeriodUs)}};
+          {"cpu.max", std::to_string(quota) + " " + std::to_string(kCpuPeriodUs)},
+          {"cpu.weight", std::to_string(limits.cpu_weight)}};
 }
 
 std::unique_ptr<Cgroups> OpenCgroups(const CgroupPlaces& places, pid_t keeper) {

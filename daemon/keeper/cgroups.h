@@ -27,6 +27,8 @@ struct GroupLimits {
   Bytes memory_max;
   std::uint64_t pids_max = 0;
   std::uint64_t cpu_millis = 0;  // thousandths of a core
+  // Of the CPU that several groups want, its part: 1 to 10,000 as in version 2.
+  std::uint64_t cpu_weight = 100;
 };
 
 // Where this host has cgroups that we may use, found in the texts of /proc/self/mountinfo and

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "apis/base/log.h"
+#include "daemon/keeper/time_slice.h"
 
 namespace cloister {
 namespace {
@@ -78,6 +79,7 @@ Result<void> Nodes::StartOne() {
   ChildPlan plan = PlanChild(ground_, "cloister-node", child_end.get());
   if (ground_.identities.separate)
     plan.uid = ground_.identities.node_uid;
+  plan.time_slice = kNodeTimeSlice;
   const pid_t pid = TRY(SpawnChild(plan));
   ++last_generation_;
   if (UniqueFd zygote = zygotes_.Attach(generation); zygote.valid()) {

@@ -17,6 +17,7 @@
 
 #include "apis/base/unique_fd.h"
 #include "daemon/keeper/privileges.h"
+#include "daemon/keeper/time_slice.h"
 
 namespace cloister {
 namespace {
@@ -40,6 +41,7 @@ class Child {
     EnterNetwork();
     EnterDirectory();
     SetLimits();
+    SetTimeSlice();
     DropPrivileges();
     Require(::prctl(PR_SET_PDEATHSIG, SIGKILL) == 0, "PR_SET_PDEATHSIG");
     errno = ESRCH;
@@ -106,6 +108,11 @@ class Child {
       Require(::setrlimit(static_cast<__rlimit_resource_t>(each.resource), &limit) == 0,
               "setrlimit");
     }
+  }
+
+  void SetTimeSlice() const {
+    if (plan_.time_slice)
+      Require(AskForTimeSlice(*plan_.time_slice), "sched_setattr");
   }
 
   void DropPrivileges() const {

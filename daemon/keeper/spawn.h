@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "apis/base/result.h"
+#include "apis/base/units.h"
 
 namespace cloister {
 
@@ -46,6 +47,7 @@ struct ChildPlan {
   ChildNetwork network = ChildNetwork::kHost;
   std::vector<std::string> arguments = {};  // after the program's name
   std::vector<ChildLimit> limits = {};
+  std::optional<Micros> time_slice = std::nullopt;  // of it and all that it starts (time_slice.h)
   int directory_fd = -1;  // where it runs, reached with our privilege; -1: the root
 };
 

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "apis/base/log.h"
+#include "daemon/keeper/time_slice.h"
 
 namespace cloister {
 namespace {
@@ -34,6 +35,7 @@ Result<void> Zygotes::StartOne() {
   ChildPlan plan = PlanChild(ground_, "cloister-zygote", child_end.get());
   plan.fds.push_back({.fd = ground_.keeper_pidfd.get(), .number = 5, .name = "the keeper's pidfd"});
   plan.capabilities = ZygoteCapabilities(identities);
+  plan.time_slice = kWorkerTimeSlice;
   plan.network = ChildNetwork::kEmptyOwnUser;
   if (identities.separate) {
     plan.uid = identities.zygote_uid;

@@ -11,6 +11,7 @@
 namespace cloister {
 namespace {
 
+using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::Pair;
@@ -74,7 +75,7 @@ TEST(GroupNameTest, LettersDigitsAndDashesUpTo64) {
 TEST(GroupFilesTest, Version2) {
   EXPECT_THAT(CgroupFilesV2({.memory_max = MiB(256), .pids_max = 64, .cpu_millis = 1500}),
               ElementsAre(Pair("memory.max", "268435456"), Pair("pids.max", "64"),
-                          Pair("cpu.max", "150000 100000")));
+                          Pair("cpu.max", "150000 100000"), Pair("cpu.weight", "100")));
 }
 
 TEST(GroupFilesTest, Version1) {
@@ -83,12 +84,20 @@ TEST(GroupFilesTest, Version1) {
               ElementsAre(Pair("memory.limit_in_bytes", "268435456")));
   EXPECT_THAT(CgroupFilesV1("pids", limits), ElementsAre(Pair("pids.max", "64")));
   EXPECT_THAT(CgroupFilesV1("cpu", limits),
-              ElementsAre(Pair("cpu.cfs_period_us", "100000"), Pair("cpu.cfs_quota_us", "50000")));
+              ElementsAre(Pair("cpu.cfs_period_us", "100000"), Pair("cpu.cfs_quota_us", "50000"),
+                          Pair("cpu.shares", "1024")));
+}
+
+TEST(GroupFilesTest, AWeightIsSaidInTheUnitsOfBoth) {
+  const GroupLimits limits{.memory_max = {}, .pids_max = 0, .cpu_millis = 1000, .cpu_weight = 1000};
+  EXPECT_THAT(CgroupFilesV1("cpu", limits), Contains(Pair("cpu.shares", "10240")));
+  EXPECT_THAT(CgroupFilesV2(limits), Contains(Pair("cpu.weight", "1000")));
 }
 
 TEST(GroupFilesTest, TheKernelsLeastQuotaIsTheLeast) {
   EXPECT_THAT(CgroupFilesV1("cpu", {.memory_max = {}, .pids_max = 0, .cpu_millis = 1}),
-              ElementsAre(Pair("cpu.cfs_period_us", "100000"), Pair("cpu.cfs_quota_us", "1000")));
+              ElementsAre(Pair("cpu.cfs_period_us", "100000"), Pair("cpu.cfs_quota_us", "1000"),
+                          Pair("cpu.shares", "1024")));
 }
 
 constexpr GroupLimits kWorker{.memory_max = MiB(100), .pids_max = 10, .cpu_millis = 1000};
@@ -131,7 +140,7 @@ TEST_F(CgroupDirectoryTest, Version2MovesTheKeeperAsideAndDelegates) {
   directory_.Write("cgroup.subtree_control", "");
   directory_.Write("cloister-keeper/cgroup.procs", "");
   directory_.Write("cloister-42/cgroup.subtree_control", "");
-  for (const char* file : {"memory.max", "pids.max", "cpu.max", "cgroup.procs"})
+  for (const char* file : {"memory.max", "pids.max", "cpu.max", "cpu.weight", "cgroup.procs"})
     directory_.Write(std::string("cloister-42/app-1/") + file, "");
   const auto cgroups = OpenCgroups(Places(CgroupPlaces::Version::kV2, ""), 42);
   ASSERT_STREQ(cgroups->version(), "v2") << cgroups->reason();

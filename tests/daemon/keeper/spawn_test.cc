@@ -8,9 +8,11 @@
 #include <unistd.h>
 
 #include <array>
+#include <csignal>
 #include <string>
 
 #include "apis/base/unique_fd.h"
+#include "daemon/keeper/time_slice.h"
 #include "tests/support/temp_dir.h"
 
 namespace cloister {
@@ -95,6 +97,23 @@ TEST_F(SpawnTest, AnEmptyNetworkForAnybody) {
   EXPECT_THAT(text, HasSubstr("lo:"));
   EXPECT_THAT(text, Not(HasSubstr("eth")));
   EXPECT_THAT(text, HasSubstr("\n" + std::to_string(::geteuid()) + "\n"));
+}
+
+TEST_F(SpawnTest, ItsTimeSliceIsWhatThePlanSays) {
+  ChildPlan plan{.program = "/bin/sleep",
+                 .fds = {},
+                 .uid = {},
+                 .capabilities = {},
+                 .arguments = {"60"},
+                 .time_slice = kWorkerTimeSlice};
+  const Result<pid_t> pid = SpawnChild(plan);
+  ASSERT_TRUE(pid.ok()) << pid.error().message;
+  const Micros slice = TimeSliceOf(pid.value());
+  EXPECT_EQ(::kill(pid.value(), SIGKILL), 0);
+  EXPECT_EQ(::waitpid(pid.value(), nullptr, 0), pid.value());
+  if (slice == Micros(0))
+    GTEST_SKIP() << "this kernel has no time slices to ask for";
+  EXPECT_EQ(slice, kWorkerTimeSlice);
 }
 
 TEST_F(SpawnTest, AProgramThatIsNotThereIsAnErrorWithItsName) {
