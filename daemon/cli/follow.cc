@@ -11,6 +11,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "daemon/cli/last_words.h"
 #include "daemon/cli/progress.h"
 
 namespace cloister {
@@ -119,6 +120,8 @@ class Follower {
 Attempt<Json> FollowRelease(AdminApi& api, const AppName& app, const Json& release,
                             std::uint64_t seen, Console& console) {
   const std::string target = AppTarget(app, "/releases/" + std::to_string(NumberOf(release, "id")));
+  const LastWords if_interrupted(
+      "interrupted; the node goes on. What becomes of it: cloister releases " + app.ToString());
   return Follower(api, target, seen, console).Run();
 }
 

@@ -3,6 +3,8 @@
 import os
 import pathlib
 import shutil
+import signal
+import subprocess
 
 import apps
 import pytest
@@ -140,3 +142,27 @@ def test_an_unknown_host_gets_a_404_that_says_nothing(node, tmp_path):
 def test_only_operators_may_administer(node):
     refused = node.cli("status", check=False, user="stranger")
     assert refused.returncode == 3, refused.stdout + refused.stderr
+
+
+@pytest.mark.parametrize("ended_by", [signal.SIGINT, signal.SIGTERM])
+def test_a_deploy_that_nobody_waits_for_goes_on_and_says_so(node, tmp_path, ended_by):
+    app = f"demo/interrupted-{ended_by}"
+    slow = "import time\nend = time.monotonic() + 1\nwhile time.monotonic() < end: pass\n"
+    folder = apps.write_app(tmp_path / "app", slow + apps.HELLO)
+    node.tenant("demo")
+    with subprocess.Popen(
+        node.cli_command("deploy", folder, "--app", app),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as deploy:
+        for line in deploy.stdout:
+            if "compiled" in line:
+                break
+        deploy.send_signal(ended_by)
+        said = deploy.stderr.read()
+        assert deploy.wait(timeout=20) == -ended_by
+    assert f"cloister releases {app}" in said
+    wait_until(lambda: last_release(node, app)["state"] == "live", node.log)
+    assert node.http(app).body == b"Hello, world"

@@ -191,13 +191,7 @@ class Node:
     def cli(self, *arguments, check=True, timeout=120.0, cwd="/", user=None):
         """Runs the command line as the node's user; `check` wants exit code 0."""
         done = subprocess.run(
-            [
-                *self.as_user(user),
-                self.bin / "cloister",
-                "--socket",
-                self.socket,
-                *map(str, arguments),
-            ],
+            self.cli_command(*arguments, user=user),
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -209,6 +203,13 @@ class Node:
                 done.returncode == 0
             ), f"{arguments}:\n{done.stdout}{done.stderr}\n{self.log()[-4000:]}"
         return done
+
+    def cli_command(self, *arguments, user=None):
+        return [
+            *self.as_user(user),
+            *(self.bin / "cloister", "--socket", self.socket),
+            *map(str, arguments),
+        ]
 
     def json(self, *arguments, **options):
         return json.loads(self.cli("--json", *arguments, **options).stdout)
