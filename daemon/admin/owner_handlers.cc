@@ -23,6 +23,9 @@ Json AppJson(const AdminContext& context, const AppEntry& app) {
           {"name", app.row.name.app()},
           {"live", app.live ? Json(app.live->version) : Json()},
           {"live_release", app.live ? Json(app.live->id.number) : Json()},
+          {"canary", app.canary ? Json(app.canary->version) : Json()},
+          {"canary_percent", app.canary ? Json(app.canary->percent) : Json()},
+          {"config", app.config == 0 ? Json() : Json(app.config)},
           {"deploying", app.activity == AppActivity::kDeploying},
           {"url", context.UrlOf(app.row.name)},
           {"created_at", TimeText(app.row.created_at)}};

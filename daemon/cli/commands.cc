@@ -168,8 +168,11 @@ Attempt<void> ListApps(AdminApi& api, Console& console, const std::string& tenan
     TRY(CheckTenantName(tenant));
   const std::string target = tenant.empty() ? "/v1/apps" : TenantTarget(tenant, "/apps");
   const Json answer = TRY(api.Get(target));
-  static constexpr Column kColumns[] = {
-      {"APP", "app"}, {"LIVE", "live"}, {"URL", "url"}, {"CREATED", "created_at"}};
+  static constexpr Column kColumns[] = {{"APP", "app"},
+                                        {"LIVE", "live"},
+                                        {"CANARY", "canary"},
+                                        {"URL", "url"},
+                                        {"CREATED", "created_at"}};
   if (!ShownAsJson(console, answer))
     ShowRows(console, ListOf(answer, "apps"), kColumns,
              "no apps; `cloister deploy` makes the first one");

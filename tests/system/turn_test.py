@@ -78,9 +78,12 @@ def test_a_canary_gets_its_share_and_goes(node, tmp_path):
     node.deploy(write(tmp_path / "2", 2), app, arguments=["--canary", "20%"])
     answers = [node.http(app).body for _ in range(50)]
     assert answers.count(b"2") == 10
+    shown = node.json("apps", "info", app)["app"]
+    assert (shown["live"], shown["canary"], shown["canary_percent"]) == ("1.0.0", "2.0.0", 20)
     node.restart()
     assert [node.http(app).body for _ in range(10)].count(b"2") == 2
     assert "canary" in node.cli("rollback", app).stdout
+    assert node.json("apps", "info", app)["app"]["canary"] is None
     assert {node.http(app).body for _ in range(20)} == {b"1"}
 
 
