@@ -144,6 +144,7 @@ constexpr Row kRows[] = {
     ROW(app, version, version, ReadVersion(value)),
     ROW(app, runtime, runtime, ReadRuntime(value)),
     ROW(entry, web, web_entry, ReadEntryPoint(value)),
+    ROW(entry, release, release_entry, ReadEntryPoint(value)),
     ROW(entry, stream, stream, ReadBool(value)),
     ROW(bundle, packages, packages, ReadPackages(value)),
     ROW(workers, min, workers_min, ReadCount(value, 0, 1024)),

@@ -47,8 +47,9 @@ struct Manifest {
   std::string tenant;  // empty: not named here
   std::string version;
   std::string runtime = std::string(kManifestRuntime);
-  std::string web_entry;  // module:callable
-  bool stream = false;    // a request's body is not complete when the app gets it
+  std::string web_entry;      // module:callable
+  std::string release_entry;  // the same, called before the release goes live; may be empty
+  bool stream = false;        // a request's body is not complete when the app gets it
   std::vector<std::string> packages;
   std::uint32_t workers_min = 0;
   std::optional<std::uint32_t> workers_max;

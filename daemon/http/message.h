@@ -38,7 +38,7 @@ struct NodeTerms {
   bool for_runtime = false;
   // Once nobody waits for the answer nothing else of it is wanted: its worker is ended then.
   bool ends_worker = false;
-  // Of the worker's time, if the release allows more; 0: as the release.
+  // Of the worker's time, whatever the release allows; 0: as the release.
   Millis wall_max{0};
 };
 

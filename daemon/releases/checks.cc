@@ -22,17 +22,11 @@ struct ProblemRow {
   std::string_view code;
 };
 constexpr std::array kProblems = {
-    ProblemRow{"wall_time_exceeded", "check_timeout"},
     ProblemRow{"worker_died", "check_worker_died"},
     ProblemRow{"no_release", "cancelled"},
     ProblemRow{"node_stopping", "interrupted"},
     ProblemRow{"workers_unavailable", "sandbox_failed"},
 };
-
-std::string_view CodeOf(std::string_view problem) {
-  const auto* const row = std::ranges::find(kProblems, problem, &ProblemRow::problem);
-  return row == kProblems.end() ? "check_failed" : row->code;
-}
 
 ManifestCheck DefaultCheck() {
   return {.path = "/", .status = kNoServerError};
@@ -84,6 +78,11 @@ std::string Milliseconds(Micros time) {
 }
 
 }  // namespace
+
+std::string_view ReportCodeOf(std::string_view problem, std::string_view otherwise) {
+  const auto* const row = std::ranges::find(kProblems, problem, &ProblemRow::problem);
+  return row == kProblems.end() ? otherwise : row->code;
+}
 
 CheckRun::CheckRun(const Parts& parts, ReleaseSpec spec, std::vector<ManifestCheck> checks,
                    std::string host)
@@ -164,7 +163,8 @@ void CheckRun::FailFor(const NodeAnswer& answer) {
     return Fail("check_timeout", fmt::format("no answer within {} ms", TimeMax().count()));
   if (answer.problem.empty())
     return Fail("check_failed", "the response broke off before its Content-Length");
-  Fail(CodeOf(answer.problem), "no answer of the app (" + answer.problem + ")");
+  Fail(ReportCodeOf(answer.problem, "check_failed"),
+       "no answer of the app (" + answer.problem + ")");
 }
 
 // In the app's own worker: a pattern is the tenant's code.

@@ -32,6 +32,9 @@ struct CheckOutcome {
   std::optional<ReportRow> failure;  // without advice; empty: all passed
 };
 
+// The code of a report about an exchange that the node had to answer, for `problem`.
+std::string_view ReportCodeOf(std::string_view problem, std::string_view otherwise);
+
 class CheckRun : private TurnTask {
  public:
   struct Parts {

@@ -11,6 +11,7 @@
 #include "apis/base/check.h"
 #include "apis/base/log.h"
 #include "config/manifest.h"
+#include "config/versions.h"
 #include "daemon/logs/redactor.h"
 #include "daemon/releases/catalog.h"
 #include "daemon/releases/config_change.h"
@@ -53,53 +54,7 @@ std::vector<Bytecode> Match(std::vector<BytecodeName> modules, std::vector<Compi
   return matched;
 }
 
-Result<void> CheckStatics(const Manifest& manifest, const std::vector<ReleaseFile>& files) {
-  // By path, as ListFiles gives them.
-  const auto at = [&files](std::string_view path) {
-    return std::ranges::lower_bound(files, path, {}, &ReleaseFile::path);
-  };
-  const StaticBundle bundle = {
-      .has_file =
-          [&](std::string_view path) { return at(path) != files.end() && at(path)->path == path; },
-      .has_folder =
-          [&](std::string_view folder) {
-            return at(folder) != files.end() && at(folder)->path.starts_with(folder);
-          },
-      .web_entry = manifest.web_entry};
-  return CheckStatics(manifest.statics, bundle, kManifestPath);
-}
-
-// "FILE:LINE: why", as ParseManifest says it, with further lines for further faults.
-ReportRow ManifestFault(const std::string& said) {
-  ReportRow report{.code = "manifest_invalid", .message = said, .file = std::string(kManifestPath)};
-  const std::string prefix = report.file + ":";
-  if (!said.starts_with(prefix))
-    return report;
-  const char* end = said.data() + said.size();
-  const auto [stop, bad] = std::from_chars(said.data() + prefix.size(), end, report.line);
-  if (bad == std::errc() && end - stop > 2 && said.find('\n') == std::string::npos)
-    report.message = std::string(stop + 2, end);
-  return report;
-}
-
 }  // namespace
-
-Result<VerifiedRelease> VerifyRelease(Database& db, ReleaseId release, std::uint64_t config) {
-  VerifiedRelease verified;
-  verified.contents = TRY(VerifyContents(db, release));
-  const std::string text = TRY(FindManifest(db, release));
-  const Result<Manifest> manifest = ParseManifest(text, kManifestPath);
-  if (!manifest.ok())
-    verified.manifest_fault = ManifestFault(manifest.error().message);
-  else if (const Result<void> statics = CheckStatics(manifest.value(), TRY(ListFiles(db, release)));
-           !statics.ok())
-    verified.manifest_fault = ManifestFault(statics.error().message);
-  if (!verified.manifest_fault) {
-    const ReleaseRow row = TRY(FindRelease(db, release));
-    verified.missing_keys = TRY(FindMissingKeys(db, row, config));
-  }
-  return verified;
-}
 
 Deploy::Deploy(const Parts& parts, AppRow app, ReleaseRow release, WalkConfig config,
                std::uint32_t sequence, std::string who, std::string host)
@@ -115,6 +70,7 @@ Deploy::Deploy(const Parts& parts, AppRow app, ReleaseRow release, WalkConfig co
 Deploy::~Deploy() {
   *self_ = nullptr;
   modules_call_.reset();
+  script_.reset();
   checks_.reset();
   LeaveOverlay();
   // A canary's own workers serve.
@@ -371,25 +327,65 @@ void Deploy::Check() {
     checks_wait_ = true;
     return Boot();
   }
-  parts_.state.Read(
-      app_.id.number,
-      [id = release_.id](Database& db) -> Result<std::vector<ManifestCheck>> {
-        const std::string text = TRY(FindManifest(db, id));
-        Manifest manifest = TRY(ParseManifest(text, kManifestPath));
-        return std::move(manifest.checks);
-      },
-      Then(&Deploy::OnChecks));
+  RunScript(&Deploy::StartChecks);
 }
 
-void Deploy::OnChecks(Result<std::vector<ManifestCheck>> checks) {
-  if (!checks.ok())
-    return FailFor(checks.error());
+bool Deploy::WantsScript() const {
+  if (config_.is_change || release_.state == ReleaseState::kCanary)
+    return false;
+  // What is gone back to finds the data that came after it.
+  return !HasServed() || IsAhead();
+}
+
+bool Deploy::IsAhead() const {
+  const AppEntry* entry = parts_.catalog.FindApp(app_.name, app_.id);
+  if (entry == nullptr || !entry->live)
+    return true;
+  const Result<Version> live = Version::Parse(entry->live->version);
+  const Result<Version> next = Version::Parse(release_.version);
+  return live.ok() && next.ok() && next.value() > live.value();
+}
+
+void Deploy::RunScript(Action next) {
+  after_script_ = next;
+  parts_.state.Read(
+      app_.id.number,
+      [id = release_.id](Database& db) -> Result<Manifest> {
+        return ParseManifest(TRY(FindManifest(db, id)), kManifestPath);
+      },
+      Then(&Deploy::OnManifest));
+}
+
+void Deploy::OnManifest(Result<Manifest> manifest) {
+  if (!manifest.ok())
+    return FailFor(manifest.error());
+  manifest_ = std::move(manifest).value();
+  if (manifest_.release_entry.empty() || !WantsScript())
+    return (this->*after_script_)();
+  script_ = std::make_unique<ReleaseScript>(
+      ReleaseScript::Parts{.loop = parts_.loop, .clock = parts_.clock, .workers = parts_.workers},
+      Run(), manifest_.release_entry, Then(&Deploy::OnScript));
+}
+
+void Deploy::OnScript(std::optional<ReportRow> failure) {
+  const auto script = std::move(script_);
+  if (failure)
+    return Fail({.code = failure->code,
+                 .message = Cut(failure->message, kMessageMax),
+                 .file = Cut(failure->file, kMessageMax),
+                 .line = failure->line,
+                 .traceback = Cut(failure->traceback, kTracebackMax)});
+  script_said_ = "release script " + Milliseconds(script->time()) + ", ";
+  (this->*after_script_)();
+}
+
+void Deploy::StartChecks() {
   checks_ = std::make_unique<CheckRun>(CheckRun::Parts{.loop = parts_.loop,
                                                        .clock = parts_.clock,
                                                        .workers = parts_.workers,
                                                        .router = parts_.router,
                                                        .statics = StaticsOf(release_)},
-                                       Spec(Writes::kOverlay), std::move(checks).value(), host_);
+                                       Spec(Writes::kOverlay), std::move(manifest_.checks), host_);
   checks_->Start(Then(&Deploy::OnChecked));
 }
 
@@ -397,7 +393,7 @@ void Deploy::OnChecked(CheckOutcome outcome) {
   checks_.reset();
   if (outcome.failure)
     return Fail(std::move(*outcome.failure));
-  Finish(std::move(outcome.summary));
+  Finish(std::exchange(script_said_, {}) + outcome.summary);
 }
 
 void Deploy::LeaveOverlay() {
@@ -437,10 +433,16 @@ void Deploy::OnServingImage(Result<std::shared_ptr<const UniqueFd>> image) {
   LoadValues(&Deploy::BootServing);
 }
 
+std::uint32_t Deploy::CountServing() const {
+  const AppEntry* entry = parts_.catalog.FindApp(app_.name, app_.id);
+  return entry == nullptr || !entry->live
+             ? 0
+             : parts_.workers.CountWorkers({entry->live->id, entry->config});
+}
+
 void Deploy::BootServing() {
   // It takes the place of so many workers at once; a canary begins with what it always has.
-  const std::uint32_t serving =
-      next_ == ReleaseState::kLive ? parts_.observer.CountServing(app_) : 0;
+  const std::uint32_t serving = next_ == ReleaseState::kLive ? CountServing() : 0;
   const std::uint32_t wanted =
       std::clamp(serving, std::max(1U, release_.run.workers_min), release_.run.workers_max);
   const std::uint32_t there =
@@ -457,6 +459,10 @@ void Deploy::OnServing(BootOutcome outcome) {
     return FailFor(*outcome.failure);
   if (config_.is_change)
     return PutInForce();
+  RunScript(&Deploy::Promote);
+}
+
+void Deploy::Promote() {
   const auto serve = next_ == ReleaseState::kLive ? GoLive : GoCanary;
   parts_.state.Write(
       app_.id.number,

@@ -5,10 +5,11 @@
 //   received -> verified: every content is hashed again, the manifest is read
 //   verified -> compiled: modules without bytecode, in a confined worker
 //   compiled -> booted:   a worker imports the entry point, on the overlay
-//   booted   -> checked:  the manifest's checks, on the overlay
-//   checked  -> live:     workers are booted anew, then one transaction decides; or -> canary; or,
-//                         when only a check was wanted, -> kept
-//   kept, draining, canary -> live: the same last step, for a rollback or a promotion
+//   booted   -> checked:  the script of the release, then the manifest's checks, on the overlay
+//   checked  -> live:     workers are booted anew, one runs the script, then one transaction
+//                         decides; or -> canary; or, when only a check was wanted, -> kept
+//   kept, draining, canary -> live: the same last step, for a rollback or a promotion. The script
+//                         runs for what is newer than the live release only, and once for a canary
 //
 // A change of the app's config walks with the live release from booted on, with the new values,
 // beside those workers that serve with the former ones; the release stays live all the time.
@@ -28,11 +29,14 @@
 
 #include "apis/base/clock.h"
 #include "config/manifest.h"
+#include "daemon/releases/catalog.h"
 #include "daemon/releases/checks.h"
 #include "daemon/releases/configs.h"
 #include "daemon/releases/images.h"
 #include "daemon/releases/modules.h"
 #include "daemon/releases/quotas.h"
+#include "daemon/releases/release_script.h"
+#include "daemon/releases/verify_release.h"
 #include "daemon/router/router.h"
 #include "daemon/store/release_rows.h"
 #include "daemon/store/state.h"
@@ -60,17 +64,6 @@ struct DeployEnd {
   std::shared_ptr<const RunConfig> values;
 };
 
-// What the first step finds.
-struct VerifiedRelease {
-  ContentsSummary contents;
-  std::optional<ReportRow> manifest_fault;
-  std::vector<std::string> missing_keys;  // of the config, that the manifest requires
-};
-
-// kNotFound or kSystem when a content is missing or damaged. `config`: the version that it would
-// run with. Blocking.
-Result<VerifiedRelease> VerifyRelease(Database& db, ReleaseId release, std::uint64_t config);
-
 class DeployObserver {
  public:
   virtual ~DeployObserver() = default;
@@ -79,8 +72,6 @@ class DeployObserver {
   // Nothing of this deploy runs any more, and it touches nothing of itself after: it may be
   // destroyed.
   virtual void OnDeployEnd(const DeployEnd& end) = 0;
-  // How many workers serve the app now: as many are booted before a release takes its place.
-  virtual std::uint32_t CountServing(const AppRow& app) const = 0;
 };
 
 class Deploy {
@@ -94,6 +85,7 @@ class Deploy {
     WorkerSupervisor& workers;
     const Quotas& quotas;
     Router& router;
+    Catalog& catalog;
     DeployObserver& observer;
     OverlayId overlay = 0;  // of this walk
   };
@@ -157,14 +149,24 @@ class Deploy {
   void AskModules();
   void OnModules();
   void Check();
-  void OnChecks(Result<std::vector<ManifestCheck>> checks);
+  // Runs the script of the release, where there is one and it is wanted; then `next`.
+  void RunScript(Action next);
+  bool WantsScript() const;
+  // Whether it is newer than the live release, or there is none.
+  bool IsAhead() const;
+  void OnManifest(Result<Manifest> manifest);
+  void OnScript(std::optional<ReportRow> failure);
+  void StartChecks();
   void OnChecked(CheckOutcome outcome);
   void Keep();
   void OnKept(Result<void> kept);
   void Serve();
   void OnServingImage(Result<std::shared_ptr<const UniqueFd>> image);
   void BootServing();
+  // How many workers serve the app now: as many are booted before a release takes its place.
+  std::uint32_t CountServing() const;
   void OnServing(BootOutcome outcome);
+  void Promote();
   void PutInForce();
   void OnInForce(Result<void> in_force);
   void OnPromoted(Result<Displaced> displaced);
@@ -211,6 +213,10 @@ class Deploy {
   Micros boot_{0};
   std::unique_ptr<NodeExchange> modules_call_;
   std::string loaded_;  // for the end of the step
+  Manifest manifest_;
+  std::unique_ptr<ReleaseScript> script_;
+  Action after_script_ = nullptr;
+  std::string script_said_;  // for the detail of the step
   std::unique_ptr<CheckRun> checks_;
   ReportRow report_;
   std::shared_ptr<Deploy*> self_;  // null inside once this is gone

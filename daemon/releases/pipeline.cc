@@ -154,6 +154,7 @@ void Pipeline::Walk(const AppRow& app, ReleaseRow release, WalkConfig config,
                               .workers = parts_.workers,
                               .quotas = parts_.quotas,
                               .router = parts_.router,
+                              .catalog = parts_.catalog,
                               .observer = *this,
                               .overlay = ++last_overlay_},
       app, std::move(release), config, sequence, std::move(who), parts_.router.HostOf(app.name));
@@ -344,13 +345,6 @@ void Pipeline::Resume(const AppRow& app, ReleaseRow release, WalkConfig config) 
 
 void Pipeline::OnDeployStep(ReleaseId release, std::uint32_t sequence) {
   WakeWaits(release, sequence);
-}
-
-std::uint32_t Pipeline::CountServing(const AppRow& app) const {
-  const AppEntry* entry = parts_.catalog.FindApp(app.name, app.id);
-  return entry == nullptr || !entry->live
-             ? 0
-             : parts_.workers.CountWorkers({entry->live->id, entry->config});
 }
 
 void Pipeline::Publish(const AppEntry& app) {

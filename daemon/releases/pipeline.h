@@ -166,7 +166,6 @@ class Pipeline : private DeployObserver {
   void LeaveAll(std::function<void()> done);
   void OnDeployStep(ReleaseId release, std::uint32_t sequence) override;
   void OnDeployEnd(const DeployEnd& end) override;
-  std::uint32_t CountServing(const AppRow& app) const override;
   // The catalog and the routes after `release` began to serve.
   void TakePlace(const AppRow& app, const DeployEnd& end);
   // The same after a change of the config.

@@ -36,7 +36,7 @@ class WorkerRequest final : public ExchangeListener {
 
   // How long it may run where the release allows `of_release`.
   Millis WallMax(Millis of_release) const {
-    return terms.wall_max > Millis(0) ? std::min(terms.wall_max, of_release) : of_release;
+    return terms.wall_max > Millis(0) ? terms.wall_max : of_release;
   }
 
   // Whether its body must travel in frames of its own: only to a worker without requests.

@@ -66,14 +66,14 @@ def _is_entry_missing(error, module_name, label):
         and (module_name + '.').startswith(missing + '.') and not report.is_in_app(error, label)
 
 
-def _missing_entry_module(module_name):
+def _missing_entry_module(module_name, key):
     package = module_name.rpartition('.')[0]
     modules = list(pkgutil.iter_modules([loader.APP_ROOT]))
     if package:
         folder = f"{loader.APP_ROOT}/{package.replace('.', '/')}"
         modules += pkgutil.iter_modules([folder], package + '.')
     hint = _hint(difflib.get_close_matches(module_name, [name for _, name, _ in modules], 3, 0.5))
-    message = f"there is no module '{module_name}' in the bundle, which [entry] web names{hint}"
+    message = f"there is no module '{module_name}' in the bundle, which [entry] {key} names{hint}"
     return report.make('entry_missing', message, file='cloister.toml')
 
 
@@ -93,7 +93,7 @@ def _denied_module(error, label):
     return report.make('module_denied', str(error), file='cloister.toml')
 
 
-def _failed_import(error, module_name, label):
+def _failed_import(error, module_name, label, key):
     if isinstance(error, SyntaxError):
         return report.of_syntax_error(error, label)
     if isinstance(error, cloister.WallTimeExceeded):
@@ -104,7 +104,7 @@ def _failed_import(error, module_name, label):
     if isinstance(error, module_rules.ModuleDenied):
         return _denied_module(error, label)
     if _is_entry_missing(error, module_name, label):
-        return _missing_entry_module(module_name)
+        return _missing_entry_module(module_name, key)
     if isinstance(error, ImportError):
         return _missing_module(error, label)
     return report.make('app_raised', report.one_line(error), error, label)
@@ -126,8 +126,8 @@ def _missing_entry(module, module_name, dotted):
     return report.make('entry_missing', message, file=file)
 
 
-def load_entry(entry):
-    """Imports module:callable. (callable, None) or (None, report)."""
+def load_entry(entry, key='web'):
+    """Imports module:callable, which [entry] `key` names. (callable, None) or (None, report)."""
     module_name, _, dotted = entry.partition(':')
     dotted = dotted or 'application'
     label = loader._label
@@ -135,13 +135,13 @@ def load_entry(entry):
         __import__(module_name)
         module = sys.modules[module_name]
     except BaseException as error:
-        return None, _failed_import(error, module_name, label)
+        return None, _failed_import(error, module_name, label, key)
     try:
         app = _find_attribute(module, dotted)
     except AttributeError:
         return None, _missing_entry(module, module_name, dotted)
     except BaseException as error:
-        return None, _failed_import(error, module_name, label)
+        return None, _failed_import(error, module_name, label, key)
     if not callable(app):
         file = report.bundle_path(getattr(module, '__file__', None) or '', '/app')
         message = f"'{entry}' is a {type(app).__name__}, which cannot be called"

@@ -6,7 +6,8 @@ by the WSGI application below: the path names the function, headers and body are
 
 import re
 
-from _cloister_runtime import module_rules
+import cloister
+from _cloister_runtime import boot, loader, module_rules, report
 
 
 def _match(environ):
@@ -25,7 +26,34 @@ def _modules(environ):
     return '200 OK', module_rules.loaded()
 
 
-_FUNCTIONS = {'match': _match, 'modules': _modules}
+def _failure_of_script(entry):
+    """Calls what [entry] release names; None, or a report about why it failed."""
+    script, failure = boot.load_entry(entry, 'release')
+    if failure is not None:
+        return failure
+    try:
+        script()
+    except cloister.WallTimeExceeded:
+        raise
+    except SystemExit as error:
+        if error.code not in (None, 0):
+            return report.make('', f'it ended with {error.code!r}', error, loader._label)
+    except BaseException as error:
+        return report.make('', report.one_line(error), error, loader._label)
+    return None
+
+
+def _release(environ):
+    """Runs the script of a release; daemon/releases/release_script.h has the form."""
+    failure = _failure_of_script(environ['HTTP_ENTRY'])
+    if failure is None:
+        return '200 OK', ''
+    _, message, file, line, traceback = failure
+    head = [file, b'%d' % line, message.replace(b'\n', b' ')]
+    return '422 Unprocessable Content', b'\n'.join([*head, traceback]).decode('utf-8', 'replace')
+
+
+_FUNCTIONS = {'match': _match, 'modules': _modules, 'release': _release}
 
 
 def application(environ, start_response):

@@ -280,6 +280,23 @@ def test_checks(dev, tmp_path, folder):
         assert done.returncode == 1 and why in done.stderr, done.stderr
 
 
+def test_the_release_script_runs_before_the_app_serves(dev, folder):
+    manifest = folder / "cloister.toml"
+    text = manifest.read_text()
+    manifest.write_text(text.replace("[entry]", '[entry]\nrelease = "bring:run"'))
+    script = folder / "bring.py"
+    script.write_text("def run():\n    print('brought forward')\n    exit(0)\n")
+    done = dev("--dir", folder, "--check")
+    assert done.returncode == 0, done.stderr
+    assert "brought forward" in done.stdout + done.stderr
+    script.write_text("def run():\n    raise KeyError('no such column')\n")
+    done = dev("--dir", folder, "--check")
+    assert done.returncode == 1 and "no such column" in done.stdout + done.stderr
+    script.write_text("def run():\n    exit(3)\n")
+    done = dev("--dir", folder, "--check")
+    assert done.returncode == 1 and "ended with 3" in done.stdout + done.stderr
+
+
 BAD = [
     (["--port", "x"], "invalid int"),
     (["--port", "70000"], "not a port"),

@@ -64,6 +64,7 @@ def _run(project, listener, options):
     events = _begin(project)
     try:
         app = wsgi.load(project)
+        wsgi.run_release_script(project)
     except project_module.BadInput:
         raise
     except Exception as error:

@@ -42,6 +42,7 @@ class Check:
 class Project:
     folder: str
     entry: str = ''
+    release_entry: str = ''
     name: str = 'app'
     version: str = 'dev'
     wall_seconds: float = 30.0
@@ -141,6 +142,7 @@ def _read_manifest(project, path):
     project.name = table('app').get('name', str, project.name)
     project.version = table('app').get('version', str, project.version)
     project.entry = table('entry').get('web', str, '')
+    project.release_entry = table('entry').get('release', str, '')
     project.wall_seconds = table('limits').seconds('wall', project.wall_seconds)
     project.required = table('config').texts('required')
     static, checks = values.get('static', {}), values.get('check', [])

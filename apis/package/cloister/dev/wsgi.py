@@ -35,12 +35,28 @@ class ClientGone(Exception):
 
 def load(project) -> Callable:
     """The entry point, imported from the project's folder. BadInput: it is not there."""
-    module_name, _, dotted = project.entry.partition(':')
-    dotted = dotted or 'application'
     sys.path.insert(0, project.folder)
     site_packages = os.path.join(project.folder, 'site-packages')
     if os.path.isdir(site_packages):
         sys.path.append(site_packages)
+    return _find_callable(project, project.entry)
+
+
+def run_release_script(project) -> None:
+    """What [entry] release names, if anything: on a node it runs before a release goes live."""
+    if not project.release_entry:
+        return
+    script = _find_callable(project, project.release_entry)
+    try:
+        script()
+    except SystemExit as error:
+        if error.code not in (None, 0):
+            raise AppFailed(f'[entry] release ended with {error.code!r}') from error
+
+
+def _find_callable(project, entry):
+    module_name, _, dotted = entry.partition(':')
+    dotted = dotted or 'application'
     if not _find(module_name):
         raise BadInput(f"there is no module '{module_name}' in {project.folder}")
     value = importlib.import_module(module_name)
@@ -50,7 +66,7 @@ def load(project) -> Callable:
     except AttributeError:
         raise BadInput(f"module '{module_name}' has no '{dotted}'") from None
     if not callable(value):
-        raise BadInput(f"'{project.entry}' is a {type(value).__name__}, which cannot be called")
+        raise BadInput(f"'{entry}' is a {type(value).__name__}, which cannot be called")
     return value
 
 
