@@ -56,6 +56,13 @@ class ApiService {
   // and the call needs no answer.
   virtual Result<void> Serve(CallId id, const CallOrigin& origin, CallNumber number,
                              std::string_view args) = 0;
+  // What the bytes of a call cost the app of its calls, beside one a key; asked before Serve, of
+  // `args` that nobody has looked at.
+  virtual std::uint32_t CostOfBytes(CallNumber /*number*/, std::string_view /*args*/) const {
+    return 0;
+  }
+  // The same of the bytes of an answer, which the app owes from then on.
+  virtual std::uint32_t CostOfAnswer(std::size_t /*bytes*/) const { return 0; }
   // The last worker of that release on the overlay is gone, and what they wrote with it.
   virtual void OnOverlayEnded(OverlayId /*overlay*/) {}
   // The app is gone: so is what it has here.

@@ -14,6 +14,10 @@ from cloister import _local
 
 # What an entry costs beside its value and twice its key: about as much as on a node.
 ENTRY_COST = 300
+# What goes beyond the first of so many bytes, of a call and of its answer, counts as further calls;
+# what stands around them costs nothing.
+BYTES_PER_CALL = 16384
+FREE_BYTES = 512
 LIST_MAX = 1000
 TTL_MAX_MS = 30 * 24 * 3600 * 1000
 _SET, _ADD, _REPLACE = range(3)
@@ -24,6 +28,10 @@ _I64_MIN, _I64_MAX = -(1 << 63), (1 << 63) - 1
 
 def cost(key, value):
     return ENTRY_COST + 2 * len(key) + len(value)
+
+
+def _calls_of(size):
+    return max(0, -(-(size - FREE_BYTES) // BYTES_PER_CALL) - 1)
 
 
 class _Entries:
@@ -41,12 +49,15 @@ class _Entries:
     def begin_metering(self):
         self._calls = None
 
-    def meter(self, count):
+    def meter(self, count, size=0):
         if self._calls is None:
             self._calls = _local.Bucket(_local.clock, _local.quotas['cache.calls'])
-        refused = self._calls.take(count)
+        refused = self._calls.take(count, _calls_of(size))
         if refused is not None:
             raise _local.refusal('cache.calls', *refused)
+
+    def owe(self, size):
+        self._calls.owe(_calls_of(size))
 
     def give_back(self, count):
         self._calls.give(count)
@@ -151,6 +162,7 @@ def get(key):
     with _local.lock:
         _entries.meter(1)
         entry = None if _is_down() else _entries.find(key)
+        _entries.owe(0 if entry is None else len(entry[0]))
         return None if entry is None else entry[0]
 
 
@@ -167,11 +179,18 @@ def get_multi(keys):
             answer.append(None if entry is None else entry[0])
         # The rest is asked for, and metered, again.
         _entries.give_back(len(keys) - len(answer))
+        _entries.owe(sum(len(value) + 5 for value in answer if value is not None))
         return answer
 
 
 def _token(value):
-    return hashlib.sha1(value).hexdigest().encode()
+    return b'%d:%s' % (len(value), hashlib.sha1(value).hexdigest().encode())
+
+
+def _hashed(token):
+    """Bytes that are looked at to tell whether the token is that of a value."""
+    length = token.partition(b':')[0]
+    return min(int(length), 1 << 20) if re.fullmatch(rb'[0-9]{1,8}', length) else 0
 
 
 def gets(key):
@@ -183,7 +202,7 @@ def set(mode, key, value, ttl_ms):
     key, value, expires = _key(key), _value(value), _expires(ttl_ms)
     _check_room(key, value)
     with _local.lock:
-        _entries.meter(1)
+        _entries.meter(1, len(key) + len(value))
         if _is_down():
             return 0
         is_there = mode != _SET and _entries.find(key) is not None
@@ -199,7 +218,8 @@ def set_multi(keys, values, ttl_ms):
     for key, value in zip(keys, values):
         _check_room(key, value)
     with _local.lock:
-        _entries.meter(len(keys))
+        size = sum(len(key) + len(value) + 8 for key, value in zip(keys, values))
+        _entries.meter(len(keys), size)
         if _is_down():
             return [0] * len(keys)
         return [int(_entries.store(key, value, expires)) for key, value in zip(keys, values)]
@@ -209,7 +229,7 @@ def cas(key, value, token, ttl_ms):
     key, value, token, expires = _key(key), _value(value), _bytes(token), _expires(ttl_ms)
     _check_room(key, value)
     with _local.lock:
-        _entries.meter(1)
+        _entries.meter(1, len(key) + len(value) + _hashed(token))
         if _is_down():
             return _CAS_FAILED
         entry = _entries.find(key)

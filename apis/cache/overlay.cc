@@ -3,7 +3,7 @@
 #include <charconv>
 #include <utility>
 
-#include "apis/base/sha256.h"
+#include "apis/cache/token.h"
 
 namespace cloister {
 namespace {
@@ -54,7 +54,7 @@ CacheOutcome CacheOverlay::Apply(const CacheWrite& write, std::optional<std::str
     case CacheOperation::kCas:
       if (!current)
         return {.status = CacheStatus::kMissing, .number = {}};
-      if (Sha1Hex(*current) != write.token)
+      if (!CacheTokenFits(write.token, *current))
         return {.status = CacheStatus::kChanged, .number = {}};
       return put(write.value);
     case CacheOperation::kDelete:

@@ -124,9 +124,14 @@ elseif op == 'replace' then
   if redis.call('EXISTS', slot) == 0 then return {0, 0, -1} end
   return store(value)
 elseif op == 'cas' then
-  local now = redis.call('GET', slot)
-  if not now then return {3, 0, -1} end
-  if redis.sha1hex(now) ~= extra then return {2, 0, -1} end
+  if redis.call('EXISTS', slot) == 0 then return {3, 0, -1} end
+  -- Only a value of the token's length is hashed: it ends between the two bytes asked for here.
+  local digits, hash = string.match(extra, '^(%d+):(%x+)$')
+  if not digits or #digits > 8 then return {2, 0, -1} end
+  local length = tonumber(digits)
+  local last = redis.call('GETRANGE', slot, math.max(length - 1, 0), length)
+  if #last ~= math.min(length, 1) then return {2, 0, -1} end
+  if redis.sha1hex(redis.call('GET', slot)) ~= hash then return {2, 0, -1} end
   return store(value)
 elseif op == 'delete' then
   local gone = redis.call('UNLINK', slot)

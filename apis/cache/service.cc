@@ -6,8 +6,8 @@
 
 #include "apis/base/check.h"
 #include "apis/base/log.h"
-#include "apis/base/sha256.h"
 #include "apis/cache/script.h"
+#include "apis/cache/token.h"
 
 namespace cloister {
 namespace {
@@ -67,6 +67,19 @@ bool MattersUnsent(CacheOperation operation) {
 
 CacheService::CacheService(Parts parts, RedisOptions options)
     : parts_(std::move(parts)), redis_(parts_.loop, std::move(options), *this) {}
+
+std::uint32_t CacheService::CostOfBytes(CallNumber number, std::string_view args) const {
+  std::uint64_t bytes = args.size();
+  if (number == CallNumber::kCacheCas)
+    // As much may be hashed.
+    if (const Result<CacheCas> cas = DecodeFields<CacheCas>(args); cas.ok())
+      bytes += std::min<std::uint64_t>(CacheTokenLength(cas.value().token).value_or(0), kCallMax);
+  return CacheCostOfBytes(bytes);
+}
+
+std::uint32_t CacheService::CostOfAnswer(std::size_t bytes) const {
+  return CacheCostOfBytes(bytes);
+}
 
 Result<void> CacheService::Serve(CallId id, const CallOrigin& origin, CallNumber number,
                                  std::string_view args) {
@@ -537,7 +550,7 @@ std::string CacheService::ReplyOf(const Call& call) const {
       return EncodeReply(CacheGetResult{.value = call.values[0]});
     case CallNumber::kCacheGets: {
       const std::optional<std::string>& value = call.values[0];
-      const std::string token = value ? Sha1Hex(*value) : std::string();
+      const std::string token = value ? CacheTokenOf(*value) : std::string();
       return EncodeReply(CacheGetsResult{.value = value, .token = token});
     }
     case CallNumber::kCacheGetMulti:

@@ -73,6 +73,8 @@ class CacheService : public ApiService, private Redis::Handler {
 
   Result<void> Serve(CallId id, const CallOrigin& origin, CallNumber number,
                      std::string_view args) override;
+  std::uint32_t CostOfBytes(CallNumber number, std::string_view args) const override;
+  std::uint32_t CostOfAnswer(std::size_t bytes) const override;
   void OnOverlayEnded(OverlayId overlay) override;
   void OnAppDeleted(AppId id) override;
 

@@ -5,6 +5,7 @@
 // Each belongs to one app and one quota and is used by one thread. None looks at a clock: whoever
 // asks says what time it is, so that a check costs nanoseconds (tests/bench/quota.cc).
 
+#include <algorithm>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -29,6 +30,9 @@ class TokenBucket {
   // What was taken and not used after all.
   void Give(double cost);
 
+  // What was used and is known only now: there may be less than nothing in it for a while.
+  void Owe(double cost) { left_ -= cost; }
+
   // Whether it holds all that it can: it is as good as a new one.
   bool IsFull(MonotonicTime now) const { return Filled(now) >= burst_; }
 
@@ -36,8 +40,8 @@ class TokenBucket {
   Seconds RetryAfter(double cost) const;
 
   // Which part of the burst is used up, 0 to 1, as of the last Take.
-  double used() const { return burst_ > 0 ? 1 - left_ / burst_ : 1; }
-  // The same as a number of what is counted.
+  double used() const { return burst_ > 0 ? std::min(1 - left_ / burst_, 1.0) : 1; }
+  // The same as a number of what is counted; more than the burst while something is owed.
   double used_amount() const { return burst_ - left_; }
   // The same as of now.
   double UsedAt(MonotonicTime now) const { return burst_ - Filled(now); }

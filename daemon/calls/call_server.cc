@@ -16,7 +16,7 @@ Error Protocol(const char* what) {
 }
 
 // How many things a call asks for: the length of the list that it begins with, at least 1.
-std::uint32_t CostOf(const CallInfo& info, std::string_view args) {
+std::uint32_t KeysOf(const CallInfo& info, std::string_view args) {
   if (info.args.empty() || info.args.front() != call::Type::kListBytes)
     return 1;
   return std::max(1U, WireReader(args).U32());
@@ -40,7 +40,7 @@ Result<void> CallServer::Check(std::string_view call) {
   const CallInfo* info = call.size() < sizeof(std::uint16_t) ? nullptr : InfoOf(call);
   if (info == nullptr || !ApiOf(info->number))
     return Protocol("a call that does not exist");
-  if (CostOf(*info, ArgsOf(call)) > kCallListMax)
+  if (KeysOf(*info, ArgsOf(call)) > kCallListMax)
     return Protocol("a call with too long a list");
   return {};
 }
@@ -56,7 +56,7 @@ CallServer::App& CallServer::AppOf(const Caller& caller) {
 }
 
 bool CallServer::Take(WorkerCalls& worker, const Caller& caller, std::uint32_t frame_id, Api api,
-                      double cost) {
+                      Cost cost) {
   App& app = AppOf(caller);
   const MonotonicTime now = clock_.Now();
   const double rate = RateOf(api, caller.quota);
@@ -64,21 +64,26 @@ bool CallServer::Take(WorkerCalls& worker, const Caller& caller, std::uint32_t f
   std::optional<TokenBucket>& made = app.rates.at(static_cast<std::size_t>(api));
   TokenBucket& bucket = made ? *made : made.emplace(rate, rate);
   bucket.Set(rate, rate);
-  if (bucket.Take(cost, now)) {
+  // A call whose bytes cost more than may ever be there begins when all of that is, and owes the
+  // rest.
+  const double needed = std::max(cost.keys, std::min(cost.all(), rate));
+  if (bucket.Take(needed, now)) {
+    bucket.Owe(cost.all() - needed);
     if (bucket.used() >= kQuotaNear)
       NoteQuotaNear(caller.app, quota, std::to_string(RateOf(api, caller.quota)) + " a second",
                     bucket.used());
     return true;
   }
   NoteQuotaRefused(caller.app, quota);
-  const auto wait = std::chrono::duration_cast<Millis>(bucket.RetryAfter(cost));
+  const auto wait = std::chrono::duration_cast<Millis>(bucket.RetryAfter(cost.all()));
   worker.OnReply(
-      frame_id, EncodeReply(QuotaRefusal{
-                    .quota = quota,
-                    .limit = static_cast<std::uint64_t>(rate),
-                    .used = static_cast<std::uint64_t>(bucket.used_amount() + cost),
-                    // What is more than may come at once never comes.
-                    .retry_after_ms = cost > rate ? 0 : static_cast<std::uint32_t>(wait.count())}));
+      frame_id,
+      EncodeReply(QuotaRefusal{
+          .quota = quota,
+          .limit = static_cast<std::uint64_t>(rate),
+          .used = static_cast<std::uint64_t>(bucket.used_amount() + cost.all()),
+          // More keys than may come at once never come.
+          .retry_after_ms = cost.keys > rate ? 0 : static_cast<std::uint32_t>(wait.count())}));
   return false;
 }
 
@@ -88,9 +93,11 @@ Result<void> CallServer::Serve(WorkerCalls& worker, const Caller& caller, std::u
   CHECK(info != nullptr);
   const Api api = ApiOf(info->number).value_or(Api::kCache);
   const std::string_view args = ArgsOf(call);
-  if (!Take(worker, caller, frame_id, api, CostOf(*info, args)))
-    return {};
   ApiService* service = services_.at(static_cast<std::size_t>(api));
+  const double bytes = service == nullptr ? 0 : service->CostOfBytes(info->number, args);
+  if (!Take(worker, caller, frame_id, api,
+            {.keys = static_cast<double>(KeysOf(*info, args)), .bytes = bytes}))
+    return {};
   if (service == nullptr) {
     worker.OnReply(frame_id, EncodeReply(CallFailure{.code = "api_unavailable",
                                                      .message = "the node does not offer this"}));
@@ -114,19 +121,27 @@ void CallServer::Answer(CallId call, std::string reply) {
     return;  // the worker is gone
   const Waiting waiting = found->second;
   waiting_.erase(found);
+  const ApiService* service = services_.at(static_cast<std::size_t>(waiting.api));
+  if (const std::uint32_t cost = service->CostOfAnswer(reply.size()); cost > 0)
+    if (TokenBucket* rate = FindRate(waiting); rate != nullptr)
+      rate->Owe(cost);
   waiting.worker->OnReply(waiting.frame_id, reply);
+}
+
+TokenBucket* CallServer::FindRate(const Waiting& waiting) {
+  const auto app = apps_.find(waiting.app);
+  if (app == apps_.end())
+    return nullptr;
+  std::optional<TokenBucket>& rate = app->second.rates.at(static_cast<std::size_t>(waiting.api));
+  return rate ? &*rate : nullptr;
 }
 
 void CallServer::GiveBack(CallId call, std::uint32_t count) {
   const auto waiting = waiting_.find(call);
   if (waiting == waiting_.end())
     return;  // the worker is gone
-  const auto app = apps_.find(waiting->second.app);
-  if (app == apps_.end())
-    return;
-  auto& bucket = app->second.rates.at(static_cast<std::size_t>(waiting->second.api));
-  if (bucket)
-    bucket->Give(count);
+  if (TokenBucket* rate = FindRate(waiting->second); rate != nullptr)
+    rate->Give(count);
 }
 
 void CallServer::Enter(const Caller& caller) {

@@ -83,9 +83,16 @@ class CallServer : public CallAnswers {
   };
 
   App& AppOf(const Caller& caller);
+  // What a call takes of the app's calls: one a key, and what its bytes cost.
+  struct Cost {
+    double keys = 1;
+    double bytes = 0;
+
+    double all() const { return keys + bytes; }
+  };
   // Whether the app has that many calls left; else the worker is answered.
-  bool Take(WorkerCalls& worker, const Caller& caller, std::uint32_t frame_id, Api api,
-            double cost);
+  bool Take(WorkerCalls& worker, const Caller& caller, std::uint32_t frame_id, Api api, Cost cost);
+  TokenBucket* FindRate(const Waiting& waiting);
   void NoteQuotaNear(AppId id, std::string_view quota, std::string_view limit, double used);
   void Say(AppId id, const App& app, std::string text);
 

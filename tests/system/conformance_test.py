@@ -8,10 +8,13 @@ import pytest
 CONFORMANCE = pathlib.Path(__file__).resolve().parents[1] / "conformance"
 NAMES = [
     line.removeprefix("def ").partition("(")[0]
-    for line in (CONFORMANCE / "cases.py").read_text().splitlines()
+    for file in ("cases.py", "quota_cases.py")
+    for line in (CONFORMANCE / file).read_text().splitlines()
     if line.startswith("def case_")
 ]
-FILES = {name: (CONFORMANCE / name).read_text() for name in ("cases.py", "config_values.py")}
+FILES = {
+    path.name: path.read_text() for path in CONFORMANCE.glob("*.py") if path.name != "main.py"
+}
 APP, OTHER = "demo/conformance", "demo/other"
 
 

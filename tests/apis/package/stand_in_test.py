@@ -110,6 +110,52 @@ def test_the_rate_is_counted_by_keys():
     assert caught.value.retry_after is None
 
 
+@pytest.fixture
+def still(monkeypatch):
+    """Time that passes only when the test says so."""
+    from cloister import _local
+
+    monkeypatch.setattr(_local.clock, "monotonic", lambda: 1000.0 + _local.clock.offset)
+    testing.reset()
+
+
+def calls_used(call):
+    """How many calls it takes of 1,000 that there are."""
+    testing.limits(cache_calls=1000)
+    call()
+    with pytest.raises(cloister.QuotaExceeded) as caught:
+        cache.get_multi([str(number) for number in range(1000)])
+    return caught.value.used - 1000
+
+
+def test_bytes_count_as_further_calls_beyond_the_first_16_kib(still):
+    def used_by_set(size):
+        return calls_used(lambda: cache.set("a", b"v" * size))
+
+    assert used_by_set(0) == used_by_set(16384) == 1
+    assert used_by_set(16384 + 512) == used_by_set(2 * 16384) == 2
+    assert used_by_set(1 << 20) == calls_used(lambda: cache.get("a")) == 64
+    _, token = cache.gets("a")
+    assert calls_used(lambda: cache.gets("a")) == 64
+    assert calls_used(lambda: cache.cas("a", b"", b"5:00")) == 1
+    assert calls_used(lambda: cache.cas("a", b"", token[:-1] + b"x")) == 64
+    values = {str(number): b"v" * 16384 for number in range(10)}
+    assert calls_used(lambda: cache.set_multi(values)) == 10 + 9
+    assert calls_used(lambda: cache.get_multi(values)) == 10 + 9
+    cache.set("a", b"v" * 10)
+    assert calls_used(lambda: cache.get("a")) == 1
+
+
+def test_a_call_of_more_bytes_than_a_second_has_is_owed(still):
+    testing.limits(cache_calls=10)
+    assert cache.set("a", b"v" * (1 << 20)) is True
+    with pytest.raises(cloister.QuotaExceeded) as caught:
+        cache.get("b")
+    assert caught.value.used == 65 and caught.value.retry_after == pytest.approx(5.5)
+    testing.advance(5.5)
+    assert cache.get("b") is None
+
+
 def test_limits_have_the_names_of_quotas():
     with pytest.raises(TypeError, match="cache_bytes, cache_calls"):
         testing.limits(cash_bytes=1)

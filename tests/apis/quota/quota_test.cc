@@ -72,6 +72,18 @@ TEST(TokenBucketTest, AnotherRateKeepsWhatIsUsed) {
   EXPECT_FALSE(bucket.Take(3, At(0.5)));
 }
 
+TEST(TokenBucketTest, WhatIsOwedIsPaidFirst) {
+  TokenBucket bucket(10, 10);
+  ASSERT_TRUE(bucket.Take(10, At(0)));
+  bucket.Owe(20);
+  EXPECT_DOUBLE_EQ(bucket.used(), 1.0);
+  EXPECT_DOUBLE_EQ(bucket.used_amount(), 30);
+  EXPECT_EQ(bucket.RetryAfter(5), Seconds(3));
+  EXPECT_FALSE(bucket.Take(1, At(2)));
+  EXPECT_TRUE(bucket.Take(1, At(2.2)));
+  EXPECT_FALSE(bucket.Take(2, At(2.2)));
+}
+
 TEST(TokenBucketTest, WhatIsGivenBackIsThereUpToTheBurst) {
   TokenBucket bucket(0, 10);
   ASSERT_TRUE(bucket.Take(9, At(0)));

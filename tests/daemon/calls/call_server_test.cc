@@ -118,6 +118,60 @@ TEST(CallServerTest, EachKeyOfACallForManyCounts) {
   EXPECT_EQ(RefusalIn(bench.channel.TakeReplies().at(0).second).retry_after_ms, 0U);
 }
 
+TEST(CallServerTest, TheBytesOfACallArePaidBeforeItIsServed) {
+  CallBench bench;
+  bench.quota.cache.calls_rate = 10;
+  bench.service.cost_of_bytes = 5;
+  WorkerCalls calls(bench.server, bench.channel, bench.CallerOn());
+  ASSERT_TRUE(GiveCall(calls, 2, kGet).ok());
+  EXPECT_EQ(bench.server.UseOf(AppId{1}, Api::kCache).used, 6U);
+  ASSERT_TRUE(GiveCall(calls, 4, kGet).ok());
+  EXPECT_EQ(bench.service.calls.size(), 1U) << "four are left, six are needed";
+  const Refusal refusal = RefusalIn(bench.channel.TakeReplies().at(0).second);
+  EXPECT_EQ(refusal.quota, "cache.calls");
+  EXPECT_EQ(refusal.used, 12U);
+  EXPECT_EQ(refusal.retry_after_ms, 1000U);
+  EXPECT_EQ(bench.server.UseOf(AppId{1}, Api::kCache).used, 6U) << "a refusal costs nothing";
+}
+
+TEST(CallServerTest, ACallThatCostsMoreThanThereEverIsBeginsWithAllOfItAndOwesTheRest) {
+  CallBench bench;
+  bench.quota.cache.calls_rate = 10;
+  bench.service.cost_of_bytes = 34;
+  WorkerCalls calls(bench.server, bench.channel, bench.CallerOn());
+  ASSERT_TRUE(GiveCall(calls, 2, kGet).ok());
+  ASSERT_EQ(bench.service.calls.size(), 1U);
+  EXPECT_EQ(bench.server.UseOf(AppId{1}, Api::kCache).used, 35U);
+  bench.service.cost_of_bytes = 0;
+  ASSERT_TRUE(GiveCall(calls, 4, kGet).ok());
+  const Refusal refusal = RefusalIn(bench.channel.TakeReplies().at(0).second);
+  EXPECT_EQ(refusal.used, 36U);
+  EXPECT_EQ(refusal.retry_after_ms, 3000U) << "25 are owed, and one is needed";
+  bench.clock.Advance(Seconds(3));
+  ASSERT_TRUE(GiveCall(calls, 6, kGet).ok());
+  EXPECT_EQ(bench.service.calls.size(), 2U);
+}
+
+TEST(CallServerTest, TheBytesOfAnAnswerAreOwedFromThenOn) {
+  CallBench bench;
+  bench.quota.cache.calls_rate = 10;
+  bench.service.answer_bytes_per_call = 1000;
+  WorkerCalls calls(bench.server, bench.channel, bench.CallerOn());
+  ASSERT_TRUE(GiveCall(calls, 2, kGet).ok());
+  bench.service.Answer(0, std::string(500, 'v'));
+  EXPECT_EQ(bench.server.UseOf(AppId{1}, Api::kCache).used, 1U);
+  ASSERT_TRUE(GiveCall(calls, 4, kGet).ok());
+  bench.service.Answer(1, std::string(20000, 'v'));
+  EXPECT_EQ(bench.server.UseOf(AppId{1}, Api::kCache).used, 22U);
+  bench.channel.TakeReplies();
+  ASSERT_TRUE(GiveCall(calls, 6, kGet).ok());
+  EXPECT_EQ(bench.service.calls.size(), 2U);
+  EXPECT_EQ(RefusalIn(bench.channel.TakeReplies().at(0).second).retry_after_ms, 2000U);
+  bench.clock.Advance(Seconds(2));
+  ASSERT_TRUE(GiveCall(calls, 8, kGet).ok());
+  EXPECT_EQ(bench.service.calls.size(), 3U);
+}
+
 TEST(CallServerTest, AnotherRateHoldsAtOnce) {
   CallBench bench;
   bench.quota.cache.calls_rate = 1;

@@ -35,6 +35,12 @@ class RecordingService : public ApiService {
       Answer(calls.size() - 1, "now");
     return {};
   }
+  std::uint32_t CostOfBytes(CallNumber /*number*/, std::string_view /*args*/) const override {
+    return cost_of_bytes;
+  }
+  std::uint32_t CostOfAnswer(std::size_t bytes) const override {
+    return static_cast<std::uint32_t>(bytes / answer_bytes_per_call);
+  }
   void OnOverlayEnded(OverlayId overlay) override { ended.push_back(overlay); }
   void OnAppDeleted(AppId app) override { deleted.push_back(app); }
 
@@ -44,6 +50,8 @@ class RecordingService : public ApiService {
 
   bool refuses = false;
   bool answers_at_once = false;
+  std::uint32_t cost_of_bytes = 0;
+  std::size_t answer_bytes_per_call = kCallMax + 1;
   std::vector<ServedCall> calls;
   std::vector<OverlayId> ended;
   std::vector<AppId> deleted;

@@ -42,18 +42,26 @@ class Bucket:
         self._left = float(rate)
         self._filled = clock.monotonic()
 
-    def take(self, cost):
-        """None when it was there; else (used with this cost, seconds until it may be)."""
+    def take(self, keys, more=0):
+        """None when it was there; else (used with this cost, seconds until it may be).
+
+        `more` than there ever is at once begins when all of that is, and the rest is owed.
+        """
+        cost = keys + more
         now = self._clock.monotonic()
         self._left = min(self._rate, self._left + (now - self._filled) * self._rate)
         self._filled = now
-        if cost <= self._left:
+        if max(keys, min(cost, self._rate)) <= self._left:
             self._left -= cost
             return None
         used = math.ceil(self._rate - self._left + cost)
-        if self._rate <= 0 or cost > self._rate:
+        if self._rate <= 0 or keys > self._rate:
             return used, None
-        return used, max(1.0, (cost - self._left) / self._rate)
+        return used, max(1.0, (min(cost, self._rate) - self._left) / self._rate)
+
+    def owe(self, cost):
+        """What was used and is known only now."""
+        self._left -= cost
 
     def give(self, cost):
         """What was taken and not used after all."""
