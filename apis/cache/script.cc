@@ -12,7 +12,7 @@ constexpr std::string_view kScript = R"lua(
 local index, generations, slot = KEYS[1], KEYS[2], KEYS[3]
 local op, generation, name = ARGV[1], ARGV[2], ARGV[3]
 local quota, charge, ttl = tonumber(ARGV[4]), tonumber(ARGV[5]), ARGV[6]
-local value, extra = ARGV[7], ARGV[8]
+local value, extra, sweeping = ARGV[7], ARGV[8], ARGV[9]
 local evicted = 0
 
 -- Takes an entry's charge back; the sum afterwards, or -1.
@@ -66,6 +66,17 @@ local function put(bytes)
   return redis.pcall('SET', slot, bytes, 'PX', ttl)
 end
 
+-- What older generations still take of the app's bytes.
+local function unswept()
+  local bytes = 0
+  for _, old in ipairs(redis.call('SMEMBERS', generations)) do
+    if tonumber(old) < tonumber(generation) then
+      bytes = bytes + tonumber(redis.call('HGET', generations .. ':' .. old, '') or 0)
+    end
+  end
+  return bytes
+end
+
 local function store(bytes)
   local held = redis.call('HMGET', index, '', name)
   local total, had = tonumber(held[1] or 0), tonumber(held[2] or 0)
@@ -74,6 +85,11 @@ local function store(bytes)
     if total - had + charge > quota then return {5, evicted, total} end
   elseif had == 0 and total > quota / 2 then
     total = repair(total)
+  end
+  if sweeping == '1' and total - had + charge + unswept() > quota then
+    redis.call('UNLINK', slot)
+    release(name)
+    return {6, evicted, total - had}
   end
   local stored = put(bytes)
   if stored.err then
@@ -98,13 +114,16 @@ end
 local function sweep()
   for _, old in ipairs(redis.call('SMEMBERS', generations)) do
     if tonumber(old) < tonumber(generation) then
-      local fields = redis.call('HRANDFIELD', name .. old, 100)
-      for _, field in ipairs(fields) do
-        if field ~= '' then
-          redis.call('UNLINK', name .. old .. ':' .. field)
-          redis.call('HDEL', name .. old, field)
+      local fields = redis.call('HRANDFIELD', name .. old, 100, 'WITHVALUES')
+      local bytes = 0
+      for i = 1, #fields, 2 do
+        if fields[i] ~= '' then
+          redis.call('UNLINK', name .. old .. ':' .. fields[i])
+          redis.call('HDEL', name .. old, fields[i])
+          bytes = bytes + tonumber(fields[i + 1])
         end
       end
+      redis.call('HINCRBY', name .. old, '', -bytes)
       if redis.call('HLEN', name .. old) == redis.call('HEXISTS', name .. old, '') then
         redis.call('DEL', name .. old)
         redis.call('SREM', generations, old)

@@ -18,7 +18,8 @@ enum class CacheStatus : std::uint8_t {
   kChanged = 2,  // of a cas: another value is there
   kMissing = 3,  // of a cas: none is
   kNoMemory = 4,
-  kAgain = 5,  // not done: room for it is made in several steps, so that no one waits long
+  kAgain = 5,     // not done: room for it is made in several steps, so that no one waits long
+  kSweeping = 6,  // not stored: what older generations left takes the room until it is swept
 };
 
 // After the three keys.
@@ -31,6 +32,7 @@ enum class CacheScriptArgument : std::uint8_t {
   kTtl,         // milliseconds, 0: none
   kValue,       // of incr: the initial one, or empty
   kExtra,       // of cas: the token; of incr: the delta
+  kSweeping,    // 1: older generations may have left something
 };
 
 std::string_view CacheScript();

@@ -45,7 +45,7 @@ bool IsOutcome(const RedisReply& reply) {
   for (std::size_t i = 0; i < 3; ++i)
     if (!reply.at(i).is(RedisReply::Kind::kInteger))
       return false;
-  return reply.at(0).integer() >= 0 && reply.at(0).integer() <= 5;
+  return reply.at(0).integer() >= 0 && reply.at(0).integer() <= 6;
 }
 
 std::optional<std::int64_t> NumberOf(std::string_view text) {
@@ -191,6 +191,9 @@ void CacheService::Clear(std::uint64_t serial) {
     answer();
   } else if (app.loaded) {
     Raise(call.origin.app, app);
+    // Before the next write: what it leaves behind counts until it is gone.
+    if (!app.sweeping)
+      Sweep(call.origin.app, app);
     WhenPersisted(call.origin.app, app, app.generation, answer);
   } else {
     app.owed = true;
@@ -335,7 +338,7 @@ bool CacheService::SendWrite(std::uint64_t serial, Call& call, std::size_t eleme
     value = write.initial ? initial.text() : std::string_view();
     extra = delta.text();
   }
-  const std::array<std::string_view, 14> arguments = {
+  const std::array<std::string_view, 15> arguments = {
       whole_script ? "EVAL" : "EVALSHA",
       whole_script ? CacheScript() : std::string_view(CacheScriptSha()),
       "3",
@@ -350,6 +353,7 @@ bool CacheService::SendWrite(std::uint64_t serial, Call& call, std::size_t eleme
       ttl.text(),
       value,
       extra,
+      app.sweep_due || app.sweeping ? "1" : "0",
   };
   near_.Drop(call.origin.app, write.key);
   app.sizes.Note(write.key, write.value.size());
@@ -407,7 +411,7 @@ void CacheService::OnWriteReply(std::uint64_t serial, Call& call, std::size_t el
   }
   CacheOutcome& outcome = call.outcomes[element];
   outcome.status = status;
-  if (status == CacheStatus::kNoMemory) {
+  if (status == CacheStatus::kNoMemory || status == CacheStatus::kSweeping) {
     ++counters_.failed;
     ++app.counters.failed;
   }

@@ -206,6 +206,7 @@ bool CacheService::SendSweep(std::uint64_t serial, const CacheNames& names,
 
 void CacheService::Sweep(AppId id, App& app) {
   const std::uint64_t serial = ++last_serial_;
+  app.sweep_due = true;
   if (!SendSweep(serial, app.names, app.generation))
     return;
   app.sweeping = true;

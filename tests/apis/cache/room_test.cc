@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <random>
 #include <sstream>
 
@@ -17,6 +18,17 @@ class CacheRoomTest : public testing::Test {
   std::uint64_t Counted(int app = 1) const {
     const std::string sum = server.Cli({"HGET", "c:test:" + std::to_string(app) + ":1", ""});
     return sum.empty() ? 0 : std::stoull(sum);
+  }
+  // The same of all generations of app 1.
+  std::uint64_t CountedOfAll() const {
+    return std::stoull(
+        server.Cli({"EVAL",
+                    "local sum = 0 "
+                    "for _, old in ipairs(redis.call(\"SMEMBERS\", KEYS[1])) do "
+                    "sum = sum + (redis.call(\"HGET\", KEYS[1] .. \":\" .. old, \"\") or 0) "
+                    "end "
+                    "return sum",
+                    "1", "c:test:1"}));
   }
   // What Redis says that the app's keys take.
   std::uint64_t Measured() const {
@@ -99,6 +111,66 @@ TEST_F(CacheRoomTest, IsNeverCountedForLessThanItTakes) {
     EXPECT_EQ(counted, SumOfParts());
   }
   EXPECT_GT(node.service.counters().evicted, 0U);
+}
+
+TEST_F(CacheRoomTest, WhatAClearLeftCountsUntilItIsSwept) {
+  node.quota = Bytes{256 << 10};
+  const auto set_many = [&](int count, std::string_view value) {
+    CacheSetMulti set;
+    std::vector<std::string> keys;
+    for (int i = 0; i < count; ++i)
+      keys.push_back("k" + std::to_string(i));
+    set.keys.assign(keys.begin(), keys.end());
+    set.values.assign(keys.size(), value);
+    return node.Begin(node.Origin(), set);
+  };
+  // More than are swept at one time.
+  const std::string small(300, 'v');
+  node.Take<CacheSetMultiResult>(set_many(500, small));
+  EXPECT_GT(Counted(), node.quota.count * 9 / 10);
+  const std::string large(4000, 'v');
+  int refused = 0;
+  for (int round = 0; round < 10; ++round) {
+    const CallId cleared = node.Begin(node.Origin(), CacheClear{});
+    const CallId began = set_many(50, large);
+    EXPECT_TRUE(RunUntil(node.loop, [&] {
+      EXPECT_LE(CountedOfAll(), node.quota.count) << "round " << round;
+      return node.answers.replies.contains(began);
+    }));
+    EXPECT_EQ(node.StatusOf(cleared), CallStatus::kDone);
+    for (const CallId call : {began, set_many(500, small)}) {
+      const auto stored = node.Take<CacheSetMultiResult>(call).stored;
+      refused += static_cast<int>(std::ranges::count(stored, 0));
+    }
+  }
+  EXPECT_GT(refused, 0);
+  EXPECT_EQ(node.service.UseOf(AppId{1}).counters.failed, static_cast<std::uint64_t>(refused));
+  // What is not stored is not there; when all is swept everything fits.
+  EXPECT_TRUE(node.Clear(node.Origin()));
+  EXPECT_TRUE(RunUntil(node.loop, [&] { return server.Cli({"DBSIZE"}) == "0"; }));
+  EXPECT_EQ(node.Take<CacheSetMultiResult>(set_many(50, large)).stored,
+            std::vector<std::uint8_t>(50, 1));
+}
+
+TEST_F(CacheRoomTest, WhatHasNoRoomWhileThereIsSweepingLeavesNoOldValue) {
+  node.quota = Bytes{64 << 10};
+  const std::string value(1000, 'v');
+  for (int i = 0; i < 30; ++i)
+    node.Set("k" + std::to_string(i), value);
+  // As if the sweeping did not come on: a generation that nobody has told of.
+  server.Cli({"EVAL",
+              "redis.call(\"SADD\", KEYS[1], \"0\") "
+              "redis.call(\"HSET\", KEYS[1] .. \":0\", \"\", 50000, \"gone\", 50000)",
+              "1", "c:test:1"});
+  server.Cli({"CLIENT", "KILL", "TYPE", "normal"});
+  ASSERT_TRUE(node.IsDown());
+  ASSERT_TRUE(node.IsUp());
+  EXPECT_FALSE(node.Set("k1", value)) << "it is swept behind this one";
+  EXPECT_EQ(node.Get("k1"), std::nullopt);
+  EXPECT_TRUE(node.Get("k2").has_value());
+  EXPECT_TRUE(RunUntil(node.loop, [&] { return server.Cli({"EXISTS", "c:test:1:0"}) == "0"; }));
+  EXPECT_TRUE(node.Set("k1", value));
+  EXPECT_EQ(Counted(), SumOfParts());
 }
 
 TEST_F(CacheRoomTest, OneAppsFullnessEvictsNothingOfAnothers) {
