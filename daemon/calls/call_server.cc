@@ -61,20 +61,23 @@ bool CallServer::Take(WorkerCalls& worker, const Caller& caller, std::uint32_t f
   const MonotonicTime now = clock_.Now();
   const double rate = RateOf(api, caller.quota);
   const std::string_view quota = RateQuotaOf(api);
-  std::optional<TokenBucket>& made = app.rates.at(static_cast<std::size_t>(api));
-  TokenBucket& bucket = made ? *made : made.emplace(rate, rate);
+  std::optional<Rate>& made = app.rates.at(static_cast<std::size_t>(api));
+  if (!made)
+    made.emplace(Rate{.bucket = {rate, rate},
+                      .notice = app.notices.try_emplace(std::string(quota)).first->second});
+  auto& [bucket, notice] = *made;
   bucket.Set(rate, rate);
   // A call whose bytes cost more than may ever be there begins when all of that is, and owes the
   // rest.
   const double needed = std::max(cost.keys, std::min(cost.all(), rate));
   if (bucket.Take(needed, now)) {
     bucket.Owe(cost.all() - needed);
-    if (bucket.used() >= kQuotaNear)
-      NoteQuotaNear(caller.app, quota, std::to_string(RateOf(api, caller.quota)) + " a second",
-                    bucket.used());
+    if (bucket.used() >= kQuotaNear && notice.Near(now))
+      Say(caller.app, app,
+          NearText(quota, std::to_string(RateOf(api, caller.quota)) + " a second", bucket.used()));
     return true;
   }
-  NoteQuotaRefused(caller.app, quota);
+  NoteRefused(caller.app, app, quota, notice);
   const auto wait = std::chrono::duration_cast<Millis>(bucket.RetryAfter(cost.all()));
   worker.OnReply(
       frame_id,
@@ -123,24 +126,24 @@ void CallServer::Answer(CallId call, std::string reply) {
   waiting_.erase(found);
   const ApiService* service = services_.at(static_cast<std::size_t>(waiting.api));
   if (const std::uint32_t cost = service->CostOfAnswer(reply.size()); cost > 0)
-    if (TokenBucket* rate = FindRate(waiting); rate != nullptr)
+    if (TokenBucket* rate = FindBucket(waiting); rate != nullptr)
       rate->Owe(cost);
   waiting.worker->OnReply(waiting.frame_id, reply);
 }
 
-TokenBucket* CallServer::FindRate(const Waiting& waiting) {
+TokenBucket* CallServer::FindBucket(const Waiting& waiting) {
   const auto app = apps_.find(waiting.app);
   if (app == apps_.end())
     return nullptr;
-  std::optional<TokenBucket>& rate = app->second.rates.at(static_cast<std::size_t>(waiting.api));
-  return rate ? &*rate : nullptr;
+  std::optional<Rate>& rate = app->second.rates.at(static_cast<std::size_t>(waiting.api));
+  return rate ? &rate->bucket : nullptr;
 }
 
 void CallServer::GiveBack(CallId call, std::uint32_t count) {
   const auto waiting = waiting_.find(call);
   if (waiting == waiting_.end())
     return;  // the worker is gone
-  if (TokenBucket* rate = FindRate(waiting->second); rate != nullptr)
+  if (TokenBucket* rate = FindBucket(waiting->second); rate != nullptr)
     rate->Give(count);
 }
 
@@ -160,23 +163,20 @@ void CallServer::Leave(WorkerCalls& worker, const Caller& caller) {
       service->OnOverlayEnded(caller.overlay);
 }
 
-void CallServer::NoteQuotaNear(AppId id, std::string_view quota, std::string_view limit,
-                               double used) {
-  const auto found = apps_.find(id);
-  if (found == apps_.end())
-    return;
-  App& app = found->second;
-  QuotaNotice& notice = app.notices.try_emplace(std::string(quota)).first->second;
-  if (notice.Near(clock_.Now()))
-    Say(id, app, NearText(quota, limit, used));
-}
-
 void CallServer::NoteQuotaRefused(AppId id, std::string_view quota) {
   const auto found = apps_.find(id);
   if (found == apps_.end())
     return;
   App& app = found->second;
-  QuotaNotice& notice = app.notices.try_emplace(std::string(quota)).first->second;
+  const auto notice = app.notices.find(quota);
+  NoteRefused(id, app, quota,
+              notice == app.notices.end()
+                  ? app.notices.try_emplace(std::string(quota)).first->second
+                  : notice->second);
+}
+
+void CallServer::NoteRefused(AppId id, const App& app, std::string_view quota,
+                             QuotaNotice& notice) {
   if (const auto refused = notice.Refuse(clock_.Now()))
     Say(id, app,
         std::to_string(*refused) + (*refused == 1 ? " call was" : " calls were") +
@@ -201,8 +201,8 @@ CallUse CallServer::UseOf(AppId app, Api api) const {
   const auto found = apps_.find(app);
   if (found == apps_.end())
     return {};
-  const std::optional<TokenBucket>& bucket = found->second.rates.at(static_cast<std::size_t>(api));
-  return {.used = bucket ? static_cast<std::uint64_t>(bucket->UsedAt(clock_.Now())) : 0,
+  const std::optional<Rate>& rate = found->second.rates.at(static_cast<std::size_t>(api));
+  return {.used = rate ? static_cast<std::uint64_t>(rate->bucket.UsedAt(clock_.Now())) : 0,
           .refused = RefusedOf(app, RateQuotaOf(api))};
 }
 

@@ -69,11 +69,16 @@ class CallServer : public CallAnswers {
   void Leave(WorkerCalls& worker, const Caller& caller);
 
  private:
+  // What meters the calls of one API. Its notice is one of the app's.
+  struct Rate {
+    TokenBucket bucket;
+    QuotaNotice& notice;
+  };
   struct App {
     std::string name;
     std::string version;  // that spoke last
-    std::array<std::optional<TokenBucket>, kApiCount> rates;
     std::map<std::string, QuotaNotice, std::less<>> notices;
+    std::array<std::optional<Rate>, kApiCount> rates;
   };
   struct Waiting {
     WorkerCalls* worker = nullptr;
@@ -92,8 +97,8 @@ class CallServer : public CallAnswers {
   };
   // Whether the app has that many calls left; else the worker is answered.
   bool Take(WorkerCalls& worker, const Caller& caller, std::uint32_t frame_id, Api api, Cost cost);
-  TokenBucket* FindRate(const Waiting& waiting);
-  void NoteQuotaNear(AppId id, std::string_view quota, std::string_view limit, double used);
+  TokenBucket* FindBucket(const Waiting& waiting);
+  void NoteRefused(AppId id, const App& app, std::string_view quota, QuotaNotice& notice);
   void Say(AppId id, const App& app, std::string text);
 
   const Clock& clock_;
