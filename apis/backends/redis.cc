@@ -501,6 +501,8 @@ class Redis::Impl {
     waiting_bytes_ = 0;
     if (was_up)
       handler_.OnDisconnected(why);
+    else
+      handler_.OnNotConnected(why);
     for (const Waiting& each : lost) {
       if (each.greeting)
         continue;

@@ -89,6 +89,8 @@ class Redis {
     virtual void OnConnected() {}
     // Until OnConnected no command is taken. Comes before OnLost of what waited.
     virtual void OnDisconnected(const Error& /*why*/) {}
+    // An attempt to connect has failed; the next one follows. Perhaps from within the constructor.
+    virtual void OnNotConnected(const Error& /*why*/) {}
   };
 
   // Begins to connect. `handler` and `loop` must outlive the object.

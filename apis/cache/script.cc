@@ -92,7 +92,8 @@ local function store(bytes)
     return {6, evicted, total - had}
   end
   local stored = put(bytes)
-  if stored.err then
+  local full = stored.err
+  if full then
     -- The server is full. An older value must not stay; as much as the new one takes is made free
     -- of the app's own entries.
     local most = total - charge
@@ -107,6 +108,7 @@ local function store(bytes)
   if not held[1] then redis.call('SADD', generations, generation) end
   total = total - had + charge
   redis.call('HSET', index, '', total, name, charge)
+  if full then return {1, evicted, total, '', 1} end
   return {1, evicted, total}
 end
 

@@ -4,7 +4,8 @@
 //
 // Called as EVALSHA kCacheScriptSha 3 INDEX GENERATIONS SLOT, then the arguments in the order of
 // CacheScriptArgument; answers a list: CacheStatus, entries evicted, bytes now used (-1: not looked
-// at), and for an incr the number. Reading needs none of it: values are plain strings.
+// at), and for an incr the number; a fifth element says that the server was full, and that the
+// app's own entries made room. Reading needs none of it: values are plain strings.
 
 #include <cstdint>
 #include <string>

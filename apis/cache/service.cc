@@ -398,6 +398,8 @@ void CacheService::OnWriteReply(std::uint64_t serial, Call& call, std::size_t el
         static_cast<std::uint64_t>(std::max<std::int64_t>(reply.at(1).integer(), 0));
     counters_.evicted += evicted;
     app.counters.evicted += evicted;
+    if (status == CacheStatus::kNoMemory || reply.size() > 4)
+      NoteFull();
     if (const std::int64_t used = reply.at(2).integer(); used >= 0)
       app.used = Bytes{static_cast<std::uint64_t>(used)};
   }

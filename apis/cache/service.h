@@ -96,8 +96,8 @@ class CacheService : public ApiService, private Redis::Handler {
   CacheUse UseOf(AppId app) const;
   const CacheCounters& counters() const { return counters_; }
   const Redis& redis() const { return redis_; }
-  // What the operator should change about the server; empty: nothing.
-  const std::string& advice() const { return advice_; }
+  // What the operator should know of the server, or change about it; empty: nothing.
+  std::string Advice() const;
 
  private:
   // The bytes of what one node keeps for overlays.
@@ -107,6 +107,11 @@ class CacheService : public ApiService, private Redis::Handler {
   // Between two attempts to store a generation.
   static constexpr Millis kStoreRetryFirst{1000};
   static constexpr Millis kStoreRetryMax{60000};
+  // A server that is away for so long is told of; it, or a full one, once in kToldPeriod.
+  static constexpr Millis kAwayTold{5000};
+  static constexpr Millis kToldPeriod{600000};
+  // For so long a server that was full counts as full.
+  static constexpr Millis kFullShown{60000};
   // Steps that the room for one entry is made in.
   static constexpr int kStepsMax = 64;
 
@@ -195,6 +200,7 @@ class CacheService : public ApiService, private Redis::Handler {
   void OnLost(std::uint64_t tag) override;
   void OnConnected() override;
   void OnDisconnected(const Error& why) override;
+  void OnNotConnected(const Error& why) override;
 
   static Result<void> Decode(Call& call);
   // Answers a get that needs no server; whether it did.
@@ -224,6 +230,7 @@ class CacheService : public ApiService, private Redis::Handler {
   std::optional<std::string_view> FindNear(const Call& call, App& app, std::string_view key);
   void OnTimeLeft(const RedisReply& reply);
   std::optional<Keeping> TakeKeeping(std::uint64_t tag);
+  void NoteFull();
   void OnInternalReply(std::size_t element, const RedisReply& reply);
   void TakeValue(Call& call, std::size_t element, std::optional<std::string_view> value);
   // The server did not answer; `sent`: it may have been asked.
@@ -264,6 +271,10 @@ class CacheService : public ApiService, private Redis::Handler {
   CacheCounters counters_;
   std::function<void(AppId, std::uint64_t)> on_raised_;
   std::string advice_;
+  std::optional<MonotonicTime> away_since_;
+  std::optional<MonotonicTime> away_told_;
+  std::optional<MonotonicTime> full_at_;  // last
+  std::optional<MonotonicTime> full_told_;
   bool store_failing_ = false;
   bool retrying_ = false;
   Millis store_retry_ = kStoreRetryFirst;

@@ -17,6 +17,10 @@ constexpr std::uint64_t kBeyondAll = std::uint64_t{1} << 52;
 // PTTL of a value without an end.
 constexpr std::int64_t kNoEnd = -1;
 
+constexpr const char* kFullAdvice =
+    "give it more memory ([cache] memory, or maxmemory of the server that is named), or apps fewer "
+    "cache.bytes";
+
 }  // namespace
 
 void CacheService::Load(AppId id) {
@@ -157,6 +161,7 @@ void CacheService::Invalidate(AppId id, std::uint64_t lost, std::function<void()
 }
 
 void CacheService::OnConnected() {
+  away_since_.reset();
   Log(LogLevel::kInfo, "cache_connected");
   (void)redis_.Send(TagOf(kInternal, kScriptLoaded),
                     std::array<std::string_view, 3>{"SCRIPT", "LOAD", CacheScript()});
@@ -169,10 +174,42 @@ void CacheService::OnConnected() {
 }
 
 void CacheService::OnDisconnected(const Error& why) {
+  away_since_ = parts_.clock.Now();
   near_.DropAll();
   keeping_.clear();
   Log(LogLevel::kWarning, "cache_disconnected",
       {{"reason", why.message}, {"effect", "apps read nothing from the cache until it is back"}});
+}
+
+void CacheService::OnNotConnected(const Error& why) {
+  const MonotonicTime now = parts_.clock.Now();
+  if (!away_since_)
+    away_since_ = now;
+  // The node's own server is not there yet when the node begins.
+  if (now - *away_since_ < kAwayTold || (away_told_ && now - *away_told_ < kToldPeriod))
+    return;
+  away_told_ = now;
+  Log(LogLevel::kWarning, "cache_unreachable",
+      {{"reason", why.message},
+       {"away_ms", std::chrono::duration_cast<Millis>(now - *away_since_).count()},
+       {"effect", "apps read nothing from the cache and store nothing"}});
+}
+
+void CacheService::NoteFull() {
+  const MonotonicTime now = parts_.clock.Now();
+  full_at_ = now;
+  if (full_told_ && now - *full_told_ < kToldPeriod)
+    return;
+  full_told_ = now;
+  Log(LogLevel::kWarning, "cache_server_full",
+      {{"effect", "apps make room of their own entries; who has none stores nothing"},
+       {"advice", kFullAdvice}});
+}
+
+std::string CacheService::Advice() const {
+  if (!full_at_ || parts_.clock.Now() - *full_at_ >= kFullShown)
+    return advice_;
+  return (advice_.empty() ? "" : advice_ + "; ") + "the server is full: " + kFullAdvice;
 }
 
 void CacheService::OnInternalReply(std::size_t element, const RedisReply& reply) {

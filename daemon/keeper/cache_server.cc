@@ -121,7 +121,7 @@ void CacheServer::Start() {
     trouble_.clear();
     return;
   }
-  start_at_ = clock_.Now() + kRetry;
+  start_at_ = clock_.Now() + DelayAfterFailure();
   // Said once: it is tried again and again.
   if (std::exchange(trouble_, started.error().message) == trouble_)
     return;
@@ -129,6 +129,11 @@ void CacheServer::Start() {
       {{"error", trouble_},
        {"effect",
         "apps run without a cache; install redis-server, or name a server in [cache] url"}});
+}
+
+Millis CacheServer::DelayAfterFailure() {
+  // 1 s shifted by 5 is beyond the most.
+  return std::min(kRetryMax, kRetryFirst * (1 << std::min(failed_starts_++, 5)));
 }
 
 Result<void> CacheServer::TryStart() {
@@ -161,7 +166,7 @@ Result<void> CacheServer::TryStart() {
   if (options_.uid)
     plan.limits.push_back({.resource = RLIMIT_NPROC, .value = kProcessesOfUidMax});
   pid_ = TRY(SpawnChild(plan));
-  ready_ = false;
+  ready_ = hung_ = false;
   started_ = clock_.Now();
   output_ = std::move(output);
   line_.clear();
@@ -177,7 +182,30 @@ Result<void> CacheServer::TryStart() {
   return {};
 }
 
+std::optional<MonotonicTime> CacheServer::NextTick() const {
+  if (pid_ == 0 || ended_)
+    return start_at_;
+  if (hung_)
+    return std::nullopt;
+  return ready_ ? probe_.NextLook() : started_ + kStartMax;
+}
+
+void CacheServer::LookAfter() {
+  const MonotonicTime now = clock_.Now();
+  const bool hangs = ready_ ? probe_.Look(now) : now - started_ >= kStartMax;
+  if (!hangs)
+    return;
+  Log(LogLevel::kWarning, "cache_server_hung",
+      {{"pid", pid_},
+       {"waited_ms", (ready_ ? CacheProbe::kHangsAfter : kStartMax).count()},
+       {"effect", "it is killed and started anew"}});
+  hung_ = true;
+  (void)::kill(pid_, SIGKILL);
+}
+
 void CacheServer::Tick() {
+  if (pid_ != 0 && !ended_ && !hung_)
+    return LookAfter();
   if (!start_at_ || *start_at_ > clock_.Now())
     return;
   start_at_.reset();
@@ -222,7 +250,9 @@ void CacheServer::OnLine(std::string_view line) {
     return;
   ready_ = true;
   last_words_.clear();
+  failed_starts_ = 0;
   restarts_.OnReady();
+  probe_.Begin(options_.directory_fd, clock_.Now());
   Log(LogLevel::kInfo, "cache_server_ready",
       {{"pid", pid_},
        {"start_ms", std::chrono::duration_cast<Millis>(clock_.Now() - started_).count()}});
@@ -233,6 +263,7 @@ bool CacheServer::OnExit(pid_t pid, int status) {
     return false;
   ReadOutput();
   output_.Reset();
+  probe_.End();
   pid_ = 0;
   if (ended_)
     return true;
@@ -247,7 +278,7 @@ bool CacheServer::OnExit(pid_t pid, int status) {
   const RestartPolicy::Verdict verdict = restarts_.OnEnd(
       lived, by_itself ? RestartPolicy::End::kByItself : RestartPolicy::End::kKilled);
   // A cache is no reason to give up.
-  start_at_ = clock_.Now() + (verdict.give_up ? kRetry : verdict.delay);
+  start_at_ = clock_.Now() + (verdict.give_up ? DelayAfterFailure() : verdict.delay);
   return true;
 }
 

@@ -5,9 +5,9 @@
 //
 // It has a uid of its own, a network without anything in it, no privilege, limits, and a cgroup.
 // Its only way in is a socket in a directory that only it and the node's uid may enter. It keeps
-// nothing: whatever ends it empties the cache. A server that cannot be started is a warning and
-// tried again; the node serves without a cache meanwhile. It is told its configuration on standard
-// input, and what it says goes to our log.
+// nothing: whatever ends it empties the cache. One that hangs is killed and started anew. A server
+// that cannot be started is a warning and tried again; the node serves without a cache meanwhile.
+// It is told its configuration on standard input, and what it says goes to our log.
 
 #include <sys/types.h>
 
@@ -22,6 +22,7 @@
 #include "apis/base/unique_fd.h"
 #include "apis/base/units.h"
 #include "apis/quota/quota.h"
+#include "daemon/keeper/cache_probe.h"
 #include "daemon/keeper/cgroups.h"
 #include "daemon/keeper/restart_policy.h"
 #include "daemon/keeper/spawn.h"
@@ -60,7 +61,7 @@ class CacheServer {
   // Wanted from now on: starts it, unless it runs.
   void Start();
   void Tick();
-  std::optional<MonotonicTime> NextTick() const { return start_at_; }
+  std::optional<MonotonicTime> NextTick() const;
   // Readable when it has said something; -1: nothing to wait for.
   int output_fd() const { return output_.get(); }
   void ReadOutput();
@@ -73,22 +74,30 @@ class CacheServer {
   bool ready() const { return ready_; }
 
  private:
-  // When a start that failed is tried again.
-  static constexpr Millis kRetry{30000};
+  // When a start that failed is tried again: twice as long each time.
+  static constexpr Millis kRetryFirst{1000};
+  static constexpr Millis kRetryMax{30000};
+  // One that does not accept connections by then hangs.
+  static constexpr Millis kStartMax{30000};
   static constexpr int kReadsPerTurn = 16;
   // Lines a second, and at once, that go to our log.
   static constexpr double kLineRate = 10;
   static constexpr double kLineBurst = 100;
 
   Result<void> TryStart();
+  Millis DelayAfterFailure();
+  void LookAfter();
   void OnLine(std::string_view line);
 
   CacheServerOptions options_;
   Cgroups& cgroups_;
   const Clock& clock_;
   RestartPolicy restarts_;
+  CacheProbe probe_;  // while it is ready
+  int failed_starts_ = 0;
   pid_t pid_ = 0;
   bool ready_ = false;
+  bool hung_ = false;  // was killed for it
   bool ended_ = false;
   MonotonicTime started_;
   UniqueFd output_;

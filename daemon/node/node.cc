@@ -36,10 +36,15 @@ std::uint16_t PortOf(int fd) {
 
 // For people.
 std::string CacheState(const CacheService& cache) {
-  if (cache.redis().connected())
-    return cache.advice().empty() ? "connected" : "connected; " + cache.advice();
+  if (cache.redis().connected()) {
+    const std::string advice = cache.Advice();
+    return advice.empty() ? "connected" : "connected; " + advice;
+  }
   const std::string& trouble = cache.redis().trouble();
-  return trouble.empty() ? "connecting" : "down: " + trouble;
+  if (trouble.empty())
+    return "connecting";
+  const bool never = cache.redis().counters().connected == 0;
+  return "down: " + trouble + (never ? "; it was never reached" : "");
 }
 
 std::string CacheUseText(const CacheCounters& use) {

@@ -70,7 +70,7 @@ def test_a_server_that_hangs_is_asked_once_and_brings_nothing_back(served):
         assert ask(served, "delete", "a") == "False"
         assert ask(served, "add", "b", "1") == "False"
     finally:
-        os.kill(server.pid, signal.SIGCONT)
+        server.go_on()
     served.wait_cache()
     assert ask(served, "get", "a") == "None", "neither the old value nor the lost one"
     assert ask(served, "set", "a", "newer") == "True"
@@ -90,7 +90,7 @@ def test_a_loss_is_remembered_by_the_next_node(served):
     before = served.process("node")
     os.kill(before.pid, signal.SIGKILL)
     wait_until(lambda: served.is_ready() and served.process("node") != before, served.log)
-    os.kill(server.pid, signal.SIGCONT)
+    server.go_on()
     served.wait_cache()
     assert ask(served, "get", "a") == "None"
 

@@ -80,6 +80,27 @@ def test_nodes_of_one_range_of_uids_each_have_one(make_node):
         node.wait_cache()
 
 
+def test_one_that_hangs_is_killed_and_started_again(make_node):
+    node = make_node().start()
+    node.wait_cache()
+    server = wait_server(node)
+    os.kill(server.pid, signal.SIGSTOP)
+    try:
+        wait_server(node, other_than=server)
+    finally:
+        server.go_on()
+    node.wait_cache()
+    assert not server.is_alive()
+    assert "cache_server_hung" in node.log()
+
+
+def test_a_named_server_that_is_never_there_is_told_of(make_node):
+    node = make_node({"cache": {"url": "unix:///nonexistent/redis.sock"}}).start()
+    wait_until(lambda: "cache_unreachable" in node.log(), node.log)
+    assert node.cache_state().startswith("down: ")
+    assert node.cache_state().endswith("it was never reached")
+
+
 def test_a_host_without_redis_serves_all_the_same(make_node):
     node = make_node({"cache": {"server": "/nonexistent/redis-server"}}).start()
     wait_until(lambda: node.cache_state().startswith("down: "), lambda: node.cache_state())

@@ -79,7 +79,7 @@ def test_a_server_that_hangs_raises_nothing_and_nothing_stale_comes_back(shop):
             assert ask(shop, expression) == expected, expression
         assert ask(shop, "made_by(1) == os.getpid()") == "True"
     finally:
-        os.kill(server.pid, signal.SIGCONT)
+        server.go_on()
     wait_until(lambda: ask(shop, "cache.set('new', b'1')") == "True", shop.log)
     assert ask(shop, "cache.get('a')") == "None"
 

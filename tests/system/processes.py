@@ -1,8 +1,10 @@
 """Processes as /proc shows them."""
 
+import contextlib
 import dataclasses
 import os
 import pathlib
+import signal
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,6 +25,12 @@ class Process:
 
     def is_alive(self):
         return Process.of(self.pid) == self
+
+    def go_on(self):
+        """SIGCONT, unless it was killed meanwhile."""
+        if self.is_alive():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGCONT)
 
     def program(self):
         """The file name of its executable; empty when it cannot be read."""

@@ -296,11 +296,11 @@ TEST_F(CacheServiceTest, CountersTell) {
 }
 
 TEST_F(CacheServiceTest, AServerThatEvictsAsItLikesIsAdvisedAgainst) {
-  EXPECT_EQ(node.service.advice(), "");
+  EXPECT_EQ(node.service.Advice(), "");
   server.Cli({"CONFIG", "SET", "maxmemory-policy", "allkeys-lru"});
   server.Cli({"CLIENT", "KILL", "TYPE", "normal"});
-  EXPECT_TRUE(RunUntil(node.loop, [&] { return !node.service.advice().empty(); }));
-  EXPECT_NE(node.service.advice().find("allkeys-lru"), std::string::npos);
+  EXPECT_TRUE(RunUntil(node.loop, [&] { return !node.service.Advice().empty(); }));
+  EXPECT_NE(node.service.Advice().find("allkeys-lru"), std::string::npos);
 }
 
 TEST_F(CacheServiceTest, AFullServerStoresNothingAndKeepsNoOldValue) {
@@ -311,10 +311,60 @@ TEST_F(CacheServiceTest, AFullServerStoresNothingAndKeepsNoOldValue) {
   EXPECT_FALSE(node.Set("b", "new"));
   EXPECT_EQ(node.Incr("n", 1, 1), std::nullopt);
   EXPECT_GE(node.service.counters().failed, 2U);
+  EXPECT_NE(node.service.Advice().find("the server is full"), std::string::npos);
+  node.clock.Advance(Seconds(60));
+  EXPECT_EQ(node.service.Advice(), "") << "not lately";
   server.Cli({"CONFIG", "SET", "maxmemory", "0"});
   EXPECT_TRUE(node.Set("a", "new"));
   EXPECT_EQ(node.Get("a"), OptString("new"));
   EXPECT_EQ(node.generations.stores, 0) << "nothing was lost";
+}
+
+int CountIn(const std::string& text, const std::string& word) {
+  int count = 0;
+  for (std::size_t at = text.find(word); at != std::string::npos; at = text.find(word, at + 1))
+    ++count;
+  return count;
+}
+
+TEST_F(CacheServiceTest, ThatTheServerIsFullIsToldOnceInTenMinutes) {
+  const std::string value(1000, 'v');
+  for (int i = 0; i < 20; ++i)
+    EXPECT_TRUE(node.Set("k" + std::to_string(i), value));
+  server.Cli({"CONFIG", "SET", "maxmemory", "1"});
+  testing::internal::CaptureStderr();
+  for (int i = 0; i < 5; ++i)
+    EXPECT_TRUE(node.Set("n" + std::to_string(i), value)) << "of its own entries";
+  EXPECT_FALSE(node.Set("a", value, node.Origin(3)));
+  EXPECT_EQ(CountIn(testing::internal::GetCapturedStderr(), "cache_server_full"), 1);
+  EXPECT_NE(node.service.Advice(), "");
+  testing::internal::CaptureStderr();
+  node.clock.Advance(Seconds(599));
+  EXPECT_FALSE(node.Set("a", value, node.Origin(3)));
+  EXPECT_EQ(CountIn(testing::internal::GetCapturedStderr(), "cache_server_full"), 0);
+  testing::internal::CaptureStderr();
+  node.clock.Advance(Seconds(1));
+  EXPECT_FALSE(node.Set("a", value, node.Origin(3)));
+  EXPECT_EQ(CountIn(testing::internal::GetCapturedStderr(), "cache_server_full"), 1);
+}
+
+TEST_F(CacheServiceTest, AServerThatIsNotThereIsToldOfOnceInTenMinutes) {
+  const auto told_after = [](CacheNode& waiting, Millis passed) {
+    waiting.clock.Advance(passed);
+    testing::internal::CaptureStderr();
+    RunFor(waiting.loop, Millis(150));  // some attempts
+    return CountIn(testing::internal::GetCapturedStderr(), "cache_unreachable");
+  };
+  CacheNode nowhere(server.socket() + ".none");
+  EXPECT_EQ(told_after(nowhere, Seconds(0)), 0) << "it may come yet";
+  EXPECT_EQ(told_after(nowhere, Seconds(5)), 1);
+  EXPECT_EQ(told_after(nowhere, Seconds(599)), 0);
+  EXPECT_EQ(told_after(nowhere, Seconds(1)), 1);
+  // The same of one that was there.
+  server.Kill();
+  ASSERT_TRUE(node.IsDown());
+  EXPECT_EQ(told_after(node, Seconds(4)), 0);
+  EXPECT_EQ(told_after(node, Seconds(1)), 1);
 }
 
 TEST_F(CacheServiceTest, WhatSomebodyElsePutThereCannotHurt) {
