@@ -9,6 +9,7 @@ using call::Type;
 
 // The names of calls.def as values.
 constexpr Type U8 = Type::kU8;
+constexpr Type U32 = Type::kU32;
 constexpr Type U64 = Type::kU64;
 constexpr Type I64 = Type::kI64;
 constexpr Type BYTES = Type::kBytes;

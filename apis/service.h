@@ -8,6 +8,7 @@
 // gone meanwhile is dropped.
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <string_view>
 
@@ -15,6 +16,7 @@
 #include "apis/base/result.h"
 #include "apis/cache/quota.h"
 #include "apis/calls.h"
+#include "apis/persistence/quota.h"
 
 namespace cloister {
 
@@ -22,10 +24,13 @@ namespace cloister {
 using CallId = std::uint64_t;
 // A release that is booted and checked without a trace; 0: what is written stays.
 using OverlayId = std::uint64_t;
+// One worker's life on its channel; never used twice in a node process.
+using CallerId = std::uint64_t;
 
 // The quotas of one app for what its calls use.
 struct CallQuota {
   CacheQuota cache;
+  PersistenceQuota persistence;
 
   bool operator==(const CallQuota&) const = default;
 };
@@ -35,6 +40,7 @@ struct CallOrigin {
   AppId app;
   OverlayId overlay = 0;
   CallQuota quota;
+  CallerId caller = 0;
 };
 
 class CallAnswers {
@@ -47,6 +53,9 @@ class CallAnswers {
   virtual void GiveBack(CallId call, std::uint32_t count) = 0;
   // For the app's log: a quota was gone beyond; at most once a minute is said.
   virtual void NoteQuotaRefused(AppId app, std::string_view quota) = 0;
+  // The same of one that is used up to kQuotaNear or more. `used`: 0 to 1.
+  virtual void NoteQuotaNear(AppId app, std::string_view quota, std::string_view limit,
+                             double used) = 0;
 };
 
 class ApiService {
@@ -63,10 +72,14 @@ class ApiService {
   }
   // The same of the bytes of an answer, which the app owes from then on.
   virtual std::uint32_t CostOfAnswer(std::size_t /*bytes*/) const { return 0; }
+  // The worker is gone: what it began and did not end is nobody's.
+  virtual void OnCallerGone(CallerId /*caller*/) {}
   // The last worker of that release on the overlay is gone, and what they wrote with it.
   virtual void OnOverlayEnded(OverlayId /*overlay*/) {}
   // The app is gone: so is what it has here.
   virtual void OnAppDeleted(AppId /*app*/) {}
+  // After OnAppDeleted: `done` when nothing of its directory is in use any more, so that it may go.
+  virtual void WhenClosed(AppId /*app*/, std::function<void()> done) { done(); }
 };
 
 }  // namespace cloister

@@ -22,6 +22,7 @@ struct Quota {
   LogSettings log;
   ConfigQuota config = {};
   CacheQuota cache = {};
+  PersistenceQuota persistence = {};
 };
 
 inline Quota QuotaOf(const Settings& settings) {
@@ -29,7 +30,8 @@ inline Quota QuotaOf(const Settings& settings) {
           .log = settings.log,
           .config = settings.config,
           // Without where the cache is, which is the node's matter.
-          .cache = static_cast<const CacheQuota&>(settings.cache)};
+          .cache = static_cast<const CacheQuota&>(settings.cache),
+          .persistence = settings.persistence};
 }
 
 struct QuotaInfo {

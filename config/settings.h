@@ -20,6 +20,7 @@
 #include "apis/config/quota.h"
 #include "apis/entrypoint/quota.h"
 #include "apis/logging/quota.h"
+#include "apis/persistence/quota.h"
 #include "sandbox/limits.h"
 
 namespace cloister {
@@ -118,6 +119,7 @@ struct Settings {
   LogSettings log;
   ConfigQuota config;
   CacheSettings cache;
+  PersistenceQuota persistence;
 };
 
 // Where root's node on the default state directory has its admin socket, so that `cloister` finds

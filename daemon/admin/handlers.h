@@ -14,6 +14,7 @@
 
 #include "apis/base/time_text.h"
 #include "apis/cache/service.h"
+#include "apis/persistence/service.h"
 #include "daemon/admin/body.h"
 #include "daemon/admin/call.h"
 #include "daemon/calls/call_server.h"
@@ -47,6 +48,7 @@ struct AdminOptions {
   std::function<std::vector<StatusFact>()> facts = {};
   // What an app's entries in the cache take, and what became of its calls.
   std::function<CacheUse(AppId)> cache_use = {};
+  std::function<void(AppId, std::function<void(Result<ObjectUse>)>)> object_use = {};
 };
 
 // NOLINTNEXTLINE(cppcoreguidelines-pro-type-member-init): its references have no default.

@@ -47,10 +47,11 @@ Json QuotaRows(const Quota& quota, const std::vector<Layer>& layers) {
 struct AppFacts {
   ConfigUse config;
   std::optional<ReleaseRow> live;
+  ObjectUse objects = {};
 };
 
 Result<AppFacts> ReadFacts(Database& db, AppId app) {
-  AppFacts facts{.config = TRY(ReadConfigUse(db, app)), .live = {}};
+  AppFacts facts{.config = TRY(ReadConfigUse(db, app)), .live = {}, .objects = {}};
   facts.live = TRY(FindLive(db, app));
   return facts;
 }
@@ -61,36 +62,43 @@ CacheUse CacheUseOf(AdminContext& context, const AppEntry& app) {
 
 // What an app uses, by the name of the quota. Of others nothing is counted.
 std::map<std::string_view, std::uint64_t> UseOf(AdminContext& context, const AppEntry& app,
-                                                const ConfigUse& config) {
+                                                const AppFacts& facts) {
   std::uint64_t memory = 0;  // of its largest worker
   for (const WorkerInfo& worker : context.parts.workers.List())
     if (worker.app == app.row.name && worker.pid != 0)
       memory = std::max(memory, AnonymousMemory(worker.pid).count);
   const ReleaseUse use =
       app.live ? context.parts.workers.Use({app.live->id, app.config}) : ReleaseUse{};
-  return {{"limits.requests", context.parts.router.UseOf(app.row.id).requests},
-          {"limits.concurrent", use.concurrent},
-          {"limits.memory", memory},
-          {"limits.workers", use.workers},
-          {"limits.queue", use.queued},
-          {"limits.draining", app.draining.size()},
-          {"cache.calls", context.parts.calls.UseOf(app.row.id, Api::kCache).used},
-          {"cache.bytes", CacheUseOf(context, app).used.count},
-          {"config.keys", config.keys},
-          {"config.bytes", config.bytes}};
+  return {
+      {"limits.requests", context.parts.router.UseOf(app.row.id).requests},
+      {"limits.concurrent", use.concurrent},
+      {"limits.memory", memory},
+      {"limits.workers", use.workers},
+      {"limits.queue", use.queued},
+      {"limits.draining", app.draining.size()},
+      {"cache.calls", context.parts.calls.UseOf(app.row.id, Api::kCache).used},
+      {"cache.bytes", CacheUseOf(context, app).used.count},
+      {"persistence.bytes", facts.objects.totals.bytes},
+      {"persistence.objects", std::max(facts.objects.totals.objects, facts.objects.totals.names)},
+      {"persistence.writes", facts.objects.writes},
+      {"persistence.calls", context.parts.calls.UseOf(app.row.id, Api::kPersistence).used},
+      {"config.keys", facts.config.keys},
+      {"config.bytes", facts.config.bytes}};
 }
 
 // Requests that were refused since the node process began.
 std::map<std::string_view, std::uint64_t> RefusedOf(AdminContext& context, const AppEntry& app) {
   const ReleaseUse use =
       app.live ? context.parts.workers.Use({app.live->id, app.config}) : ReleaseUse{};
-  return {{"limits.requests", context.parts.router.UseOf(app.row.id).refused},
-          {"limits.body", context.parts.router.UseOf(app.row.id).bodies_refused},
-          {"limits.queue", use.queue_refused},
-          {"cache.calls", context.parts.calls.RefusedOf(app.row.id, "cache.calls")},
-          {"cache.bytes", context.parts.calls.RefusedOf(app.row.id, "cache.bytes")},
-          {"cache.value", context.parts.calls.RefusedOf(app.row.id, "cache.value")},
-          {"cache.key", context.parts.calls.RefusedOf(app.row.id, "cache.key")}};
+  std::map<std::string_view, std::uint64_t> refused = {
+      {"limits.requests", context.parts.router.UseOf(app.row.id).refused},
+      {"limits.body", context.parts.router.UseOf(app.row.id).bodies_refused},
+      {"limits.queue", use.queue_refused}};
+  for (const std::string_view quota :
+       {"cache.calls", "cache.bytes", "cache.value", "cache.key", "persistence.calls",
+        "persistence.writes", "persistence.bytes", "persistence.object", "persistence.objects"})
+    refused[quota] = context.parts.calls.RefusedOf(app.row.id, quota);
+  return refused;
 }
 
 // The quota with what the manifest of the live release asks less for.
@@ -107,7 +115,7 @@ Quota InForce(Quota quota, const std::optional<ReleaseRow>& live) {
 void AddUse(AdminContext& context, const AppEntry& app, const AppFacts& facts, const Quota& quota,
             Json& rows) {
   const Quota in_force = InForce(quota, facts.live);
-  const auto use = UseOf(context, app, facts.config);
+  const auto use = UseOf(context, app, facts);
   const auto refused = RefusedOf(context, app);
   for (Json& row : rows) {
     const std::string name = row["name"].get<std::string>();
@@ -145,20 +153,34 @@ Json AppJson(AdminContext& context, const AppEntry& app, const AppFacts& facts) 
             {"evicted", cache.evicted}}}};
 }
 
-// The state counts what the config has, and knows the live release.
+void SendFacts(AdminContext& context, const AppName& name, const AppFacts& facts,
+               const AdminReply& reply) {
+  const AppEntry* entry = context.parts.releases.catalog().FindApp(name);
+  if (entry == nullptr)
+    return reply.Fail(NoApp(name));
+  reply.Send(200, AppJson(context, *entry, facts));
+}
+
+// The state counts what the config has, and knows the live release; its store counts the objects.
 void SendApp(AdminContext& context, const AppName& name, const AdminReply& reply) {
   const AppEntry* app = context.parts.releases.catalog().FindApp(name);
   if (app == nullptr)
     return reply.Fail(NoApp(name));
   context.parts.state.Read(
       app->row.id.number, [id = app->row.id](Database& db) { return ReadFacts(db, id); },
-      [&context, name, reply](const Result<AppFacts>& facts) {
+      [&context, name, reply, id = app->row.id](const Result<AppFacts>& facts) {
         if (!facts.ok())
           return reply.Fail(ProblemOf(Error(facts.error())));
-        const AppEntry* entry = context.parts.releases.catalog().FindApp(name);
-        if (entry == nullptr)
-          return reply.Fail(NoApp(name));
-        reply.Send(200, AppJson(context, *entry, facts.value()));
+        if (!context.options.object_use)
+          return SendFacts(context, name, facts.value(), reply);
+        context.options.object_use(
+            id, [&context, name, reply, known = facts.value()](const Result<ObjectUse>& use) {
+              if (!use.ok())
+                return reply.Fail(ProblemOf(Error(use.error())));
+              AppFacts all = known;
+              all.objects = use.value();
+              SendFacts(context, name, all, reply);
+            });
       });
 }
 

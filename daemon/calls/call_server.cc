@@ -1,6 +1,7 @@
 #include "daemon/calls/call_server.h"
 
 #include <algorithm>
+#include <memory>
 #include <utility>
 
 #include "apis/base/check.h"
@@ -109,9 +110,10 @@ Result<void> CallServer::Serve(WorkerCalls& worker, const Caller& caller, std::u
   const CallId id = ++last_;
   waiting_.emplace(id,
                    Waiting{.worker = &worker, .frame_id = frame_id, .app = caller.app, .api = api});
-  Result<void> served =
-      service->Serve(id, {.app = caller.app, .overlay = caller.overlay, .quota = caller.quota},
-                     info->number, args);
+  Result<void> served = service->Serve(
+      id,
+      {.app = caller.app, .overlay = caller.overlay, .quota = caller.quota, .caller = worker.id()},
+      info->number, args);
   if (!served.ok())
     waiting_.erase(id);
   return served;
@@ -147,13 +149,17 @@ void CallServer::GiveBack(CallId call, std::uint32_t count) {
     rate->Give(count);
 }
 
-void CallServer::Enter(const Caller& caller) {
+CallerId CallServer::Enter(const Caller& caller) {
   if (caller.overlay != 0)
     ++overlays_[caller.overlay];
+  return ++last_caller_;
 }
 
 void CallServer::Leave(WorkerCalls& worker, const Caller& caller) {
   std::erase_if(waiting_, [&worker](const auto& each) { return each.second.worker == &worker; });
+  for (ApiService* service : services_)
+    if (service != nullptr)
+      service->OnCallerGone(worker.id());
   const auto overlay = overlays_.find(caller.overlay);
   if (overlay == overlays_.end() || --overlay->second > 0)
     return;
@@ -219,6 +225,14 @@ void CallServer::OnAppDeleted(AppId app) {
   for (ApiService* service : services_)
     if (service != nullptr)
       service->OnAppDeleted(app);
+}
+
+void CallServer::WhenClosed(AppId app, std::function<void()> done) {
+  // Ends when the last copy of it is gone.
+  const std::shared_ptr<void> all(nullptr, [done = std::move(done)](void*) { done(); });
+  for (ApiService* service : services_)
+    if (service != nullptr)
+      service->WhenClosed(app, [all] {});
 }
 
 }  // namespace cloister

@@ -7,6 +7,7 @@
 
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -51,11 +52,15 @@ class CallServer : public CallAnswers {
   void Answer(CallId call, std::string reply) override;
   void GiveBack(CallId call, std::uint32_t count) override;
   void NoteQuotaRefused(AppId id, std::string_view quota) override;
+  void NoteQuotaNear(AppId id, std::string_view quota, std::string_view limit,
+                     double used) override;
 
   CallUse UseOf(AppId app, Api api) const;
   // How often the app was refused for going beyond that quota.
   std::uint64_t RefusedOf(AppId app, std::string_view quota) const;
   void OnAppDeleted(AppId app);
+  // After that: `done` when no service uses anything of the app's directory.
+  void WhenClosed(AppId app, std::function<void()> done);
 
   // What WorkerCalls asks for.
   // kProtocol: no honest worker sends that.
@@ -64,7 +69,7 @@ class CallServer : public CallAnswers {
   // no call after all.
   Result<void> Serve(WorkerCalls& worker, const Caller& caller, std::uint32_t frame_id,
                      std::string_view call);
-  void Enter(const Caller& caller);
+  CallerId Enter(const Caller& caller);
   // Its calls are answered to nobody.
   void Leave(WorkerCalls& worker, const Caller& caller);
 
@@ -108,6 +113,7 @@ class CallServer : public CallAnswers {
   std::unordered_map<CallId, Waiting> waiting_;
   std::unordered_map<OverlayId, std::uint32_t> overlays_;  // workers on each
   CallId last_ = 0;
+  CallerId last_caller_ = 0;
 };
 
 }  // namespace cloister

@@ -4,7 +4,9 @@
 //
 //   SERVICE(name, number, quota, rate)  `number`: the upper byte of its calls' numbers;
 //                                       `rate`: of the CallQuota, calls a second and at once
-#define CLOISTER_SERVICES(SERVICE) SERVICE(kCache, 0x01, "cache.calls", cache.calls_rate)
+#define CLOISTER_SERVICES(SERVICE)                       \
+  SERVICE(kCache, 0x01, "cache.calls", cache.calls_rate) \
+  SERVICE(kPersistence, 0x02, "persistence.calls", persistence.calls_rate)
 
 #include <cstdint>
 #include <optional>

@@ -13,9 +13,7 @@ Error Protocol(const char* what) {
 }  // namespace
 
 WorkerCalls::WorkerCalls(CallServer& server, Channel& channel, const Caller& caller)
-    : server_(server), channel_(channel), caller_(caller) {
-  server_.Enter(caller_);
-}
+    : server_(server), channel_(channel), caller_(caller), id_(server.Enter(caller)) {}
 
 WorkerCalls::~WorkerCalls() {
   server_.Leave(*this, caller_);

@@ -55,6 +55,8 @@ class WorkerCalls {
   // It is dead: nothing is begun or sent any more.
   void Close();
 
+  // Who calls, for services.
+  CallerId id() const { return id_; }
   // From the server.
   void OnReply(std::uint32_t frame_id, std::string_view reply);
 
@@ -77,6 +79,7 @@ class WorkerCalls {
   CallServer& server_;
   Channel& channel_;
   Caller caller_;
+  CallerId id_;
   std::deque<Call> waiting_;  // the last one is unfinished while in_call_
   std::vector<Started> started_;
   std::size_t bytes_ = 0;  // of all that are under way

@@ -22,6 +22,8 @@ namespace {
 // The next node does not wait longer than this for logs that a slow disk does not take: what is not
 // written by then is written beside it.
 constexpr Millis kLogsMax{2000};
+// They wait for disks most of the time.
+constexpr std::size_t kObjectThreads = 4;
 
 // The port that a listening TCP socket has.
 std::uint16_t PortOf(int fd) {
@@ -56,7 +58,7 @@ std::string CacheUseText(const CacheCounters& use) {
 
 }  // namespace
 
-AdminOptions Node::DescribeNode(const NodeStart& start) const {
+AdminOptions Node::DescribeNode(const NodeStart& start) {
   AdminOptions options;
   options.version = CLOISTER_VERSION;
   options.url_port = PortOf(sockets_.http.front().get());
@@ -80,6 +82,9 @@ AdminOptions Node::DescribeNode(const NodeStart& start) const {
     };
   };
   options.cache_use = [this](AppId app) { return cache_.UseOf(app); };
+  options.object_use = [this](AppId app, std::function<void(Result<ObjectUse>)> done) {
+    persistence_.Use(app, std::move(done));
+  };
   return options;
 }
 
@@ -146,6 +151,15 @@ Node::Node(const NodeStart& start, Settings settings, Sockets sockets, UniqueFd 
                     cache_timer_.Start(delay, std::move(task));
                   }},
              CacheOptions(settings_, loop_, sockets_.cache_password)),
+      object_jobs_(loop_, kObjectThreads),
+      persistence_({.clock = clock_,
+                    .answers = calls_,
+                    .run =
+                        [this](AppId app, std::function<std::function<void()>()> job) {
+                          object_jobs_.Run(app.number, std::move(job),
+                                           [](const std::function<void()>& then) { then(); });
+                        },
+                    .apps_directory = settings_.node.state_dir + "/apps"}),
       configs_(state_,
                std::make_shared<NodeKey>(settings_.node.state_dir, std::move(sockets_.node_key))),
       workers_({.loop = loop_,
@@ -194,6 +208,7 @@ Node::Node(const NodeStart& start, Settings settings, Sockets sockets, UniqueFd 
   passed_on_.SetIdleCallback([this] { EndWhenDone(); });
   cache_generations_.SetService(cache_);
   calls_.SetService(Api::kCache, cache_);
+  calls_.SetService(Api::kPersistence, persistence_);
   workers_.SetRerouter(&router_);
   router_.SetStatics(&statics_);
   if (sockets_.zygote.valid())

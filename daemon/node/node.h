@@ -27,6 +27,7 @@
 
 #include "apis/base/clock.h"
 #include "apis/cache/service.h"
+#include "apis/persistence/service.h"
 #include "config/settings.h"
 #include "daemon/admin/health.h"
 #include "daemon/admin/operators.h"
@@ -35,6 +36,7 @@
 #include "daemon/http/access_log.h"
 #include "daemon/http/server.h"
 #include "daemon/logs/log_store.h"
+#include "daemon/loop/background.h"
 #include "daemon/loop/loop.h"
 #include "daemon/loop/timer.h"
 #include "daemon/node/handover.h"
@@ -124,7 +126,7 @@ class Node : private KeeperListener {
 
   Node(const NodeStart& start, Settings settings, Sockets sockets, UniqueFd control);
   static Result<Sockets> TakeSockets(const NodeStart& start, std::vector<UniqueFd> fds);
-  AdminOptions DescribeNode(const NodeStart& start) const;
+  AdminOptions DescribeNode(const NodeStart& start);
   bool IsReady() const { return phase_ == Phase::kServing && releases_.open(); }
 
   void OnZygoteSocket(UniqueFd socket) override;
@@ -166,6 +168,8 @@ class Node : private KeeperListener {
   LateCache cache_generations_;
   Timer cache_timer_;
   CacheService cache_;
+  Background object_jobs_;
+  PersistenceService persistence_;
   Configs configs_;
   Supervisor workers_;
   StaticFiles statics_;

@@ -175,6 +175,10 @@ void Owners::TakeOff(const AppEntry& app) {
 
 void Owners::RemoveFiles(AppId app) {
   parts_.calls.OnAppDeleted(app);
+  parts_.calls.WhenClosed(app, [this, app] { RemoveClosed(app); });
+}
+
+void Owners::RemoveClosed(AppId app) {
   parts_.logs.Remove(app, [&state = parts_.state, app] {
     state.Bulk(
         app.number,

@@ -59,6 +59,7 @@ class Owners {
   // The rows are gone: takes the app off the node.
   void TakeOff(const AppEntry& app);
   void RemoveFiles(AppId app);
+  void RemoveClosed(AppId app);
 
   Parts parts_;
 };

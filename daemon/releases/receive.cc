@@ -181,7 +181,7 @@ ReleaseSpec SpecOf(const AppRow& app, const ReleaseRow& release, const Quota& qu
                      .workers_max = release.run.workers_max,
                      .queue_max = release.run.queue_max,
                      .concurrent_max = quota.limits.concurrent_max,
-                     .call_quota = {.cache = quota.cache},
+                     .call_quota = {.cache = quota.cache, .persistence = quota.persistence},
                      .config = config};
 }
 

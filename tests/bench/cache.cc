@@ -91,6 +91,8 @@ class Bench : public CallAnswers {
   }
   void GiveBack(CallId /*call*/, std::uint32_t /*count*/) override {}
   void NoteQuotaRefused(AppId /*app*/, std::string_view /*quota*/) override {}
+  void NoteQuotaNear(AppId /*app*/, std::string_view /*quota*/, std::string_view /*limit*/,
+                     double /*used*/) override {}
 
  private:
   RedisOptions Options(const std::string& socket) {

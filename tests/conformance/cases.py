@@ -11,10 +11,11 @@ import os
 import time
 
 import cloister
+import object_cases
+import quota_cases
 from cloister import cache, config
 from config_values import CONFIG
 from expect import eventually, in_threads, raised
-from quota_cases import *  # noqa: F403
 
 KEY_MAX = 250
 VALUE_MAX = 1 << 20
@@ -544,3 +545,4 @@ def case_config_cannot_be_written():
 
 
 CASES = {name: value for name, value in sorted(globals().items()) if name.startswith("case_")}
+CASES |= object_cases.CASES | quota_cases.CASES  # after those an app has less for seconds

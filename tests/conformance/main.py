@@ -6,12 +6,15 @@ import urllib.parse
 
 import cases
 import cloister
+import object_cases
 from cloister import cache
 
 
 def run(name):
     cache.clear()
     try:
+        if name in object_cases.CASES:
+            object_cases.clear()
         cases.CASES[name]()
     except Exception:
         return traceback.format_exc()

@@ -1,4 +1,4 @@
-"""What happens to an app that uses more of the cache than it may. Part of cases.py."""
+"""What happens to an app that uses more of the cache than it may. cases.py takes them in."""
 
 import time
 
@@ -60,3 +60,6 @@ def case_large_values_are_several_calls():
         eventually(lambda call=call: is_refused_as_many(call))
     time.sleep(1.2)
     assert cache.get("a") == value
+
+
+CASES = {name: value for name, value in sorted(globals().items()) if name.startswith("case_")}

@@ -6,15 +6,15 @@ import apps
 import pytest
 
 CONFORMANCE = pathlib.Path(__file__).resolve().parents[1] / "conformance"
-NAMES = [
-    line.removeprefix("def ").partition("(")[0]
-    for file in ("cases.py", "quota_cases.py")
-    for line in (CONFORMANCE / file).read_text().splitlines()
-    if line.startswith("def case_")
-]
 FILES = {
     path.name: path.read_text() for path in CONFORMANCE.glob("*.py") if path.name != "main.py"
 }
+NAMES = [
+    line.removeprefix("def ").partition("(")[0]
+    for file in ("cases.py", "object_cases.py", "quota_cases.py")
+    for line in FILES[file].splitlines()
+    if line.startswith("def case_")
+]
 APP, OTHER = "demo/conformance", "demo/other"
 
 
@@ -26,6 +26,7 @@ def served(node, tmp_path_factory):
         node.deploy(folder, app)
     config = {}
     exec(FILES["config_values.py"], config)
+    node.cli("quota", "set", APP, "persistence.writes=3000")
     node.cli("config", "set", APP, *(f"{k}={v}" for k, v in config["CONFIG"].items()))
     return node.wait_cache()
 

@@ -100,6 +100,11 @@ REACHED |= {
     "cache.calls": "cache_test",
     "cache.value": "conformance_test",
     "cache.key": "conformance_test",
+    "persistence.bytes": "persistence_test",
+    "persistence.object": "persistence_test",
+    "persistence.objects": "persistence_test",
+    "persistence.writes": "persistence_test",
+    "persistence.calls": "persistence_test",
 }
 
 

@@ -25,6 +25,7 @@ EXPECTED = [
     "docs/operating/cache.md",
     "docs/apps/entry-points.md",
     "docs/apps/cache.md",
+    "docs/apps/persistence.md",
     "docs/apps/moving-flask.md",
     "docs/apps/moving-django.md",
     "docs/tutorial.md",

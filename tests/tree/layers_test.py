@@ -7,7 +7,18 @@ import source_tree as tree
 # Each folder may include from itself and from those before it.
 LINE = ["apis", "sandbox", "config", "daemon"]
 INNER_LINES = {
-    "apis": ["base", "wire", "backends", "quota", "", "entrypoint", "config", "cache", "logging"],
+    "apis": [
+        "base",
+        "wire",
+        "backends",
+        "quota",
+        "",
+        "entrypoint",
+        "config",
+        "cache",
+        "persistence",
+        "logging",
+    ],
     "sandbox": ["exceptions", "steps", "image", "", "worker", "zygote"],
     "daemon": [
         "loop",
@@ -25,7 +36,7 @@ INNER_LINES = {
 }
 # Plain words that every folder beside them may use.
 WORDS = {"sandbox/limits.h"} | {
-    f"apis/{api}/quota.h" for api in ("cache", "config", "entrypoint", "logging")
+    f"apis/{api}/quota.h" for api in ("cache", "config", "entrypoint", "logging", "persistence")
 }
 # Beside the line of daemon: they include nothing of daemon but their own folder.
 APART = {"daemon/keeper", "daemon/cli"}

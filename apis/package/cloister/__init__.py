@@ -13,13 +13,14 @@ from cloister._transport import VERSION as __version__
 from cloister.entrypoint import WallTimeExceeded
 
 if TYPE_CHECKING:
-    from cloister import cache as cache, config as config, testing as testing
+    from cloister import cache as cache, config as config, persistence as persistence
+    from cloister import testing as testing
     from cloister.config import ConfigError as ConfigError
 
 __all__ = ['ApiError', 'ConfigError', 'QuotaExceeded', 'WallTimeExceeded', '__version__',
-           'cache', 'config']
+           'cache', 'config', 'persistence']
 
-_LATER = ('cache', 'config', 'testing')
+_LATER = ('cache', 'config', 'persistence', 'testing')
 
 
 class QuotaExceeded(Exception):

@@ -22,7 +22,7 @@ __all__ = ['advance', 'cache_down', 'limits', 'reset', 'set_config']
 
 
 def reset() -> None:
-    """An empty cache, no config, the default quotas, the machine's time."""
+    """An empty cache, no objects, no config, the default quotas, the machine's time."""
     _local.reset()
     set_config()
 

@@ -68,6 +68,8 @@ class FakeAnswers : public CallAnswers {
   void NoteQuotaRefused(AppId /*app*/, std::string_view quota) override {
     refused.emplace_back(quota);
   }
+  void NoteQuotaNear(AppId /*app*/, std::string_view /*quota*/, std::string_view /*limit*/,
+                     double /*used*/) override {}
 
   std::map<CallId, std::string> replies;
   std::vector<std::string> refused;

@@ -2,6 +2,7 @@
 
 import cases
 import cloister
+import object_cases
 import pytest
 
 
@@ -9,4 +10,5 @@ import pytest
 def test_case(name):
     cloister.testing.reset()
     cloister.testing.set_config(cases.CONFIG)
+    cloister.testing.limits(persistence_writes=object_cases.WRITES)
     cases.CASES[name]()

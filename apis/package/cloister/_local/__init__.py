@@ -75,6 +75,11 @@ QUOTAS = {
     'cache.value': 1 << 20,
     'cache.key': 250,
     'cache.calls': 5000,
+    'persistence.bytes': 100 << 30,
+    'persistence.object': 5 << 30,
+    'persistence.objects': 1_000_000,
+    'persistence.writes': 100,
+    'persistence.calls': 5000,
 }
 quotas = dict(QUOTAS)
 # APIs whose server "does not answer".

@@ -1,0 +1,190 @@
+#pragma once
+
+// The node's side of persistence: calls become work on their app's store, on threads.
+//
+// An app's store is opened when it is first used, and closed again when many others are. It has two
+// lanes, each with a connection and one job at a time: one that writes, and one that reads and has
+// not to wait for it. A job takes all calls that wait: writers at the same time share a
+// transaction, and its sync. Answers come after the commit (I11). Objects that come in pieces are
+// streams (streams.h). On the overlay (CallOrigin::overlay) nothing is written but memory.
+//
+// Runs on the loop thread.
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <list>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "apis/base/clock.h"
+#include "apis/persistence/object_overlay.h"
+#include "apis/persistence/object_store.h"
+#include "apis/quota/quota.h"
+#include "apis/service.h"
+
+namespace cloister {
+
+class ObjectStreams;
+
+// What came of one piece of work.
+struct ObjectReply {
+  std::string bytes;         // of EncodeReply
+  std::string_view refused;  // the quota that it was refused for, if any
+  std::string damage = {};   // of an object that is not what was written
+};
+
+// Runs on a thread.
+using ObjectWork = std::function<Result<ObjectReply>(Objects&)>;
+// Runs on the loop thread, exactly once unless the service ends before.
+using ObjectDone = std::function<void(ObjectReply)>;
+
+// Failures as an app sees them.
+ObjectReply FailedReply(const Error& error);
+ObjectReply RefusedReply(const QuotaRefusal& refusal);
+
+struct ObjectUse {
+  ObjectTotals totals;
+  std::uint64_t writes = 0;  // of those that may come at once
+};
+
+class PersistenceService : public ApiService {
+ public:
+  // Stores that are open at one time, but for those in use.
+  static constexpr std::size_t kOpenMax = 128;
+
+  struct Parts {
+    const Clock& clock;
+    CallAnswers& answers;
+    // Runs the job on a thread, then what it gave on the loop thread. Jobs of one app take turns
+    // with those of others, and may run at the same time.
+    std::function<void(AppId, std::function<std::function<void()>()>)> run;
+    // Where apps' directories are, each named by its number.
+    std::string apps_directory;
+  };
+
+  // `parts.clock` and `parts.answers` must outlive the object, and so must what runs jobs.
+  explicit PersistenceService(Parts parts);
+  PersistenceService(const PersistenceService&) = delete;
+  PersistenceService& operator=(const PersistenceService&) = delete;
+  ~PersistenceService() override;
+
+  Result<void> Serve(CallId id, const CallOrigin& origin, CallNumber number,
+                     std::string_view args) override;
+  void OnCallerGone(CallerId caller) override;
+  void OnOverlayEnded(OverlayId overlay) override;
+  void OnAppDeleted(AppId id) override;
+  void WhenClosed(AppId id, std::function<void()> done) override;
+
+  // What the app has; nothing is made for an app that has nothing.
+  void Use(AppId app, std::function<void(Result<ObjectUse>)> done);
+  // Reads all that the app has against its hashes, a slice after the other.
+  void Verify(AppId app, std::function<void(Result<ObjectVerification>)> done);
+
+ private:
+  friend class ObjectStreams;
+  enum class LaneKind { kWrite, kRead };
+
+  struct Task {
+    ObjectWork work;
+    ObjectDone done;
+    std::shared_ptr<ObjectOverlay> overlay;  // null: the real objects
+    std::size_t bytes = 0;                   // of what it writes
+    PersistenceQuota quota;
+  };
+  using Batch = std::vector<Task>;
+
+  struct Lane {
+    std::deque<Task> waiting;
+    std::size_t bytes = 0;  // of these
+    bool running = false;
+  };
+
+  // Lent to one job of each lane at a time.
+  struct Stores {
+    std::unique_ptr<ObjectStore> write;
+    std::unique_ptr<ObjectStore> read;
+  };
+
+  struct App {
+    std::shared_ptr<Stores> stores;  // null: not open
+    bool opening = false;
+    bool swept = false;
+    Lane write;
+    Lane read;
+    std::list<AppId>::iterator place;  // in open_, while stores are
+    std::optional<TokenBucket> writes;
+    QuotaNotice damage;
+    QuotaNotice trouble;
+    ObjectTotals totals;  // as of the last commit
+
+    bool idle() const {
+      return !opening && !write.running && !read.running && write.waiting.empty() &&
+             read.waiting.empty();
+    }
+  };
+
+  struct BatchResult {
+    std::vector<ObjectReply> replies;
+    std::optional<ObjectTotals> totals;
+    std::string trouble = {};  // why nothing was written
+  };
+
+  // By Parts::run, and counted.
+  void Run(AppId id, std::function<std::function<void()>()> job);
+  void EndJob(AppId id);
+  std::string DirectoryOf(AppId app) const;
+  std::uint64_t NowMs() const;
+  // Work that answers a call.
+  void Queue(const CallOrigin& origin, CallId id, LaneKind lane, ObjectWork work,
+             std::size_t bytes = 0);
+  void Add(AppId id, LaneKind kind, Task task);
+  void Advance(AppId id);
+  void Open(AppId id, App& app);
+  void OnOpened(AppId id, const Result<std::shared_ptr<Stores>>& opened);
+  void FailAll(Lane& lane, const Error& error);
+  void RunLane(AppId id, App& app, LaneKind kind);
+  void OnBatch(AppId id, LaneKind kind, const std::shared_ptr<Batch>& batch, BatchResult result);
+  static BatchResult RunWrites(ObjectStore& store, Batch& batch);
+  static BatchResult RunReads(ObjectStore& store, Batch& batch);
+  void CloseUnused();
+
+  // Answers what goes beyond the rate of writes; whether it did.
+  bool RefuseRate(CallId id, const CallOrigin& origin);
+  void NoteUse(AppId id, const App& app, const PersistenceQuota& quota);
+  void Deliver(AppId app, CallId id, ObjectReply reply);
+
+  Result<void> ServeWrite(CallId id, const CallOrigin& origin, std::string_view args);
+  Result<void> ServeRead(CallId id, const CallOrigin& origin, std::string_view args);
+  Result<void> ServeStat(CallId id, const CallOrigin& origin, std::string_view args);
+  Result<void> ServeDelete(CallId id, const CallOrigin& origin, std::string_view args);
+  Result<void> ServePut(CallId id, const CallOrigin& origin, std::string_view args);
+  Result<void> ServeGet(CallId id, const CallOrigin& origin, std::string_view args);
+  Result<void> ServeDeleteName(CallId id, const CallOrigin& origin, std::string_view args);
+  Result<void> ServeListNames(CallId id, const CallOrigin& origin, std::string_view args);
+  Result<void> ServeListObjects(CallId id, const CallOrigin& origin, std::string_view args);
+  Result<void> ServeUsage(CallId id, const CallOrigin& origin);
+
+  std::shared_ptr<ObjectOverlay> OverlayOf(const CallOrigin& origin);
+  // Of an app's directory; of an overlay: in memory.
+  std::shared_ptr<ObjectWriter> MakeWriter(const CallOrigin& origin) const;
+  // Stores a finished object.
+  void WriteFinished(const CallOrigin& origin, CallId id, std::shared_ptr<ObjectWriter> writer);
+  // Ends it on a thread: that may take a while.
+  void Drop(AppId app, std::shared_ptr<ObjectWriter> writer);
+
+  Parts parts_;
+  std::unordered_map<AppId, App> apps_;
+  std::list<AppId> open_;                        // the last used one first
+  std::unordered_map<AppId, std::size_t> jobs_;  // of apps that have some
+  std::unordered_multimap<AppId, std::function<void()>> closing_;
+  std::unordered_map<OverlayId, std::shared_ptr<ObjectOverlay>> overlays_;
+  std::unique_ptr<ObjectStreams> streams_;
+};
+
+}  // namespace cloister
