@@ -17,6 +17,7 @@
 #include "apis/cache/quota.h"
 #include "apis/calls.h"
 #include "apis/persistence/quota.h"
+#include "apis/query/quota.h"
 
 namespace cloister {
 
@@ -31,6 +32,7 @@ using CallerId = std::uint64_t;
 struct CallQuota {
   CacheQuota cache;
   PersistenceQuota persistence;
+  QueryQuota query;
 
   bool operator==(const CallQuota&) const = default;
 };

@@ -23,6 +23,7 @@ struct Quota {
   ConfigQuota config = {};
   CacheQuota cache = {};
   PersistenceQuota persistence = {};
+  QueryQuota query = {};
 };
 
 inline Quota QuotaOf(const Settings& settings) {
@@ -31,7 +32,8 @@ inline Quota QuotaOf(const Settings& settings) {
           .config = settings.config,
           // Without where the cache is, which is the node's matter.
           .cache = static_cast<const CacheQuota&>(settings.cache),
-          .persistence = settings.persistence};
+          .persistence = settings.persistence,
+          .query = static_cast<const QueryQuota&>(settings.query)};
 }
 
 struct QuotaInfo {

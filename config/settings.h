@@ -21,6 +21,7 @@
 #include "apis/entrypoint/quota.h"
 #include "apis/logging/quota.h"
 #include "apis/persistence/quota.h"
+#include "apis/query/quota.h"
 #include "sandbox/limits.h"
 
 namespace cloister {
@@ -108,6 +109,11 @@ struct CacheSettings : CacheQuota {
   bool near = true;  // with a `url` only where the file says so
 };
 
+// [query]: what one app may use of its database.
+struct QuerySettings : QueryQuota {
+  Millis idle_timeout{30000};
+};
+
 struct Settings {
   NodeSettings node;
   HttpSettings http;
@@ -120,6 +126,7 @@ struct Settings {
   ConfigQuota config;
   CacheSettings cache;
   PersistenceQuota persistence;
+  QuerySettings query;
 };
 
 // Where root's node on the default state directory has its admin socket, so that `cloister` finds

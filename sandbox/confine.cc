@@ -29,6 +29,9 @@ ResourceLimits ResourcesOf(const WorkerLimits& limits) {
           .threads_max = limits.threads_max};
 }
 
+// What cloister-query maps beside its memory: the program, and the index of the database's log.
+constexpr Bytes kMappedMax = MiB(512);
+
 // The order matters where a comment says so, and is otherwise that of the design.
 constexpr WallStep<BlankWalls> kBlankSteps[] = {
     {"identity", [](const BlankWalls& walls) { return BecomeInnerRoot(GroupsOf(walls.identity)); }},
@@ -54,6 +57,24 @@ constexpr WallStep<WorkerWalls> kWorkerSteps[] = {
     {"seccomp", [](const WorkerWalls& walls) { return InstallSeccomp(walls.policy); }},
 };
 
+constexpr WallStep<QueryWalls> kQuerySteps[] = {
+    {"descriptors",
+     [](const QueryWalls& walls) { return CloseDescriptors(kChannelFd, walls.last_fd); }},
+    {"empty_root", [](const QueryWalls&) { return EnterEmptyRoot(); }},
+    {"capabilities", [](const QueryWalls&) { return DropCapabilities(); }},
+    {"no_new_privileges", [](const QueryWalls&) { return RenouncePrivileges(); }},
+    {"landlock", [](const QueryWalls& walls) { return EnterLandlock(walls.landlock_abi); }},
+    {"rlimits",
+     [](const QueryWalls& walls) {
+       return LimitResources({.data_max = walls.memory_max,
+                              .address_space_max = {walls.memory_max.count + kMappedMax.count},
+                              .threads_max = 1,
+                              .descriptors_max = walls.descriptors_max,
+                              .file_max = std::nullopt});
+     }},
+    {"seccomp", [](const QueryWalls& walls) { return InstallSeccomp(walls.policy); }},
+};
+
 template <typename Walls>
 Result<void> Raise(std::span<const WallStep<Walls>> steps, const Walls& walls) {
   for (const WallStep<Walls>& step : steps) {
@@ -74,12 +95,20 @@ std::span<const WallStep<WorkerWalls>> WorkerSteps() {
   return kWorkerSteps;
 }
 
+std::span<const WallStep<QueryWalls>> QuerySteps() {
+  return kQuerySteps;
+}
+
 Result<void> EnterBlank(const BlankWalls& walls) {
   return Raise(BlankSteps(), walls);
 }
 
 Result<void> CloseWalls(const WorkerWalls& walls) {
   return Raise(WorkerSteps(), walls);
+}
+
+Result<void> CloseQueryWalls(const QueryWalls& walls) {
+  return Raise(QuerySteps(), walls);
 }
 
 }  // namespace cloister

@@ -9,6 +9,7 @@
 // half a wall is none. Nothing here logs, and only failures allocate. When to stop applying walls
 // is not a parameter: a weakening is a type under sandbox/exceptions/.
 
+#include <cstdint>
 #include <span>
 #include <string_view>
 
@@ -41,6 +42,15 @@ struct WorkerWalls {
   int landlock_abi = 0;          // of the host (LandlockAbi()); 0: it has none
 };
 
+// The same for cloister-query, which keeps the descriptors of its database as well.
+struct QueryWalls {
+  Bytes memory_max;
+  unsigned last_fd = kQueryFd;  // the last of those that it keeps
+  std::uint32_t descriptors_max = 0;
+  const SeccompProgram& policy;  // of QueryAllowedCalls()
+  int landlock_abi = 0;
+};
+
 // One wall. Its name is the one that README.md, errors and tests use.
 template <typename Walls>
 struct WallStep {
@@ -51,6 +61,7 @@ struct WallStep {
 // The steps, in order. Only the tests of the walls walk them themselves.
 std::span<const WallStep<BlankWalls>> BlankSteps();
 std::span<const WallStep<WorkerWalls>> WorkerSteps();
+std::span<const WallStep<QueryWalls>> QuerySteps();
 
 // Uid and gid 0 inside, death with the keeper (kUnavailable when it is dead already), the
 // environment wiped, own session, new session keyring, no further user namespaces, host name.
@@ -61,5 +72,9 @@ Result<void> EnterBlank(const BlankWalls& walls);
 // seccomp_policy.def is refused or ends the process; on an Error the caller may still write to
 // descriptor 3 and must _exit.
 Result<void> CloseWalls(const WorkerWalls& walls);
+
+// The same for a blank that became cloister-query, before it reads a byte of the database: closes
+// every descriptor outside [3, last_fd], and leaves no more than query_policy.def.
+Result<void> CloseQueryWalls(const QueryWalls& walls);
 
 }  // namespace cloister

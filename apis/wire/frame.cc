@@ -14,7 +14,7 @@ bool IsKnown(std::uint8_t type) {
   return (type >= static_cast<std::uint8_t>(FrameType::kRequest) &&
           type <= static_cast<std::uint8_t>(FrameType::kConfig)) ||
          (type >= static_cast<std::uint8_t>(FrameType::kReady) &&
-          type <= static_cast<std::uint8_t>(FrameType::kCall));
+          type <= static_cast<std::uint8_t>(FrameType::kQueryBroken));
 }
 
 }  // namespace

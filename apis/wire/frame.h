@@ -42,6 +42,8 @@ enum class FrameType : std::uint8_t {
   kCode = 23,           // compile: str16 path, marshalled code; kFrameMore: as for kLog
   kRefused = 24,        // str16 name of what was refused, u32 count
   kCall = 25,           // an API call
+  kQueryUse = 26,       // of a query process: QueryUse (apis/query/packets.h)
+  kQueryBroken = 27,    // of a query process: u64 of QueryAttach: that worker broke the rules
 };
 
 inline constexpr std::uint8_t kFrameEnd = 1;

@@ -117,6 +117,7 @@ Result<M> DecodeMessage(std::string_view packet) {
 enum class WorkerJob : std::uint32_t {
   kServe = 1,    // import the entry point, answer requests
   kCompile = 2,  // compile every module of the image without importing any
+  kQuery = 3,    // run cloister-query: an app's SQL
 };
 
 }  // namespace cloister

@@ -15,6 +15,7 @@
 #include "apis/base/time_text.h"
 #include "apis/cache/service.h"
 #include "apis/persistence/service.h"
+#include "apis/query/packets.h"
 #include "daemon/admin/body.h"
 #include "daemon/admin/call.h"
 #include "daemon/calls/call_server.h"
@@ -49,6 +50,8 @@ struct AdminOptions {
   // What an app's entries in the cache take, and what became of its calls.
   std::function<CacheUse(AppId)> cache_use = {};
   std::function<void(AppId, std::function<void(Result<ObjectUse>)>)> object_use = {};
+  // What an app last used of its database.
+  std::function<QueryUse(AppId)> query_use = {};
 };
 
 // NOLINTNEXTLINE(cppcoreguidelines-pro-type-member-init): its references have no default.

@@ -60,6 +60,10 @@ CacheUse CacheUseOf(AdminContext& context, const AppEntry& app) {
   return context.options.cache_use ? context.options.cache_use(app.row.id) : CacheUse{};
 }
 
+QueryUse QueryUseOf(AdminContext& context, const AppEntry& app) {
+  return context.options.query_use ? context.options.query_use(app.row.id) : QueryUse{};
+}
+
 // What an app uses, by the name of the quota. Of others nothing is counted.
 std::map<std::string_view, std::uint64_t> UseOf(AdminContext& context, const AppEntry& app,
                                                 const AppFacts& facts) {
@@ -69,6 +73,7 @@ std::map<std::string_view, std::uint64_t> UseOf(AdminContext& context, const App
       memory = std::max(memory, AnonymousMemory(worker.pid).count);
   const ReleaseUse use =
       app.live ? context.parts.workers.Use({app.live->id, app.config}) : ReleaseUse{};
+  const QueryUse query = QueryUseOf(context, app);
   return {
       {"limits.requests", context.parts.router.UseOf(app.row.id).requests},
       {"limits.concurrent", use.concurrent},
@@ -82,6 +87,9 @@ std::map<std::string_view, std::uint64_t> UseOf(AdminContext& context, const App
       {"persistence.objects", std::max(facts.objects.totals.objects, facts.objects.totals.names)},
       {"persistence.writes", facts.objects.writes},
       {"persistence.calls", context.parts.calls.UseOf(app.row.id, Api::kPersistence).used},
+      {"query.bytes", query.bytes},
+      {"query.statements", query.statements},
+      {"query.transactions", query.transactions},
       {"config.keys", facts.config.keys},
       {"config.bytes", facts.config.bytes}};
 }
@@ -96,7 +104,9 @@ std::map<std::string_view, std::uint64_t> RefusedOf(AdminContext& context, const
       {"limits.queue", use.queue_refused}};
   for (const std::string_view quota :
        {"cache.calls", "cache.bytes", "cache.value", "cache.key", "persistence.calls",
-        "persistence.writes", "persistence.bytes", "persistence.object", "persistence.objects"})
+        "persistence.writes", "persistence.bytes", "persistence.object", "persistence.objects",
+        "query.bytes", "query.statement", "query.result", "query.statements",
+        "query.transactions", "query.transaction_time"})
     refused[quota] = context.parts.calls.RefusedOf(app.row.id, quota);
   return refused;
 }

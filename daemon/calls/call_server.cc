@@ -12,6 +12,9 @@ namespace {
 
 constexpr std::uint8_t kWarningLevel = 30;  // of the standard library's logging
 
+// Of one report: whoever sends it is not to keep the loop.
+constexpr std::uint32_t kRefusalsMax = 100000;
+
 Error Protocol(const char* what) {
   return Error{ErrorCode::kProtocol, what};
 }
@@ -167,6 +170,40 @@ void CallServer::Leave(WorkerCalls& worker, const Caller& caller) {
   for (ApiService* service : services_)
     if (service != nullptr)
       service->OnOverlayEnded(caller.overlay);
+}
+
+CallServer::App& CallServer::AppOf(AppId id, const std::string& name, const std::string& version) {
+  App& app = apps_[id];
+  if (app.name.empty())
+    app.name = name;
+  app.version = version;
+  return app;
+}
+
+void CallServer::NoteRefused(AppId id, const std::string& name, const std::string& version,
+                             std::string_view quota, std::uint32_t count) {
+  (void)AppOf(id, name, version);
+  for (std::uint32_t i = 0; i < std::min(count, kRefusalsMax); ++i)
+    NoteQuotaRefused(id, quota);
+}
+
+void CallServer::NoteUsed(AppId id, const std::string& name, const std::string& version,
+                          std::string_view quota, std::string_view limit, double used) {
+  if (used < kQuotaNear)
+    return;
+  (void)AppOf(id, name, version);
+  NoteQuotaNear(id, quota, limit, used);
+}
+
+void CallServer::NoteQuotaNear(AppId id, std::string_view quota, std::string_view limit,
+                               double used) {
+  const auto found = apps_.find(id);
+  if (found == apps_.end())
+    return;
+  App& app = found->second;
+  QuotaNotice& notice = app.notices.try_emplace(std::string(quota)).first->second;
+  if (notice.Near(clock_.Now()))
+    Say(id, app, NearText(quota, limit, used));
 }
 
 void CallServer::NoteQuotaRefused(AppId id, std::string_view quota) {

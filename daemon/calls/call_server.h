@@ -62,6 +62,13 @@ class CallServer : public CallAnswers {
   // After that: `done` when no service uses anything of the app's directory.
   void WhenClosed(AppId app, std::function<void()> done);
 
+  // Of an API whose statements do not come here: so many were refused; so much of a quota is used,
+  // from 0 to 1.
+  void NoteRefused(AppId app, const std::string& name, const std::string& version,
+                   std::string_view quota, std::uint32_t count);
+  void NoteUsed(AppId app, const std::string& name, const std::string& version,
+                std::string_view quota, std::string_view limit, double used);
+
   // What WorkerCalls asks for.
   // kProtocol: no honest worker sends that.
   static Result<void> Check(std::string_view call);
@@ -92,6 +99,7 @@ class CallServer : public CallAnswers {
     Api api = {};
   };
 
+  App& AppOf(AppId app, const std::string& name, const std::string& version);
   App& AppOf(const Caller& caller);
   // What a call takes of the app's calls: one a key, and what its bytes cost.
   struct Cost {

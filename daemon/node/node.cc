@@ -85,6 +85,7 @@ AdminOptions Node::DescribeNode(const NodeStart& start) {
   options.object_use = [this](AppId app, std::function<void(Result<ObjectUse>)> done) {
     persistence_.Use(app, std::move(done));
   };
+  options.query_use = [this](AppId app) { return workers_.queries()->UseOf(app); };
   return options;
 }
 
@@ -168,7 +169,8 @@ Node::Node(const NodeStart& start, Settings settings, Sockets sockets, UniqueFd 
                 .images = images_,
                 .logs = relay_,
                 .calls = calls_,
-                .configs = &configs_},
+                .configs = &configs_,
+                .state_dir = settings_.node.state_dir},
                WorkersOptions(settings_)),
       statics_(loop_, images_, {}),
       router_(settings_.node.base_domain, {.workers = workers_, .logs = relay_, .clock = clock_}),

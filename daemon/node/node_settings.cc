@@ -60,6 +60,7 @@ SupervisorOptions WorkersOptions(const Settings& settings) {
   options.spawner.module_rules = RenderModuleRules(settings.modules);
   options.worker.boot_timeout = workers.boot_timeout;
   options.pool.idle_timeout = workers.idle_timeout;
+  options.query_idle = settings.query.idle_timeout;
   return options;
 }
 

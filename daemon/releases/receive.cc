@@ -181,7 +181,9 @@ ReleaseSpec SpecOf(const AppRow& app, const ReleaseRow& release, const Quota& qu
                      .workers_max = release.run.workers_max,
                      .queue_max = release.run.queue_max,
                      .concurrent_max = quota.limits.concurrent_max,
-                     .call_quota = {.cache = quota.cache, .persistence = quota.persistence},
+                     .call_quota = {.cache = quota.cache,
+                                    .persistence = quota.persistence,
+                                    .query = quota.query},
                      .config = config};
 }
 

@@ -22,9 +22,15 @@ Supervisor::Supervisor(const Parts& parts, const SupervisorOptions& options)
            .logs = parts.logs,
            .calls = parts.calls,
            .processes = processes_,
-           .options = options.worker},
+           .options = options.worker,
+           .queries = nullptr},
       memory_timer_(parts.loop),
       self_(std::make_shared<Supervisor*>(this)) {
+  if (!parts.state_dir.empty()) {
+    queries_ = std::make_unique<QueryProcesses>(
+        env_, QueryOptions{.state_dir = parts.state_dir, .idle = options.query_idle});
+    env_.queries = queries_.get();
+  }
   control_.SetListener(this);
   NoteMemory();
 }
@@ -132,6 +138,8 @@ void Supervisor::Adopt(const ReleaseSpec& spec) {
 }
 
 void Supervisor::Update(const ReleaseSpec& spec) {
+  if (queries_ != nullptr)
+    queries_->SetQuota(spec.app_id, spec.call_quota.query);
   const auto found = pools_.find(spec.run());
   if (found == pools_.end())
     return;
@@ -175,7 +183,12 @@ bool Supervisor::Drains(AppId app) const {
                              [app](const Draining& one) { return one.pool->spec().app_id == app; });
 }
 
-void Supervisor::WhenGone(AppId app, std::function<void()> gone) {
+void Supervisor::WhenGone(AppId app, std::function<void()> then) {
+  std::function<void()> gone = [this, app, then = std::move(then)] {
+    if (queries_ != nullptr)
+      queries_->Forget(app);
+    then();
+  };
   if (!Drains(app))
     return Later(std::move(gone));
   leaving_.push_back({.app = app, .gone = std::move(gone)});

@@ -20,6 +20,7 @@
 #include "daemon/workers/compile_job.h"
 #include "daemon/workers/keeper_link.h"
 #include "daemon/workers/pool.h"
+#include "daemon/workers/query_processes.h"
 #include "daemon/workers/spawner.h"
 #include "daemon/workers/supervisor.h"
 #include "daemon/workers/worker_process.h"
@@ -32,6 +33,7 @@ struct SupervisorOptions {
   PoolOptions pool;
   Millis compile_timeout{120000};
   Millis memory_period{5000};  // between two looks at workers' memory
+  Millis query_idle{30000};    // a query process ends after so long without a statement
 };
 
 class Supervisor : public WorkerSupervisor,
@@ -48,6 +50,7 @@ class Supervisor : public WorkerSupervisor,
     LogSink& logs;
     CallServer& calls;
     ConfigSource* configs = nullptr;  // null: no app has config
+    std::string state_dir = {};       // of apps' databases; empty: no app has one
   };
 
   Supervisor(const Parts& parts, const SupervisorOptions& options);
@@ -55,6 +58,9 @@ class Supervisor : public WorkerSupervisor,
   Supervisor& operator=(const Supervisor&) = delete;
   // Kills all workers; what they had is answered 503.
   ~Supervisor() override;
+
+  // Apps' databases; null: there are none.
+  const QueryProcesses* queries() const { return queries_.get(); }
 
   // Blanks come from here from now on.
   void SetZygote(UniqueFd socket) { spawner_.SetZygote(std::move(socket)); }
@@ -132,6 +138,7 @@ class Supervisor : public WorkerSupervisor,
   Spawner spawner_;
   ProcessTable processes_;
   WorkerEnv env_;
+  std::unique_ptr<QueryProcesses> queries_;
   HttpHandler* rerouter_ = nullptr;
   std::unordered_map<RunId, Entry> pools_;
   std::vector<Draining> draining_;

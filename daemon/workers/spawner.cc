@@ -29,9 +29,9 @@ struct SocketPair {
   UniqueFd theirs;
 };
 
-Result<SocketPair> MakeChannelPair() {
+Result<SocketPair> MakeChannelPair(int type) {
   std::array<int, 2> ends = {-1, -1};
-  if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data()) != 0)
+  if (::socketpair(AF_UNIX, type | SOCK_CLOEXEC, 0, ends.data()) != 0)
     return SystemError("socketpair");
   return SocketPair{.ours = UniqueFd(ends[0]), .theirs = UniqueFd(ends[1])};
 }
@@ -278,9 +278,19 @@ Result<SpawnedWorker> Spawner::HandOverTo(Waiting& waiting, std::string_view pla
   if (HasSpoken(waiting.blank.control.get()))
     return Error{ErrorCode::kUnavailable, "the worker ended before its hand-over"};
   const SpawnOrder& order = waiting.order;
-  Inbox inbox = TRY(Inbox::Create());
-  SocketPair channel = TRY(MakeChannelPair());
-  SocketPair query = TRY(MakeChannelPair());
+  SocketPair channel = TRY(MakeChannelPair(SOCK_STREAM));
+  // Packets: a query process that dies leaves no half of one.
+  SocketPair query = TRY(MakeChannelPair(SOCK_SEQPACKET));
+  Inbox inbox;
+  std::vector<int> fds;
+  if (order.job == WorkerJob::kQuery) {
+    fds = {channel.theirs.get(), query.theirs.get()};
+    for (const std::shared_ptr<const UniqueFd>& file : order.files)
+      fds.push_back(file->get());
+  } else {
+    inbox = TRY(Inbox::Create());
+    fds = {order.image->get(), inbox.fd(), channel.theirs.get(), query.theirs.get()};
+  }
   const HandOver message{.worker_id = waiting.blank.id.number,
                          .job = static_cast<std::uint32_t>(order.job),
                          .app = order.app,
@@ -291,8 +301,7 @@ Result<SpawnedWorker> Spawner::HandOverTo(Waiting& waiting, std::string_view pla
                          .threads_max = order.limits.threads_max,
                          .environment = {},
                          .module_rules = options_.module_rules};
-  TRY(SendPacket(waiting.blank.control.get(), EncodeMessage(message),
-                 {order.image->get(), inbox.fd(), channel.theirs.get(), query.theirs.get()}));
+  TRY(SendPacket(waiting.blank.control.get(), EncodeMessage(message), fds));
   inbox.TakeFd().Reset();
   return SpawnedWorker{.id = waiting.blank.id,
                        .pid = waiting.blank.pid,

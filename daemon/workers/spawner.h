@@ -36,7 +36,8 @@ struct SpawnOrder {
   std::string entry;
   WorkerLimits limits;
   std::string group;  // cgroup of the app, [a-z0-9-]+; its ceilings grow with each worker
-  std::shared_ptr<const UniqueFd> image;
+  std::shared_ptr<const UniqueFd> image = {};               // none for kQuery
+  std::vector<std::shared_ptr<const UniqueFd>> files = {};  // of kQuery: its database's
 };
 
 // A worker that was handed everything. Its first frame on the channel says how its boot went; on
@@ -46,7 +47,8 @@ struct SpawnedWorker {
   std::uint32_t pid = 0;
   UniqueFd control;
   UniqueFd channel;
-  UniqueFd query;  // the far end of its query channel; kept until somebody answers there
+  UniqueFd query;  // the far end of its query channel, which its query process is to have; of a
+                   // query process: the node's end of its control socket
   Inbox inbox;
 };
 

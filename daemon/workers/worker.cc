@@ -6,6 +6,7 @@
 
 #include "apis/base/check.h"
 #include "apis/base/log.h"
+#include "daemon/workers/query_processes.h"
 
 namespace cloister {
 namespace {
@@ -70,6 +71,9 @@ void Worker::Start(std::shared_ptr<const UniqueFd> image, std::shared_ptr<const 
 void Worker::OnProcessStarted() {
   log_.SetWorker(process_.id());
   config_.Send(process_.channel());
+  if (env_.queries != nullptr)
+    query_ = env_.queries->MakeLink(spec_, process_.TakeQuery(),
+                                    static_cast<QueryLink::Listener&>(*this));
 }
 
 void Worker::Deliver(std::shared_ptr<const RunConfig> config) {
@@ -463,6 +467,7 @@ void Worker::Die(std::string_view code, std::string_view detail) {
 
 void Worker::BecomeDead() {
   calls_.Close();
+  query_.reset();
   tick_.Stop();
   state_timer_.Stop();
   Enter(WorkerState::kDead);

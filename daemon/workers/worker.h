@@ -18,6 +18,7 @@
 #include "apis/wire/frame.h"
 #include "daemon/calls/worker_calls.h"
 #include "daemon/loop/timer.h"
+#include "daemon/workers/query_link.h"
 #include "daemon/workers/request_slots.h"
 #include "daemon/workers/supervisor.h"
 #include "daemon/workers/worker_config.h"
@@ -30,7 +31,8 @@ namespace cloister {
 
 class Worker : private WorkerProcess::Listener,
                private WorkerRequest::Holder,
-               private WorkerCalls::Channel {
+               private WorkerCalls::Channel,
+               private QueryLink::Listener {
  public:
   class Host {
    public:
@@ -100,6 +102,7 @@ class Worker : private WorkerProcess::Listener,
   void TouchCallOut() override { process_.channel().TouchAnswer(); }
   std::size_t unread() const override { return process_.unread(); }
   void OnBadCall(const Error& error) override { Violate(error); }
+  void OnBadQuery(const Error& error) override { Violate(error); }
   void OnRequestClientGone(WorkerRequest& request) override;
   void OnRequestWritable(WorkerRequest& request) override;
 
@@ -150,6 +153,7 @@ class Worker : private WorkerProcess::Listener,
   WorkerConfig config_;
   WorkerProcess process_;
   WorkerCalls calls_;
+  std::unique_ptr<QueryLink> query_;  // while there is a process
   WorkerState state_ = WorkerState::kStarting;
 
   RequestSlots in_flight_;

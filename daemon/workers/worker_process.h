@@ -48,6 +48,8 @@ struct WorkerOptions {
   Millis exit_wait{1000};       // from the channel's end to the exit
 };
 
+class QueryProcesses;
+
 // What all workers share.
 struct WorkerEnv {
   Loop& loop;
@@ -58,6 +60,7 @@ struct WorkerEnv {
   CallServer& calls;
   ProcessTable& processes;
   WorkerOptions options;
+  QueryProcesses* queries = nullptr;  // null: there is no SQL
 };
 
 class WorkerProcess : private Spawner::Client,
@@ -95,6 +98,8 @@ class WorkerProcess : private Spawner::Client,
   FrameChannel& channel() { return *channel_; }
   // Bytes that were sent and that it has not read.
   std::size_t unread() const { return open() ? channel_->pending() : 0; }
+  // The far end of its query channel, once it has started (SpawnedWorker.query).
+  UniqueFd TakeQuery() { return std::move(query_); }
   Inbox& inbox() { return inbox_; }
   const Inbox& inbox() const { return inbox_; }
 

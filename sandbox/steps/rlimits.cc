@@ -39,14 +39,14 @@ Result<void> LimitResources(const ResourceLimits& limits) {
       {RLIMIT_AS, limits.address_space_max.count, "RLIMIT_AS"},
       {RLIMIT_STACK, kMainStackMax.count, "RLIMIT_STACK"},
       {RLIMIT_NPROC, limits.threads_max, "RLIMIT_NPROC"},
-      {RLIMIT_FSIZE, 0, "RLIMIT_FSIZE"},
+      {RLIMIT_FSIZE, limits.file_max ? limits.file_max->count : RLIM_INFINITY, "RLIMIT_FSIZE"},
       {RLIMIT_CORE, 0, "RLIMIT_CORE"},
       {RLIMIT_MEMLOCK, 0, "RLIMIT_MEMLOCK"},
       {RLIMIT_MSGQUEUE, 0, "RLIMIT_MSGQUEUE"},
       {RLIMIT_SIGPENDING, kPendingSignals, "RLIMIT_SIGPENDING"},
       {RLIMIT_NICE, 0, "RLIMIT_NICE"},
       {RLIMIT_RTPRIO, 0, "RLIMIT_RTPRIO"},
-      {RLIMIT_NOFILE, 0, "RLIMIT_NOFILE"},
+      {RLIMIT_NOFILE, limits.descriptors_max, "RLIMIT_NOFILE"},
   };
   for (const Limit& limit : all) {
     rlimit both{};

@@ -6,6 +6,7 @@
 // ceiling above it.
 
 #include <cstdint>
+#include <optional>
 
 #include "apis/base/result.h"
 #include "apis/base/units.h"
@@ -18,9 +19,11 @@ inline constexpr Bytes kMainStackMax = MiB(8);
 
 // What differs from worker to worker; the other limits are the same for all.
 struct ResourceLimits {
-  Bytes data_max;                 // RLIMIT_DATA
-  Bytes address_space_max;        // RLIMIT_AS
-  std::uint32_t threads_max = 1;  // RLIMIT_NPROC
+  Bytes data_max;                           // RLIMIT_DATA
+  Bytes address_space_max;                  // RLIMIT_AS
+  std::uint32_t threads_max = 1;            // RLIMIT_NPROC
+  std::uint32_t descriptors_max = 0;        // RLIMIT_NOFILE: a worker opens none
+  std::optional<Bytes> file_max = Bytes{};  // RLIMIT_FSIZE; none: as it is
 };
 
 // Soft and hard limits alike, and the default stack size of new threads.

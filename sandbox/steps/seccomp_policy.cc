@@ -1,8 +1,10 @@
 #include "sandbox/steps/seccomp_policy.h"
 
+#include <fcntl.h>
 #include <linux/futex.h>
 #include <sched.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 
 #ifndef __x86_64__
@@ -51,6 +53,21 @@ constexpr AllowedCall kAllowed[] = {
 #undef REFUSE
 };
 
+constexpr AllowedCall kQueryAllowed[] = {
+#define ALLOW(call, reason) \
+  AllowedCall {             \
+    SYS_##call, #call, reason, {
+#define CASE(...) AllowedCase{{__VA_ARGS__}},
+#define END_ALLOW \
+  }               \
+  }               \
+  ,
+#include "sandbox/steps/query_policy.def"
+#undef ALLOW
+#undef CASE
+#undef END_ALLOW
+};
+
 constexpr RefusedCall kRefused[] = {
 #define ALLOW(call, reason)
 #define CASE(...)
@@ -64,11 +81,16 @@ constexpr RefusedCall kRefused[] = {
 };
 
 static_assert(std::size(kAllowed) == 25, "a call more is a decision: see design and tests");
+static_assert(std::size(kQueryAllowed) == 30, "a call more is a decision: see design and tests");
 
 }  // namespace
 
 std::span<const AllowedCall> AllowedCalls() {
   return kAllowed;
+}
+
+std::span<const AllowedCall> QueryAllowedCalls() {
+  return kQueryAllowed;
 }
 
 std::span<const RefusedCall> RefusedCalls() {

@@ -52,6 +52,9 @@ struct RefusedCall {
 };
 
 std::span<const AllowedCall> AllowedCalls();
+// Of cloister-query: query_policy.def.
+std::span<const AllowedCall> QueryAllowedCalls();
+// Of both.
 std::span<const RefusedCall> RefusedCalls();
 
 }  // namespace cloister

@@ -10,6 +10,7 @@
 #include "sandbox/worker/call.h"
 #include "sandbox/worker/config.h"
 #include "sandbox/worker/image_view.h"
+#include "sandbox/worker/query.h"
 #include "sandbox/worker/runtime.h"
 
 namespace cloister {
@@ -123,16 +124,19 @@ PyObject* SendCode(PyObject*, PyObject* args) {
   Py_RETURN_NONE;
 }
 
-PyMethodDef methods[] = {{"platform_image", PlatformImage, METH_NOARGS, nullptr},
-                         {"app_image", AppImage, METH_NOARGS, nullptr},
-                         {"write_output", WriteOutput, METH_VARARGS, nullptr},
-                         {"log", LogEventFromPython, METH_VARARGS, nullptr},
-                         {"config", Config, METH_NOARGS, nullptr},
-                         {"count_refused", CountRefused, METH_O, nullptr},
-                         {"on_interrupt", OnInterrupt, METH_VARARGS, nullptr},
-                         {"bind", BindCall, METH_O, nullptr},
-                         {"send_code", SendCode, METH_VARARGS, nullptr},
-                         {nullptr, nullptr, 0, nullptr}};
+PyMethodDef methods[] = {
+    {"platform_image", PlatformImage, METH_NOARGS, nullptr},
+    {"app_image", AppImage, METH_NOARGS, nullptr},
+    {"write_output", WriteOutput, METH_VARARGS, nullptr},
+    {"log", LogEventFromPython, METH_VARARGS, nullptr},
+    {"config", Config, METH_NOARGS, nullptr},
+    {"count_refused", CountRefused, METH_O, nullptr},
+    {"on_interrupt", OnInterrupt, METH_VARARGS, nullptr},
+    {"bind", BindCall, METH_O, nullptr},
+    {"query", reinterpret_cast<PyCFunction>(AsSlot(RunQuery)), METH_FASTCALL, nullptr},
+    {"query_epoch", QueryEpoch, METH_NOARGS, nullptr},
+    {"send_code", SendCode, METH_VARARGS, nullptr},
+    {nullptr, nullptr, 0, nullptr}};
 
 PyModuleDef definition = {
     PyModuleDef_HEAD_INIT, "_cloister", nullptr, -1, methods, nullptr, nullptr, nullptr, nullptr};

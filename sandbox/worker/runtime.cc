@@ -15,7 +15,8 @@ constexpr Millis kClockTolerance{20};
 
 Runtime& TheRuntime() {
   // Never destroyed: threads of the app may still run while the process exits.
-  static Runtime& runtime = *new Runtime(kChannelFd);  // NOLINT(cppcoreguidelines-owning-memory)
+  static Runtime& runtime =
+      *new Runtime(kChannelFd, kQueryFd);  // NOLINT(cppcoreguidelines-owning-memory)
   return runtime;
 }
 

@@ -16,12 +16,13 @@
 #include "sandbox/worker/channel.h"
 #include "sandbox/worker/output.h"
 #include "sandbox/worker/python.h"
+#include "sandbox/worker/query_channel.h"
 
 namespace cloister {
 
 class Runtime {
  public:
-  explicit Runtime(int channel_fd) : channel(channel_fd) {}
+  Runtime(int channel_fd, int query_fd) : channel(channel_fd), query(query_fd) {}
 
   std::optional<Image> platform;  // the standard library, from WarmInterpreter on
   std::optional<Image> app;       // the rehearsal's, until RunWorker
@@ -30,6 +31,7 @@ class Runtime {
   PyRef config;          // of ConfigTuple; empty: there is none
 
   WorkerChannel channel;
+  QueryChannel query;
   OutputBuffers output;
   RefusedCalls refused;
 

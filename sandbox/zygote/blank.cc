@@ -18,6 +18,7 @@
 #include "apis/wire/messages.h"
 #include "sandbox/worker/worker.h"
 #include "sandbox/zygote/hand_over.h"
+#include "sandbox/zygote/query_start.h"
 #include "sandbox/zygote/title.h"
 
 namespace cloister {
@@ -99,7 +100,16 @@ void RunBlank(BlankPlan plan) {
   // An order that is here already is not kept waiting.
   if (!HasPacket(control))
     RehearseBoot();
-  Result<TakenOver> taken = TakeOver(AwaitHandOver(control), plan.worker_id);
+  Packet orders = AwaitHandOver(control);
+  if (IsForQuery(orders)) {
+    QueryStart start{.worker_id = plan.worker_id,
+                     .program = plan.query_program,
+                     .landlock_abi = plan.landlock_abi,
+                     .control_fd = control};
+    const Error error = BecomeQuery(std::move(orders), start);
+    Refuse(start.control_fd, "query_program", error);
+  }
+  Result<TakenOver> taken = TakeOver(std::move(orders), plan.worker_id);
   if (!taken.ok())
     Refuse(control, "hand_over", taken.error());
   TakenOver& worker = taken.value();

@@ -22,6 +22,7 @@ struct BlankPlan {
   std::uint64_t worker_id = 0;
   const SeccompProgram* policy = nullptr;
   int landlock_abi = 0;
+  const char* query_program = "";  // cloister-query
 };
 
 [[noreturn]] void RunBlank(BlankPlan plan);

@@ -15,11 +15,12 @@ namespace {
 constexpr std::size_t kFdsWithoutQuery = 3;
 constexpr std::size_t kFdsWithQuery = 4;
 
-Result<void> CheckSocket(int fd, const char* name) {
+Result<void> CheckSocket(int fd, int wanted, const char* name) {
   int type = 0;
   socklen_t size = sizeof type;
-  if (::getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) != 0 || type != SOCK_STREAM)
-    return Error{ErrorCode::kInvalidArgument, std::string(name) + " is not a stream socket"};
+  if (::getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) != 0 || type != wanted)
+    return Error{ErrorCode::kInvalidArgument,
+                 std::string(name) + " is not the socket it should be"};
   return {};
 }
 
@@ -59,9 +60,9 @@ Result<TakenOver> TakeOver(Packet packet, std::uint64_t worker_id) {
   if (fds.size() != kFdsWithoutQuery && fds.size() != kFdsWithQuery)
     return Error{ErrorCode::kProtocol, std::to_string(fds.size()) + " descriptors"};
   TRY(CheckJob(message.job));
-  TRY(CheckSocket(fds[2].get(), "the channel"));
+  TRY(CheckSocket(fds[2].get(), SOCK_STREAM, "the channel"));
   if (fds.size() == kFdsWithQuery)
-    TRY(CheckSocket(fds[3].get(), "the query end"));
+    TRY(CheckSocket(fds[3].get(), SOCK_SEQPACKET, "the query end"));
   Image image = TRY(Image::Open(fds[0].get(), Image::NeedSeals::kYes));
   InboxPage* inbox = TRY(MapInbox(fds[1].get()));
   TakenOver taken{.context = {.job = static_cast<WorkerJob>(message.job),

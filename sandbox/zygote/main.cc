@@ -11,6 +11,7 @@
 
 #include "apis/base/clock.h"
 #include "apis/base/log.h"
+#include "apis/base/program.h"
 #include "apis/base/result.h"
 #include "apis/wire/fd_socket.h"
 #include "apis/wire/messages.h"
@@ -39,7 +40,10 @@ Result<void> Run() {
   TRY(SendPacket(keeper.get(),
                  EncodeMessage(ZygoteReady{.start_us = static_cast<std::uint64_t>(warm.count()),
                                            .python = InterpreterVersion()})));
-  return Zygote(std::move(keeper), kKeeperPidfd, start, std::move(policy)).Serve();
+  const std::string directory = TRY(ProgramDirectory());
+  return Zygote(std::move(keeper), kKeeperPidfd, start, std::move(policy),
+                directory + "/cloister-query")
+      .Serve();
 }
 
 }  // namespace

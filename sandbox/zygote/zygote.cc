@@ -132,7 +132,8 @@ Result<UniqueFd> Zygote::CloneBlank(const Node& node, BlankReady& ready) {
               .identity = uid == 0 ? WorkerIdentity::kSharedUid : WorkerIdentity::kOwnUid,
               .worker_id = worker_id,
               .policy = &policy_,
-              .landlock_abi = static_cast<int>(start_.landlock)});
+              .landlock_abi = static_cast<int>(start_.landlock),
+              .query_program = query_program_.c_str()});
   }
   AfterForkParent();
   if (!pid.ok()) {

@@ -30,11 +30,14 @@ class Zygote {
   static constexpr std::uint32_t kWantedMax = 1024;
 
   // `keeper` is the control socket, `start` its first message, `keeper_pidfd` borrowed.
-  Zygote(UniqueFd keeper, int keeper_pidfd, const ZygoteStart& start, SeccompProgram policy)
+  // `query_program`: the path of cloister-query.
+  Zygote(UniqueFd keeper, int keeper_pidfd, const ZygoteStart& start, SeccompProgram policy,
+         std::string query_program)
       : keeper_(std::move(keeper)),
         keeper_pidfd_(keeper_pidfd),
         start_(start),
-        policy_(std::move(policy)) {}
+        policy_(std::move(policy)),
+        query_program_(std::move(query_program)) {}
 
   // Serves until the keeper closes its socket. An Error: the keeper said something that it must
   // not.
@@ -66,6 +69,7 @@ class Zygote {
   int keeper_pidfd_;
   ZygoteStart start_;
   SeccompProgram policy_;
+  std::string query_program_;
   std::list<Node> nodes_;
   std::uint32_t made_ = 0;
   std::deque<std::uint32_t> uids_;  // for the next blanks

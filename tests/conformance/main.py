@@ -7,6 +7,7 @@ import urllib.parse
 import cases
 import cloister
 import object_cases
+import query_cases
 from cloister import cache
 
 
@@ -15,7 +16,9 @@ def run(name):
     try:
         if name in object_cases.CASES:
             object_cases.clear()
-        cases.CASES[name]()
+        if name in query_cases.CASES:
+            query_cases.empty()
+        {**cases.CASES, **query_cases.CASES}[name]()
     except Exception:
         return traceback.format_exc()
     return "ok"

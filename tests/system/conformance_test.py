@@ -11,7 +11,7 @@ FILES = {
 }
 NAMES = [
     line.removeprefix("def ").partition("(")[0]
-    for file in ("cases.py", "object_cases.py", "quota_cases.py")
+    for file in ("cases.py", "object_cases.py", "query_cases.py", "quota_cases.py")
     for line in FILES[file].splitlines()
     if line.startswith("def case_")
 ]

@@ -105,6 +105,12 @@ REACHED |= {
     "persistence.objects": "persistence_test",
     "persistence.writes": "persistence_test",
     "persistence.calls": "persistence_test",
+    "query.bytes": "query_quota_rows_test",
+    "query.statement": "query_quota_rows_test",
+    "query.result": "query_quota_rows_test",
+    "query.statements": "query_quota_rows_test",
+    "query.transactions": "query_quota_rows_test",
+    "query.transaction_time": "query_quota_rows_test",
 }
 
 

@@ -26,6 +26,7 @@ EXPECTED = [
     "docs/apps/entry-points.md",
     "docs/apps/cache.md",
     "docs/apps/persistence.md",
+    "docs/apps/query.md",
     "docs/apps/moving-flask.md",
     "docs/apps/moving-django.md",
     "docs/tutorial.md",

@@ -16,6 +16,9 @@ _PATTERNS = [
     re.compile(rf"\bFailureOf\([^;]*?,\s*{_WORD}"),
     re.compile(rf"\bProblem\(\s*{_WORD}"),
     re.compile(rf"\bBadRequest\(\s*{_WORD}"),
+    re.compile(rf"\bQueryErrorClass::k\w+,\s*{_WORD}"),
+    re.compile(rf"\bClassOf\(rc\),\s*{_WORD}"),
+    re.compile(rf"\bkLostCode = {_WORD}"),
 ]
 _SECTION = re.compile(r"^### `([a-z_]+)`$", re.MULTILINE)
 

@@ -18,8 +18,9 @@ INNER_LINES = {
         "cache",
         "persistence",
         "logging",
+        "query",
     ],
-    "sandbox": ["exceptions", "steps", "image", "", "worker", "zygote"],
+    "sandbox": ["exceptions", "steps", "image", "", "worker", "zygote", "query"],
     "daemon": [
         "loop",
         "http",
@@ -36,7 +37,8 @@ INNER_LINES = {
 }
 # Plain words that every folder beside them may use.
 WORDS = {"sandbox/limits.h"} | {
-    f"apis/{api}/quota.h" for api in ("cache", "config", "entrypoint", "logging", "persistence")
+    f"apis/{api}/quota.h"
+    for api in ("cache", "config", "entrypoint", "logging", "persistence", "query")
 }
 # Beside the line of daemon: they include nothing of daemon but their own folder.
 APART = {"daemon/keeper", "daemon/cli"}

@@ -9,7 +9,9 @@ import source_tree as tree
 PLACES = {
     r"uv\.h": ["daemon/loop/", "apis/backends/redis"],
     r"llhttp\.h": ["daemon/http/parser"],
-    r"sqlite3\.h": ["apis/backends/sqlite"],
+    r"sqlite3\.h": ["apis/backends/sqlite", "sandbox/query/"],
+    r"pcre2\.h": ["sandbox/query/regexp"],
+    r"openssl/.*": ["apis/base/sha256", "sandbox/query/text_functions"],
     r"seccomp\.h": ["sandbox/steps/seccomp"],
     r"(Python|structmember|marshal)\.h": ["sandbox/worker/"],
     r"CLI/.*": ["daemon/cli/main", "daemon/cli/local_arguments"],
@@ -22,7 +24,7 @@ SOURCES_ONLY = {
     r"nlohmann/.*": ["apis/base/json", "daemon/releases/", "daemon/admin/", "daemon/cli/"]
 }
 # Known to one pair, wherever that is.
-ONE_PAIR = [r"zstd.*\.h", r"openssl/.*", r"sodium\.h", r"hiredis/.*"]
+ONE_PAIR = [r"zstd.*\.h", r"sodium\.h", r"hiredis/.*"]
 FREE = [r"fmt/.*"]
 # The C++ standard library, C and POSIX, Linux.
 SYSTEM = [
@@ -30,7 +32,7 @@ SYSTEM = [
     r"(sys|linux|netinet|arpa|net|asm)/[a-z0-9_]+\.h",
     r"(dirent|dlfcn|endian|errno|fcntl|grp|limits|link|locale|poll|pthread|pwd|sched|setjmp"
     r"|signal|spawn|stdlib|syscall|termios|time|ucontext|unistd|wait|netdb|elf|getopt|glob"
-    r"|malloc|syslog)\.h",
+    r"|malloc|strings|syslog)\.h",
 ]
 
 

@@ -13,14 +13,16 @@ from cloister._transport import VERSION as __version__
 from cloister.entrypoint import WallTimeExceeded
 
 if TYPE_CHECKING:
-    from cloister import cache as cache, config as config, persistence as persistence
+    from cloister import cache as cache, config as config, db as db
+    from cloister import persistence as persistence, query as query
     from cloister import testing as testing
     from cloister.config import ConfigError as ConfigError
+    from cloister.query import table as table
 
 __all__ = ['ApiError', 'ConfigError', 'QuotaExceeded', 'WallTimeExceeded', '__version__',
-           'cache', 'config', 'persistence']
+           'cache', 'config', 'db', 'persistence', 'query', 'table']
 
-_LATER = ('cache', 'config', 'persistence', 'testing')
+_LATER = ('cache', 'config', 'db', 'persistence', 'query', 'testing')
 
 
 class QuotaExceeded(Exception):
@@ -71,6 +73,8 @@ def __getattr__(name: str):
                 raise
     if name == 'ConfigError':
         return importlib.import_module('cloister.config').ConfigError
+    if name == 'table':
+        return importlib.import_module('cloister.query').table
     raise AttributeError(f"module 'cloister' has no attribute '{name}'")
 
 

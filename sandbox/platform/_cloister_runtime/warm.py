@@ -76,7 +76,7 @@ def warm():
     os.register_at_fork = plain_register_at_fork
     for name in ('boot', 'compile', 'functions', 'rehearsal', 'report'):
         importlib.import_module('_cloister_runtime.' + name)
-    for name in ('cache', 'config', 'persistence', '_memoize'):
+    for name in ('cache', 'config', 'db', 'persistence', 'query', '_memoize'):
         importlib.import_module('cloister.' + name)
     importlib.import_module('_cloister_runtime.output').install()
     # Stacks count whole against the memory of a worker.

@@ -1,14 +1,18 @@
-"""The stand-in keeps what cases.py says; tests/system/conformance_test.py asks it of a node."""
+"""The stand-ins keep what the cases say; tests/system/conformance_test.py asks it of a node."""
 
 import cases
 import cloister
 import object_cases
 import pytest
+import query_cases
 
 
-@pytest.mark.parametrize("name", cases.CASES)
+CASES = {**cases.CASES, **query_cases.CASES}
+
+
+@pytest.mark.parametrize("name", CASES)
 def test_case(name):
     cloister.testing.reset()
     cloister.testing.set_config(cases.CONFIG)
     cloister.testing.limits(persistence_writes=object_cases.WRITES)
-    cases.CASES[name]()
+    CASES[name]()

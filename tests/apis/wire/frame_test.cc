@@ -28,7 +28,7 @@ TEST(FrameTest, NumbersOfTypesNeverChange) {
       {FrameType::kReady, 16},         {FrameType::kBootFailed, 17}, {FrameType::kResponse, 18},
       {FrameType::kResponseBody, 19},  {FrameType::kBodyCredit, 20}, {FrameType::kLog, 21},
       {FrameType::kResponseAbort, 22}, {FrameType::kCode, 23},       {FrameType::kRefused, 24},
-      {FrameType::kCall, 25}};
+      {FrameType::kCall, 25},          {FrameType::kQueryUse, 26},   {FrameType::kQueryBroken, 27}};
   for (const auto& [type, number] : numbers)
     EXPECT_EQ(number, static_cast<int>(type));
 }
@@ -95,7 +95,7 @@ TEST(FrameTest, HostileHeadersAreRefusedBeforeTheirPayloadIsThere) {
 
 TEST(FrameTest, OnlyKnownTypesAreTaken) {
   for (int type = 0; type < 256; ++type) {
-    const bool known = (type >= 1 && type <= 6) || (type >= 16 && type <= 25);
+    const bool known = (type >= 1 && type <= 6) || (type >= 16 && type <= 27);
     EXPECT_EQ(!known, IsRefused(Header(0, static_cast<std::uint8_t>(type), 0))) << type;
   }
 }

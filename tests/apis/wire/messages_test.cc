@@ -98,6 +98,9 @@ TEST(MessagesTest, NumbersFieldsAndOrderAreAsTheyWere) {
       "LateCacheSocket=52",
       "CacheLost=53 app:U64 generation:U64",
       "CacheRaised=54 app:U64 generation:U64",
+      ("QueryOrders=60 mode:U32 bytes_max:U64 statement_ms:U64 result_max:U64 statements_rate:U32 "
+       "transactions_max:U32 transaction_ms:U64 idle_ms:U64"),
+      "QueryAttach=61 link:U64 epoch:U32",
   };
   EXPECT_EQ(expected, described);
 }

@@ -13,6 +13,7 @@
 
 #include "apis/base/units.h"
 #include "apis/calls.h"
+#include "apis/query/packets.h"
 #include "apis/wire/channel.h"
 #include "apis/wire/codec.h"
 #include "apis/wire/config_values.h"
@@ -162,11 +163,49 @@ void AddMessages(Examples& examples) {
   examples["cache-raised"] = EncodeMessage(CacheRaised{.app = 3, .generation = 8});
 }
 
+void AddPackets(Examples& examples) {
+  examples["query-attach"] = EncodeMessage(QueryAttach{.link = 5, .epoch = 1});
+  std::string statement;
+  WireWriter out(statement);
+  out.U64(3);
+  out.U8(static_cast<std::uint8_t>(QueryBegin::kDeferred));
+  out.U8(0);
+  out.U8(0);
+  out.U64(0);
+  out.Str32("SELECT ?");
+  out.U8(0);
+  out.U32(1);
+  out.U32(1);
+  out.U8(static_cast<std::uint8_t>(QueryValueType::kInt));
+  out.U64(42);
+  EXPECT_TRUE(QueryStatement::Decode(statement).ok());
+  examples["query-statement"] = EncodeQueryPacket(
+      {.type = QueryPacketType::kStatement, .flags = 0, .epoch = 1, .id = 7, .piece = statement});
+  std::string reply;
+  WireWriter answer(reply);
+  QueryReplyHead{}.Encode(answer);
+  answer.U64(~std::uint64_t{0});
+  answer.U8(0);
+  answer.U64(0);
+  answer.U16(1);
+  answer.U8(1);
+  answer.Str32("?");
+  answer.U8(0);
+  answer.U32(1);
+  answer.U8(static_cast<std::uint8_t>(QueryValueType::kInt));
+  answer.U64(42);
+  examples["query-reply"] = EncodeQueryPacket(
+      {.type = QueryPacketType::kReply, .flags = 0, .epoch = 1, .id = 7, .piece = reply});
+  examples["query-reset"] = EncodeQueryPacket(
+      {.type = QueryPacketType::kReset, .flags = 0, .epoch = 2, .id = 0, .piece = "gone"});
+}
+
 Examples Expected() {
   Examples examples;
   AddNodeFrames(examples);
   AddWorkerFrames(examples);
   AddMessages(examples);
+  AddPackets(examples);
   return examples;
 }
 

@@ -80,6 +80,12 @@ QUOTAS = {
     'persistence.objects': 1_000_000,
     'persistence.writes': 100,
     'persistence.calls': 5000,
+    'query.bytes': 1 << 30,
+    'query.statement': 5000,
+    'query.result': 16 << 20,
+    'query.statements': 1000,
+    'query.transactions': 16,
+    'query.transaction_time': 60000,
 }
 quotas = dict(QUOTAS)
 # APIs whose server "does not answer".

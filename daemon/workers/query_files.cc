@@ -1,0 +1,93 @@
+#include "daemon/workers/query_files.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <utility>
+
+#include "apis/query/database_file.h"
+
+namespace cloister {
+namespace {
+
+constexpr mode_t kOwnerOnly = 0600;
+constexpr mode_t kOwnersDirectory = 0700;
+
+Result<void> SyncDirectory(const std::string& directory) {
+  const UniqueFd fd(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!fd.valid() || ::fsync(fd.get()) != 0)
+    return SystemError("syncing " + directory);
+  return {};
+}
+
+// Whole or not at all, whenever the machine stops.
+Result<void> MakeDatabase(const std::string& directory, const std::string& path) {
+  const std::string unfinished = path + ".new";
+  const std::string bytes = NewDatabaseFile();
+  const UniqueFd fd(::open(unfinished.c_str(),
+                           O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, kOwnerOnly));
+  if (!fd.valid())
+    return SystemError("creating " + unfinished);
+  if (::write(fd.get(), bytes.data(), bytes.size()) != static_cast<ssize_t>(bytes.size()) ||
+      ::fsync(fd.get()) != 0)
+    return SystemError("writing " + unfinished);
+  if (::rename(unfinished.c_str(), path.c_str()) != 0)
+    return SystemError("renaming " + unfinished);
+  return SyncDirectory(directory);
+}
+
+Result<UniqueFd> OpenFile(const std::string& path, int flags) {
+  UniqueFd fd(::open(path.c_str(), O_RDWR | O_NOFOLLOW | O_CLOEXEC | flags, kOwnerOnly));
+  if (!fd.valid())
+    return SystemError("opening " + path);
+  return fd;
+}
+
+// A file without a name.
+Result<UniqueFd> MakeNamelessFile(const std::string& directory) {
+  UniqueFd fd(::open(directory.c_str(), O_RDWR | O_TMPFILE | O_CLOEXEC, kOwnerOnly));
+  if (!fd.valid())
+    return SystemError("making a copy in " + directory);
+  return fd;
+}
+
+std::uint64_t SizeOf(const UniqueFd& fd) {
+  struct stat status = {};
+  return ::fstat(fd.get(), &status) == 0 ? static_cast<std::uint64_t>(status.st_size) : 0;
+}
+
+}  // namespace
+
+Result<QueryFiles> OpenQueryFiles(const std::string& directory, QueryPurpose purpose) {
+  const std::string parent = directory.substr(0, directory.rfind('/'));
+  for (const std::string& each : {parent, directory})
+    if (::mkdir(each.c_str(), kOwnersDirectory) != 0 && errno != EEXIST)
+      return SystemError("making " + each);
+  const std::string path = directory + "/query.db";
+  if (::access(path.c_str(), F_OK) != 0)
+    TRY(MakeDatabase(directory, path));
+  UniqueFd database = TRY(OpenFile(path, 0));
+  UniqueFd log = TRY(OpenFile(path + "-wal", O_CREAT));
+  UniqueFd index = TRY(OpenFile(path + "-shm", O_CREAT));
+  // What is written to the log is found again only if its name is.
+  TRY(SyncDirectory(directory));
+  QueryFiles opened;
+  const std::uint64_t size = SizeOf(database) + SizeOf(log);
+  const auto add = [&opened](UniqueFd fd) {
+    opened.files.push_back(std::make_shared<const UniqueFd>(std::move(fd)));
+  };
+  add(std::move(database));
+  add(std::move(log));
+  add(std::move(index));
+  if (purpose == QueryPurpose::kServe)
+    return opened;
+  opened.mode = size <= kQueryCopyMax.count ? QueryMode::kCopy : QueryMode::kReadOnly;
+  for (int i = 0; opened.mode == QueryMode::kCopy && i < 3; ++i)
+    add(TRY(MakeNamelessFile(directory)));
+  return opened;
+}
+
+}  // namespace cloister

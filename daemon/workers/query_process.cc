@@ -1,0 +1,242 @@
+#include "daemon/workers/query_process.h"
+
+#include <fcntl.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "apis/base/log.h"
+#include "apis/wire/channel.h"
+#include "apis/wire/fd_socket.h"
+
+namespace cloister {
+namespace {
+
+constexpr Bytes kMemory = MiB(192);
+constexpr Bytes kAddressSpace = MiB(704);
+// A process that ends like this, now and then, costs its statements; in a row, it is not started
+// again for a while.
+constexpr std::uint32_t kFailuresFree = 3;
+constexpr Millis kRetryFirst{100};
+constexpr Millis kRetryMax{5000};
+constexpr std::uint32_t kDoublingsMax = 6;
+constexpr Millis kAttachRetry{10};
+// sandbox/query/overtime.h
+constexpr int kExitOverTime = 9;
+
+Error Protocol(const char* what) {
+  return Error{ErrorCode::kProtocol, what};
+}
+
+}  // namespace
+
+QueryProcess::QueryProcess(WorkerEnv& env, Host& host, QueryOwner owner, Millis idle)
+    : env_(env),
+      host_(host),
+      owner_(std::move(owner)),
+      idle_(idle),
+      attach_timer_(env.loop),
+      bury_timer_(env.loop) {}
+
+void QueryProcess::Leave(QueryLink& link) {
+  std::erase(links_, &link);
+  std::erase(wanting_, &link);
+  if (links_.empty())
+    host_.OnUnused(*this);
+}
+
+void QueryProcess::Want(QueryLink& link) {
+  wanting_.push_back(&link);
+  if (state_ == State::kServing)
+    return AttachAll();
+  if (state_ != State::kGone)
+    return;
+  if (failures_ > kFailuresFree && env_.loop.Now() < retry_at_)
+    return FailAll(last_failure_);
+  state_ = State::kOpening;
+  host_.OpenFiles(*this);
+}
+
+void QueryProcess::OnFiles(Result<QueryFiles> files) {
+  if (state_ != State::kOpening)
+    return;
+  if (!files.ok()) {
+    state_ = State::kGone;
+    Log(LogLevel::kError, "query_files", {{"app", owner_.name}, {"error", files.error().message}});
+    return FailAll("the app's database cannot be opened: " + files.error().message);
+  }
+  mode_ = files.value().mode;
+  state_ = State::kStarting;
+  boot_failure_.clear();
+  process_ = std::make_unique<WorkerProcess>(env_, static_cast<WorkerProcess::Listener&>(*this));
+  process_->Start({.job = WorkerJob::kQuery,
+                   .app = owner_.name,
+                   .version = {},
+                   .entry = {},
+                   .limits = {.memory_max = kMemory,
+                              .address_space_max = kAddressSpace,
+                              .threads_max = 1,
+                              .cpu_millis = owner_.cpu_millis},
+                   .group = owner_.group,
+                   .image = nullptr,
+                   .files = std::move(files.value().files)});
+}
+
+QueryOrders QueryProcess::Orders() const {
+  const auto millis = [](Millis time) { return static_cast<std::uint64_t>(time.count()); };
+  return {.mode = static_cast<std::uint32_t>(mode_),
+          .bytes_max = quota_.bytes_max.count,
+          .statement_ms = millis(quota_.statement_max),
+          .result_max = quota_.result_max.count,
+          .statements_rate = quota_.statements_rate,
+          .transactions_max = quota_.transactions_max,
+          .transaction_ms = millis(quota_.transaction_max),
+          .idle_ms = millis(idle_)};
+}
+
+void QueryProcess::OnProcessStarted() {
+  control_ = process_->TakeQuery();
+  // A full socket must not hold the loop.
+  (void)::fcntl(control_.get(), F_SETFL, O_NONBLOCK);
+  (void)SendPacket(control_.get(), EncodeMessage(Orders()));
+}
+
+void QueryProcess::SetQuota(const QueryQuota& quota) {
+  if (quota == quota_)
+    return;
+  quota_ = quota;
+  // One that is too busy to take them gets them with the next worker.
+  if (control_.valid())
+    (void)SendPacket(control_.get(), EncodeMessage(Orders()));
+}
+
+void QueryProcess::OnProcessFrame(const Frame& frame) {
+  const Result<void> taken = TakeFrame(frame);
+  if (!taken.ok())
+    OnProcessGarbage(taken.error());
+}
+
+void QueryProcess::OnProcessGarbage(const Error& error) {
+  Log(LogLevel::kWarning, "query_protocol", {{"app", owner_.name}, {"error", error.message}});
+  process_->End();
+}
+
+Result<void> QueryProcess::TakeFrame(const Frame& frame) {
+  switch (frame.type) {
+    case FrameType::kReady:
+      if (state_ != State::kStarting)
+        return Protocol("it became ready twice");
+      state_ = State::kServing;
+      AttachAll();
+      return {};
+    case FrameType::kBootFailed: {
+      WireReader reader(frame.payload);
+      const BootReport report = TRY(BootReport::Decode(reader));
+      boot_failure_ = report.message;
+      return {};
+    }
+    case FrameType::kQueryUse: {
+      use_ = TRY(QueryUse::Decode(frame.payload));
+      // It has done something: what failed before is past.
+      if (use_.served > 0)
+        failures_ = 0;
+      host_.OnUse(*this, use_);
+      return {};
+    }
+    case FrameType::kQueryBroken: {
+      WireReader reader(frame.payload);
+      const std::uint64_t number = reader.U64();
+      if (!reader.AtEnd())
+        return Protocol("a malformed report of a worker");
+      const auto link = std::ranges::find(links_, number, &QueryLink::number);
+      if (link != links_.end() && (*link)->attached())
+        (*link)->OnBroken();
+      return {};
+    }
+    default:
+      return Protocol("a frame that no query process sends");
+  }
+}
+
+void QueryProcess::AttachAll() {
+  while (!wanting_.empty()) {
+    if (!Attach(*wanting_.front()))
+      return attach_timer_.Start(kAttachRetry, [this] {
+        if (state_ == State::kServing)
+          AttachAll();
+      });
+    wanting_.front()->OnAttached();
+    wanting_.erase(wanting_.begin());
+  }
+}
+
+bool QueryProcess::Attach(QueryLink& link) {
+  return SendPacket(control_.get(),
+                    EncodeMessage(QueryAttach{.link = link.number(), .epoch = link.epoch()}),
+                    {link.fd()})
+      .ok();
+}
+
+void QueryProcess::FailAll(std::string why) {
+  const std::uint32_t beyond =
+      failures_ > kFailuresFree ? std::min(failures_ - kFailuresFree, kDoublingsMax) : 0;
+  if (last_failure_ != why || env_.loop.Now() >= retry_at_) {
+    ++failures_;
+    retry_at_ = env_.loop.Now() + std::min(kRetryMax, kRetryFirst * (1 << beyond));
+  }
+  last_failure_ = why;
+  for (QueryLink* const link : std::exchange(wanting_, {}))
+    link->OnLost(why);
+}
+
+std::string QueryProcess::DescribeLoss(const ProcessEnd& end) const {
+  const std::string begin = "the process of the app's database ";
+  if (!boot_failure_.empty())
+    return "the app's database cannot be used: " + boot_failure_;
+  if (end.how == ProcessEnd::How::kNotMade)
+    return begin + "could not be made: " + end.error;
+  if (end.how == ProcessEnd::How::kExited && end.number == kExitOverTime)
+    return begin + "was ended: one SQL function ran on after query.statement was over";
+  if (end.how == ProcessEnd::How::kSignalled)
+    return begin + "ended by signal " + std::to_string(end.number) +
+           ": what was not acknowledged is rolled back";
+  return begin + "ended: what was not acknowledged is rolled back";
+}
+
+void QueryProcess::OnProcessEnded(const ProcessEnd& end) {
+  const State was = std::exchange(state_, State::kGone);
+  control_.Reset();
+  attach_timer_.Stop();
+  Bury();
+  use_.transactions = 0;
+  const bool in_order =
+      was == State::kServing && end.how == ProcessEnd::How::kExited && end.number == 0;
+  const std::string why = DescribeLoss(end);
+  if (!in_order) {
+    Log(LogLevel::kWarning, "query_ended", {{"app", owner_.name}, {"why", why}});
+    host_.Say(*this, kLogError, "Statements failed: " + why + ".");
+  }
+  // A copy: calls come back here.
+  for (QueryLink* const link : std::vector<QueryLink*>(links_)) {
+    if (!link->attached())
+      continue;
+    if (in_order)
+      link->OnReleased();
+    else
+      link->OnLost(why);
+  }
+  if (was != State::kServing)
+    return FailAll(why);
+  if (!in_order)
+    ++failures_;
+  // Whoever came just now gets the next one.
+  for (QueryLink* const link : std::exchange(wanting_, {}))
+    link->OnReleased();
+}
+
+void QueryProcess::Bury() {
+  dead_ = std::move(process_);
+  bury_timer_.Start(Millis(0), [this] { dead_.reset(); });
+}
+
+}  // namespace cloister

@@ -1,0 +1,108 @@
+#pragma once
+
+// The query process of one app (or of one of its releases that is checked), when it has one.
+//
+//   gone -> opening (files) -> starting -> serving -> gone
+//
+// Started when a worker asks, gone when idle: it ends by itself. Owned by QueryProcesses; runs on
+// the loop thread. What the process says is as hostile as what a worker says.
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "apis/base/names.h"
+#include "apis/query/packets.h"
+#include "apis/query/quota.h"
+#include "apis/service.h"
+#include "daemon/loop/timer.h"
+#include "daemon/workers/query_files.h"
+#include "daemon/workers/query_link.h"
+#include "daemon/workers/worker_process.h"
+
+namespace cloister {
+
+// Whose process it is.
+struct QueryOwner {
+  AppId app;
+  std::string name;     // TENANT/APP
+  std::string version;  // of the release that spoke last, for the app's log
+  std::string group;    // the app's cgroup
+  OverlayId overlay = 0;
+  std::uint32_t cpu_millis = 1000;
+};
+
+class QueryProcess : private WorkerProcess::Listener {
+ public:
+  class Host {
+   public:
+    virtual ~Host() = default;
+    // Opens the files in the background and answers with OnFiles().
+    virtual void OpenFiles(QueryProcess& process) = 0;
+    // The process reports what it used.
+    virtual void OnUse(QueryProcess& process, const QueryUse& use) = 0;
+    // For the app's log.
+    virtual void Say(QueryProcess& process, std::uint8_t level, std::string text) = 0;
+    // No worker is left that could ask.
+    virtual void OnUnused(QueryProcess& process) = 0;
+  };
+
+  QueryProcess(WorkerEnv& env, Host& host, QueryOwner owner, Millis idle);
+  QueryProcess(const QueryProcess&) = delete;
+  QueryProcess& operator=(const QueryProcess&) = delete;
+  ~QueryProcess() override = default;
+
+  void Enter(QueryLink& link) { links_.push_back(&link); }
+  void Leave(QueryLink& link);
+  // Something came from that worker.
+  void Want(QueryLink& link);
+  void OnFiles(Result<QueryFiles> files);
+  void SetQuota(const QueryQuota& quota);
+
+  QueryOwner& owner() { return owner_; }
+  const QueryUse& last_use() const { return use_; }
+  const QueryQuota& quota() const { return quota_; }
+  std::uint32_t pid() const { return process_ != nullptr ? process_->pid() : 0; }
+
+ private:
+  enum class State { kGone, kOpening, kStarting, kServing };
+
+  void OnProcessStarted() override;
+  void OnProcessFrame(const Frame& frame) override;
+  void OnProcessGarbage(const Error& error) override;
+  void OnProcessClosed() override {}
+  void OnProcessEnded(const ProcessEnd& end) override;
+  Result<void> TakeFrame(const Frame& frame);
+  void Start();
+  void AttachAll();
+  bool Attach(QueryLink& link);
+  QueryOrders Orders() const;
+  // Nobody gets it, for this reason; what comes soon after gets the same answer.
+  void FailAll(std::string why);
+  std::string DescribeLoss(const ProcessEnd& end) const;
+  // Of process_: not within a call of it.
+  void Bury();
+
+  WorkerEnv& env_;
+  Host& host_;
+  QueryOwner owner_;
+  Millis idle_;
+  QueryQuota quota_;
+  State state_ = State::kGone;
+  QueryMode mode_ = QueryMode::kKept;
+  std::vector<QueryLink*> links_;
+  std::vector<QueryLink*> wanting_;
+  std::unique_ptr<WorkerProcess> process_;
+  std::unique_ptr<WorkerProcess> dead_;
+  UniqueFd control_;
+  std::string boot_failure_;
+  std::string last_failure_;
+  std::uint32_t failures_ = 0;  // in a row
+  MonotonicTime retry_at_;
+  QueryUse use_;
+  Timer attach_timer_;
+  Timer bury_timer_;
+};
+
+}  // namespace cloister

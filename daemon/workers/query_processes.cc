@@ -1,0 +1,131 @@
+#include "daemon/workers/query_processes.h"
+
+#include <utility>
+
+#include "apis/base/log.h"
+#include "daemon/calls/call_server.h"
+
+namespace cloister {
+namespace {
+
+constexpr std::size_t kThreads = 1;
+
+}  // namespace
+
+QueryProcesses::QueryProcesses(WorkerEnv& env, QueryOptions options)
+    : env_(env),
+      options_(std::move(options)),
+      self_(std::make_shared<QueryProcesses*>(this)),
+      background_(env.loop, kThreads) {}
+
+QueryProcesses::~QueryProcesses() {
+  *self_ = nullptr;
+}
+
+std::unique_ptr<QueryLink> QueryProcesses::MakeLink(const ReleaseSpec& spec, UniqueFd far_end,
+                                                    QueryLink::Listener& listener) {
+  std::unique_ptr<QueryProcess>& process = processes_[{spec.app_id.number, spec.overlay}];
+  if (process == nullptr)
+    process = std::make_unique<QueryProcess>(env_, static_cast<QueryProcess::Host&>(*this),
+                                             QueryOwner{.app = spec.app_id,
+                                                        .name = spec.app.ToString(),
+                                                        .version = spec.version,
+                                                        .group = GroupOf(spec),
+                                                        .overlay = spec.overlay,
+                                                        .cpu_millis = spec.limits.cpu_millis},
+                                             options_.idle);
+  process->owner().version = spec.version;
+  process->SetQuota(spec.call_quota.query);
+  auto link =
+      std::make_unique<QueryLink>(env_.loop, *process, std::move(far_end), ++last_link_, listener);
+  process->Enter(*link);
+  return link;
+}
+
+void QueryProcesses::SetQuota(AppId app, const QueryQuota& quota) {
+  for (auto each = processes_.lower_bound({app.number, 0});
+       each != processes_.end() && each->first.first == app.number; ++each)
+    each->second->SetQuota(quota);
+}
+
+void QueryProcesses::Forget(AppId app) {
+  std::erase_if(processes_, [app](const auto& each) { return each.first.first == app.number; });
+}
+
+void QueryProcesses::OnUnused(QueryProcess& process) {
+  // What was written on an overlay goes with its last worker.
+  const OverlayId overlay = process.owner().overlay;
+  if (overlay == 0)
+    return;
+  env_.loop.AtTurnEnd([self = self_, key = Key{process.owner().app.number, overlay}] {
+    if (*self != nullptr)
+      (*self)->processes_.erase(key);
+  });
+}
+
+void QueryProcesses::OpenFiles(QueryProcess& process) {
+  const QueryOwner& owner = process.owner();
+  const Key key{owner.app.number, owner.overlay};
+  const QueryPurpose purpose = owner.overlay == 0 ? QueryPurpose::kServe : QueryPurpose::kCheck;
+  background_.Run(
+      owner.app.number,
+      [directory = options_.state_dir + "/apps/" + std::to_string(owner.app.number), purpose] {
+        return OpenQueryFiles(directory, purpose);
+      },
+      [self = self_, key](Result<QueryFiles> files) {
+        if (*self == nullptr)
+          return;
+        const auto found = (*self)->processes_.find(key);
+        if (found != (*self)->processes_.end())
+          found->second->OnFiles(std::move(files));
+      });
+}
+
+void QueryProcesses::OnUse(QueryProcess& process, const QueryUse& use) {
+  const QueryOwner& owner = process.owner();
+  const QueryQuota& quota = process.quota();
+  const std::pair<const char*, std::uint32_t> refused[] = {
+      {"query.bytes", use.refused_bytes},
+      {"query.statement", use.refused_statement},
+      {"query.result", use.refused_result},
+      {"query.statements", use.refused_statements},
+      {"query.transactions", use.refused_transactions},
+      {"query.transaction_time", use.refused_transaction_time}};
+  for (const auto& [name, count] : refused)
+    if (count > 0)
+      env_.calls.NoteRefused(owner.app, owner.name, owner.version, name, count);
+  if (quota.bytes_max.count > 0)
+    env_.calls.NoteUsed(
+        owner.app, owner.name, owner.version, "query.bytes",
+        std::to_string(quota.bytes_max.count) + " bytes",
+        static_cast<double>(use.bytes) / static_cast<double>(quota.bytes_max.count));
+  if (use.damaged > 0) {
+    Log(LogLevel::kError, "database_damaged", {{"app", owner.name}, {"statements", use.damaged}});
+    Say(process, kLogError,
+        "The app's database file is damaged: a page is not what was written. Statements that need "
+        "it fail with DatabaseError (database_damaged); the node's operator has to restore it from "
+        "a backup.");
+  }
+}
+
+void QueryProcesses::Say(QueryProcess& process, std::uint8_t level, std::string text) {
+  const QueryOwner& owner = process.owner();
+  LogEvent event;
+  event.time = env_.clock.Wall();
+  event.app = owner.app;
+  event.app_name = owner.name;
+  event.release = owner.version;
+  event.check = owner.overlay != 0;
+  event.source = LogSource::kRuntime;
+  event.by_node = true;
+  event.level = level;
+  event.bytes = std::move(text);
+  env_.logs.Append(std::move(event));
+}
+
+QueryUse QueryProcesses::UseOf(AppId app) const {
+  const auto found = processes_.find({app.number, 0});
+  return found == processes_.end() ? QueryUse{} : found->second->last_use();
+}
+
+}  // namespace cloister

@@ -1,0 +1,100 @@
+#pragma once
+
+// One connection to the app's database, with everything in place that holds its statements: the
+// authorizer, SQLite's limits, the time of a statement.
+//
+// A connection belongs to no session: sessions without a transaction share them, so what a session
+// has set is set again before each of its statements.
+
+#include <chrono>
+#include <cstdint>
+#include <list>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+
+#include "apis/base/result.h"
+#include "apis/query/packets.h"
+#include "sandbox/query/sql_rules.h"
+
+struct sqlite3;
+struct sqlite3_stmt;
+
+namespace cloister {
+
+using SteadyTime = std::chrono::steady_clock::time_point;
+
+struct StatementDeleter {
+  void operator()(sqlite3_stmt* statement) const;
+};
+using OwnStatement = std::unique_ptr<sqlite3_stmt, StatementDeleter>;
+
+class QueryConnection {
+ public:
+  // What stopped a statement, beside SQLite itself.
+  enum class Stopped { kNo, kOverTime, kLogFull };
+
+  // kUnavailable: the file is damaged, or cannot be used.
+  static Result<std::unique_ptr<QueryConnection>> Open(const char* path, SqlAccess access);
+  QueryConnection(const QueryConnection&) = delete;
+  QueryConnection& operator=(const QueryConnection&) = delete;
+  ~QueryConnection();
+
+  sqlite3* db() const { return db_; }
+  bool in_transaction() const;
+
+  // Of a session, from now on. Within a transaction SQLite keeps what was.
+  void SetFlags(std::uint8_t flags);
+  std::uint8_t flags() const;
+  void SetPagesMax(std::uint64_t pages);
+
+  struct Prepared {
+    sqlite3_stmt* statement = nullptr;  // null with rc 0: there is nothing in the text
+    int rc = 0;
+    std::string_view tail;  // what follows the first statement
+  };
+  // Kept for the next time when it is short. Reset by whoever steps it.
+  Prepared Prepare(std::string_view sql);
+  // Why the authorizer refused what was prepared last; empty: it did not.
+  const std::string& refusal() const { return refusal_; }
+
+  // A statement of ours, which nobody checks. The code of SQLite.
+  int Run(const char* sql);
+
+  // Statements that run from now on are stopped then, or when the log is larger than that.
+  void BeginTime(SteadyTime end, std::uint64_t log_max);
+  void EndTime();
+  Stopped stopped() const { return stopped_; }
+
+ private:
+  struct Kept {
+    OwnStatement statement;
+    std::list<std::string>::iterator place;
+  };
+  static constexpr std::size_t kKeptMax = 64;
+  static constexpr std::size_t kKeptSqlMax = 4096;
+
+  QueryConnection(sqlite3* db, SqlAccess access) : db_(db), access_(access) {}
+  static int Authorize(void* self, int action, const char* first, const char* second,
+                       const char* database, const char* trigger);
+  static int OnProgress(void* self);
+  Result<void> SetUp();
+  sqlite3_stmt* Keep(std::string_view sql, OwnStatement statement);
+
+  sqlite3* db_;
+  SqlAccess access_;
+  bool ours_ = false;  // what is prepared now is our own
+  std::string refusal_;
+  std::list<std::string> texts_;  // of kept statements, the last used first
+  std::unordered_map<std::string_view, Kept> kept_;
+  OwnStatement passing_;  // one that is not kept
+  SteadyTime end_ = SteadyTime::max();
+  std::uint64_t log_max_ = ~std::uint64_t{0};
+  unsigned progress_ = 0;
+  Stopped stopped_ = Stopped::kNo;
+  std::uint8_t flags_ = 0;
+  std::uint64_t pages_max_ = 0;
+};
+
+}  // namespace cloister

@@ -1,0 +1,280 @@
+#include "sandbox/query/server.h"
+
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <utility>
+
+#include "apis/wire/codec.h"
+#include "apis/wire/fd_socket.h"
+
+namespace cloister {
+namespace {
+
+// As long as Python's sqlite3 waits for a lock.
+constexpr std::chrono::milliseconds kLockWait{5000};
+// How often it is looked for, when another process may hold it.
+constexpr std::chrono::milliseconds kLockLook{10};
+constexpr std::chrono::milliseconds kReportPeriod{250};
+// Of all workers together: what is beyond is refused.
+constexpr std::size_t kPartialMax = std::size_t{64} << 20;
+// Statements that one worker may have parked.
+constexpr std::size_t kParkedMax = kQueriesMax;
+constexpr std::size_t kPacketsPerTurn = 64;
+
+SteadyTime Now() {
+  return std::chrono::steady_clock::now();
+}
+
+}  // namespace
+
+void QueryServer::SetOrders(const QueryOrders& orders) {
+  const auto millis = [](std::uint64_t count) { return Millis(static_cast<std::int64_t>(count)); };
+  sessions_.SetQuota({.bytes_max = Bytes{orders.bytes_max},
+                      .statement_max = millis(orders.statement_ms),
+                      .result_max = Bytes{orders.result_max},
+                      .statements_rate = orders.statements_rate,
+                      .transactions_max = orders.transactions_max,
+                      .transaction_max = millis(orders.transaction_ms)});
+  idle_max_ = millis(orders.idle_ms);
+}
+
+Result<void> QueryServer::Serve() {
+  // So that the node knows how large the database is.
+  to_report_ = true;
+  while (!node_gone_) {
+    Wait();
+    if (orders_readable_)
+      TRY(ReceiveOrders());
+    for (Link& link : links_) {
+      if (link.writable)
+        Flush(link);
+      if (link.readable && !link.gone && link.out.empty())
+        Receive(link);
+    }
+    const SteadyTime now = Now();
+    sessions_.Expire(now);
+    Retry();
+    links_.remove_if([](const Link& link) { return link.gone; });
+    Report(now);
+    if (IsIdle(now))
+      return {};
+  }
+  return {};
+}
+
+int QueryServer::WaitMillis(SteadyTime now) const {
+  SteadyTime next = std::min(last_asked_ + idle_max_, sessions_.next_expiry());
+  if (to_report_)
+    next = std::min(next, report_at_);
+  if (!parked_.empty())
+    next = std::min(next, now + kLockLook);
+  // What is open or parked is not idle: it is looked at when it is time.
+  if (next <= now)
+    return sessions_.transactions() != 0 && next == last_asked_ + idle_max_ ? 1000 : 1;
+  const auto left = std::chrono::ceil<std::chrono::milliseconds>(next - now);
+  return static_cast<int>(std::min<std::int64_t>(left.count(), 60000));
+}
+
+void QueryServer::Wait() {
+  std::vector<pollfd> watched = {{.fd = control_fd_, .events = POLLIN, .revents = 0}};
+  for (const Link& link : links_) {
+    const int events = link.out.empty() ? POLLIN : POLLOUT;
+    watched.push_back({.fd = link.fd.get(), .events = static_cast<short>(events), .revents = 0});
+  }
+  if (::poll(watched.data(), watched.size(), WaitMillis(Now())) < 0)
+    for (pollfd& each : watched)
+      each.revents = 0;
+  orders_readable_ = watched.front().revents != 0;
+  std::size_t index = 1;
+  for (Link& link : links_) {
+    const int events = watched[index++].revents;
+    link.writable = (events & (POLLOUT | POLLERR | POLLHUP)) != 0 && !link.out.empty();
+    link.readable = (events & (POLLIN | POLLERR | POLLHUP)) != 0;
+  }
+}
+
+Result<void> QueryServer::ReceiveOrders() {
+  Received received = TRY(ReceivePacket(control_fd_));
+  if (received.state != ReceiveState::kPacket) {
+    node_gone_ = received.state == ReceiveState::kClosed;
+    return {};
+  }
+  std::vector<UniqueFd>& fds = received.packet.fds;
+  if (TypeOf(received.packet.bytes) == MessageType::kQueryOrders && fds.empty()) {
+    SetOrders(TRY(DecodeMessage<QueryOrders>(received.packet.bytes)));
+    return {};
+  }
+  const QueryAttach attach = TRY(DecodeMessage<QueryAttach>(received.packet.bytes));
+  if (fds.size() != 1)
+    return Error{ErrorCode::kProtocol, "a worker without its socket"};
+  Attach(attach, std::move(fds.front()));
+  return {};
+}
+
+void QueryServer::Attach(const QueryAttach& attach, UniqueFd fd) {
+  Link& link = links_.emplace_back();
+  link.fd = std::move(fd);
+  link.number = attach.link;
+  link.epoch = attach.epoch;
+  last_asked_ = Now();
+}
+
+void QueryServer::Drop(Link& link) {
+  link.gone = true;
+  for (const auto& [id, bytes] : link.partial)
+    partial_bytes_ -= bytes.size();
+  link.partial.clear();
+  link.out.clear();
+  std::erase_if(parked_, [&link](const Parked& each) { return each.link == link.number; });
+  sessions_.Forget(link.number);
+}
+
+void QueryServer::Break(Link& link) {
+  if (link.gone)
+    return;
+  Drop(link);
+  std::string number;
+  WireWriter(number).U64(link.number);
+  SendFrame(FrameType::kQueryBroken, number);
+}
+
+void QueryServer::SendFrame(FrameType type, std::string_view payload) const {
+  std::string frame;
+  AppendFrame(frame, {.type = type, .flags = 0, .id = 0, .payload = payload});
+  (void)!::write(channel_fd_, frame.data(), frame.size());
+}
+
+void QueryServer::Receive(Link& link) {
+  // Up to the first whole statement, so that every worker has its turn.
+  for (std::size_t i = 0; i < kPacketsPerTurn; ++i) {
+    const ssize_t size = ::recv(link.fd.get(), buffer_.data(), buffer_.size(), MSG_DONTWAIT);
+    if (size < 0 && (errno == EAGAIN || errno == EINTR))
+      return;
+    const std::string_view bytes(buffer_.data(), size > 0 ? static_cast<std::size_t>(size) : 0);
+    if (size <= 0)
+      return Drop(link);
+    if (bytes.size() > kQueryPacketMax || !Take(link, bytes))
+      return Break(link);
+    if (link.gone || link.partial.empty())
+      return;
+  }
+}
+
+bool QueryServer::Take(Link& link, std::string_view bytes) {
+  const Result<QueryPacket> parsed = ParseQueryPacket(bytes);
+  if (!parsed.ok() || parsed.value().type != QueryPacketType::kStatement)
+    return false;
+  const QueryPacket& packet = parsed.value();
+  if (packet.epoch != link.epoch)
+    return true;  // meant for the process before this one
+  last_asked_ = Now();
+  const auto found = link.partial.find(packet.id);
+  const bool more = (packet.flags & kQueryMore) != 0;
+  if (found == link.partial.end() && !more) {
+    Execute(link, packet.id, std::string(packet.piece));
+    return true;
+  }
+  if (found == link.partial.end() && link.partial.size() >= kQueriesMax)
+    return false;
+  std::string& statement = found == link.partial.end() ? link.partial[packet.id] : found->second;
+  if (statement.size() + packet.piece.size() > kQueryStatementMax)
+    return false;
+  partial_bytes_ += packet.piece.size();
+  statement += packet.piece;
+  if (partial_bytes_ > kPartialMax)
+    return false;
+  if (more)
+    return true;
+  std::string whole = std::move(statement);
+  link.partial.erase(packet.id);
+  partial_bytes_ -= whole.size();
+  Execute(link, packet.id, std::move(whole));
+  return true;
+}
+
+void QueryServer::Execute(Link& link, std::uint32_t id, std::string statement) {
+  const Result<QueryStatement> decoded = QueryStatement::Decode(statement);
+  if (!decoded.ok())
+    return Break(link);
+  to_report_ = true;
+  const std::optional<std::string> reply =
+      sessions_.Serve(link.number, decoded.value(), QuerySessions::Metered::kNo, Now());
+  last_asked_ = Now();
+  if (reply)
+    return Reply(link, id, *reply);
+  if (link.waiting >= kParkedMax)
+    return Reply(link, id, sessions_.Locked(link.number, decoded.value()));
+  ++link.waiting;
+  parked_.push_back({.link = link.number,
+                     .id = id,
+                     .statement = std::move(statement),
+                     .until = last_asked_ + kLockWait});
+}
+
+void QueryServer::Retry() {
+  const std::size_t count = parked_.size();
+  for (std::size_t i = 0; i < count && !parked_.empty(); ++i) {
+    Parked parked = std::move(parked_.front());
+    parked_.pop_front();
+    const auto link = std::ranges::find(links_, parked.link, &Link::number);
+    const Result<QueryStatement> decoded = QueryStatement::Decode(parked.statement);
+    if (link == links_.end() || link->gone || !decoded.ok())
+      continue;
+    const SteadyTime now = Now();
+    std::optional<std::string> reply =
+        sessions_.Serve(link->number, decoded.value(), QuerySessions::Metered::kYes, now);
+    if (!reply && now < parked.until) {
+      parked_.push_back(std::move(parked));
+      continue;
+    }
+    --link->waiting;
+    last_asked_ = now;
+    Reply(*link, parked.id, reply ? *reply : sessions_.Locked(link->number, decoded.value()));
+  }
+}
+
+void QueryServer::Reply(Link& link, std::uint32_t id, std::string_view reply) {
+  do {
+    const std::string_view piece = reply.substr(0, kQueryPieceMax);
+    reply.remove_prefix(piece.size());
+    link.out.push_back(EncodeQueryPacket({.type = QueryPacketType::kReply,
+                                          .flags = reply.empty() ? std::uint8_t{0} : kQueryMore,
+                                          .epoch = link.epoch,
+                                          .id = id,
+                                          .piece = piece}));
+  } while (!reply.empty());
+  Flush(link);
+}
+
+void QueryServer::Flush(Link& link) {
+  while (!link.out.empty()) {
+    const std::string& packet = link.out.front();
+    const ssize_t sent =
+        ::send(link.fd.get(), packet.data(), packet.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (sent < 0 && (errno == EAGAIN || errno == EINTR))
+      return;
+    if (sent < 0)
+      return Drop(link);
+    link.out.pop_front();
+  }
+}
+
+void QueryServer::Report(SteadyTime now) {
+  if (!to_report_ || now < report_at_)
+    return;
+  to_report_ = false;
+  report_at_ = now + kReportPeriod;
+  SendFrame(FrameType::kQueryUse, sessions_.TakeUse(now).Encode());
+}
+
+bool QueryServer::IsIdle(SteadyTime now) const {
+  const auto has_work = [](const Link& link) { return !link.partial.empty() || !link.out.empty(); };
+  return now - last_asked_ >= idle_max_ && sessions_.transactions() == 0 && parked_.empty() &&
+         !to_report_ && std::ranges::none_of(links_, has_work);
+}
+
+}  // namespace cloister

@@ -1,0 +1,553 @@
+#include "sandbox/query/sessions.h"
+
+#include <algorithm>
+#include <bit>
+#include <cerrno>
+#include <cmath>
+#include <cstring>
+#include <limits>
+
+#include <sqlite3.h>
+
+#include "sandbox/query/files.h"
+#include "sandbox/query/overtime.h"
+
+namespace cloister {
+namespace {
+
+// Shared connections that are kept open.
+constexpr std::size_t kIdleMax = 4;
+// What the log may have beyond the database's own quota: a checkpoint needs all readers to be gone.
+constexpr std::uint64_t kLogBeyond = std::uint64_t{64} << 20;
+constexpr std::uint32_t kSetsOfOne = 100;
+// What an answer may have beside its rows.
+constexpr std::uint64_t kNotKnown = ~std::uint64_t{0};
+constexpr int kPrimaryCode = 0xff;
+// Sessions whose transaction was ended for them, and which have not asked since.
+constexpr std::size_t kExpiredMax = 1000;
+
+MonotonicTime TimeOf(SteadyTime time) {
+  return std::chrono::time_point_cast<Micros>(time);
+}
+
+bool ChangesRows(std::string_view word) {
+  return word == "INSERT" || word == "UPDATE" || word == "DELETE" || word == "REPLACE";
+}
+
+const char* BeginText(QueryBegin begin) {
+  switch (begin) {
+    case QueryBegin::kImmediate:
+      return "BEGIN IMMEDIATE";
+    case QueryBegin::kExclusive:
+      return "BEGIN EXCLUSIVE";
+    default:
+      return "BEGIN";
+  }
+}
+
+QueryErrorClass ClassOf(int rc) {
+  switch (rc & kPrimaryCode) {
+    case SQLITE_CONSTRAINT:
+    case SQLITE_MISMATCH:
+      return QueryErrorClass::kIntegrity;
+    case SQLITE_TOOBIG:
+      return QueryErrorClass::kData;
+    case SQLITE_INTERNAL:
+    case SQLITE_NOTFOUND:
+      return QueryErrorClass::kInternal;
+    case SQLITE_MISUSE:
+    case SQLITE_RANGE:
+      return QueryErrorClass::kProgramming;
+    default:
+      break;
+  }
+  return QueryErrorClass::kOperational;
+}
+
+void AppendValue(WireWriter& out, sqlite3_stmt* statement, int column) {
+  const int type = sqlite3_column_type(statement, column);
+  switch (type) {
+    case SQLITE_INTEGER:
+      out.U8(static_cast<std::uint8_t>(QueryValueType::kInt));
+      return out.U64(static_cast<std::uint64_t>(sqlite3_column_int64(statement, column)));
+    case SQLITE_FLOAT:
+      out.U8(static_cast<std::uint8_t>(QueryValueType::kReal));
+      return out.U64(std::bit_cast<std::uint64_t>(sqlite3_column_double(statement, column)));
+    case SQLITE_NULL:
+      return out.U8(static_cast<std::uint8_t>(QueryValueType::kNull));
+    default:
+      break;
+  }
+  const bool is_text = type == SQLITE_TEXT;
+  const void* data =
+      is_text ? sqlite3_column_text(statement, column) : sqlite3_column_blob(statement, column);
+  const auto size = static_cast<std::size_t>(sqlite3_column_bytes(statement, column));
+  out.U8(static_cast<std::uint8_t>(is_text ? QueryValueType::kText : QueryValueType::kBlob));
+  out.Str32(data == nullptr ? std::string_view()
+                            : std::string_view(static_cast<const char*>(data), size));
+}
+
+void AppendText(WireWriter& out, const char* text) {
+  out.U8(text == nullptr ? 0 : 1);
+  if (text != nullptr)
+    out.Str32(text);
+}
+
+int BindValue(sqlite3_stmt* statement, int number, const QueryValue& value) {
+  // Valid until the statement is done; a null pointer would be bound as NULL.
+  const char* data = value.bytes.empty() ? "" : value.bytes.data();
+  switch (value.type) {
+    case QueryValueType::kInt:
+      return sqlite3_bind_int64(statement, number, value.integer);
+    case QueryValueType::kReal:
+      return sqlite3_bind_double(statement, number, value.real);
+    case QueryValueType::kText:
+      return sqlite3_bind_text64(statement, number, data, value.bytes.size(), SQLITE_STATIC,
+                                 SQLITE_UTF8);
+    case QueryValueType::kBlob:
+      return sqlite3_bind_blob64(statement, number, data, value.bytes.size(), SQLITE_STATIC);
+    default:
+      return sqlite3_bind_null(statement, number);
+  }
+}
+
+}  // namespace
+
+// One statement while it is served.
+struct QuerySessions::Run {
+  SessionId session;
+  const QueryStatement& statement;
+  SteadyTime now;
+  std::string word;                           // the statement's first
+  QueryConnection* connection = nullptr;      // borrowed or of the transaction
+  std::unique_ptr<QueryConnection> borrowed;  // for this statement, unless it begins one
+  bool began = false;                         // a transaction, before the statement
+  bool guarded = false;                       // within a savepoint of ours
+  std::string misuse = {};                    // a programming error, found while binding
+  std::uint64_t result_bytes = 0;
+  bool result_too_large = false;
+};
+
+QuerySessions::~QuerySessions() = default;
+
+Result<void> QuerySessions::Open() {
+  std::unique_ptr<QueryConnection> first = TRY(Borrow());
+  GiveBack(std::move(first));
+  return {};
+}
+
+void QuerySessions::SetQuota(const QueryQuota& quota) {
+  quota_ = quota;
+  bucket_.Set(quota.statements_rate, quota.statements_rate);
+}
+
+QueryReplyHead QuerySessions::HeadOf(SessionId session, std::uint8_t flags) const {
+  return {.status = QueryStatus::kDone,
+          .in_transaction = transactions_.contains(session),
+          .flags = flags};
+}
+
+std::string QuerySessions::Refuse(Run& run, std::uint32_t QueryUse::* count, std::string_view quota,
+                                  std::uint64_t limit, std::uint64_t used,
+                                  std::uint32_t retry_after_ms) {
+  ++(use_.*count);
+  return EncodeQueryRefusal(HeadOf(run.session, run.statement.flags), quota, limit, used,
+                            retry_after_ms);
+}
+
+std::string QuerySessions::Fail(Run& run, QueryErrorClass kind, std::string_view code,
+                                std::string_view message) {
+  return EncodeQueryFailure(HeadOf(run.session, run.statement.flags), kind, code, message);
+}
+
+std::string QuerySessions::Locked(std::uint64_t worker, const QueryStatement& statement) const {
+  return EncodeQueryFailure(HeadOf({worker, statement.session}, statement.flags),
+                            QueryErrorClass::kOperational, "database_locked",
+                            "database is locked: another transaction has written and is not ended");
+}
+
+Result<std::unique_ptr<QueryConnection>> QuerySessions::Borrow() {
+  if (idle_.empty())
+    return QueryConnection::Open(path_, access_);
+  std::unique_ptr<QueryConnection> connection = std::move(idle_.back());
+  idle_.pop_back();
+  return connection;
+}
+
+void QuerySessions::GiveBack(std::unique_ptr<QueryConnection> connection) {
+  if (connection != nullptr && idle_.size() < kIdleMax && !connection->in_transaction())
+    idle_.push_back(std::move(connection));
+}
+
+// Nothing: the statement may go on.
+std::optional<std::string> QuerySessions::CheckBefore(Run& run) {
+  if (const auto expired = expired_.find(run.session); expired != expired_.end()) {
+    expired_.erase(expired);
+    return Fail(run, QueryErrorClass::kOperational, "transaction_expired",
+                "the transaction was open for longer than query.transaction_time and was rolled "
+                "back");
+  }
+  const bool has_one = transactions_.contains(run.session);
+  const bool wants_one = run.word == "BEGIN" || run.word == "SAVEPOINT" ||
+                         (run.statement.begin != QueryBegin::kNone && ChangesRows(run.word));
+  if (!has_one && wants_one && transactions_.size() >= quota_.transactions_max)
+    return Refuse(run, &QueryUse::refused_transactions, "query.transactions",
+                  quota_.transactions_max, transactions_.size() + 1, 1000);
+  return std::nullopt;
+}
+
+std::optional<std::string> QuerySessions::Serve(std::uint64_t worker,
+                                                const QueryStatement& statement, Metered metered,
+                                                SteadyTime now) {
+  Run run{.session = {worker, statement.session},
+          .statement = statement,
+          .now = now,
+          .word = FirstWord(statement.sql),
+          .borrowed = nullptr};
+  if (metered == Metered::kNo) {
+    const double cost = std::max(1U, (statement.sets + kSetsOfOne - 1) / kSetsOfOne);
+    if (!bucket_.Take(cost, TimeOf(now))) {
+      const auto wait = std::chrono::duration_cast<Millis>(bucket_.RetryAfter(cost));
+      const bool never = cost > quota_.statements_rate;
+      return Refuse(run, &QueryUse::refused_statements, "query.statements", quota_.statements_rate,
+                    static_cast<std::uint64_t>(std::ceil(bucket_.used_amount() + cost)),
+                    never ? 0 : static_cast<std::uint32_t>(wait.count()));
+    }
+    ++use_.served;
+  }
+  if (auto refused = CheckBefore(run))
+    return refused;
+  if (const auto found = transactions_.find(run.session); found != transactions_.end()) {
+    run.connection = found->second.connection.get();
+  } else {
+    Result<std::unique_ptr<QueryConnection>> borrowed = Borrow();
+    if (!borrowed.ok())
+      return Fail(run, QueryErrorClass::kDatabase, "database_damaged", borrowed.error().message);
+    run.borrowed = std::move(borrowed).value();
+    run.connection = run.borrowed.get();
+  }
+  bool locked = false;
+  std::optional<std::string> reply = RunOn(run, locked);
+  run.connection->EndTime();
+  SetOvertime(SteadyTime::max());
+  Settle(run);
+  if (locked)
+    return std::nullopt;
+  // Only now is it known whether there is a transaction.
+  if (reply)
+    reply->at(1) = transactions_.contains(run.session) ? 1 : 0;
+  return reply;
+}
+
+void QuerySessions::Settle(Run& run) {
+  if (run.borrowed != nullptr) {
+    if (!run.borrowed->in_transaction())
+      return GiveBack(std::move(run.borrowed));
+    transactions_[run.session] = {.connection = std::move(run.borrowed), .began = run.now};
+    return;
+  }
+  const auto found = transactions_.find(run.session);
+  if (found == transactions_.end() || found->second.connection->in_transaction())
+    return;
+  GiveBack(std::move(found->second.connection));
+  transactions_.erase(found);
+  ++endings_;
+}
+
+// What the statement begins before it runs. An answer: it cannot.
+std::optional<std::string> QuerySessions::Begin(Run& run, bool& locked) {
+  if (run.statement.begin == QueryBegin::kNone || run.connection->in_transaction() ||
+      !ChangesRows(run.word))
+    return std::nullopt;
+  const int rc = run.connection->Run(BeginText(run.statement.begin));
+  if (rc == SQLITE_OK) {
+    run.began = true;
+    return std::nullopt;
+  }
+  locked = (rc & kPrimaryCode) == SQLITE_BUSY;
+  return ErrorOf(run, rc);
+}
+
+std::optional<std::string> QuerySessions::RunOn(Run& run, bool& locked) {
+  QueryConnection& connection = *run.connection;
+  connection.SetFlags(run.statement.flags);
+  connection.SetPagesMax(std::max<std::uint64_t>(1, quota_.bytes_max.count / page_size_));
+  sqlite3_set_last_insert_rowid(connection.db(), run.statement.last_row_id);
+  const SteadyTime end = std::chrono::steady_clock::now() + quota_.statement_max;
+  connection.BeginTime(end, quota_.bytes_max.count + kLogBeyond);
+  SetOvertime(end);
+  const QueryConnection::Prepared prepared = connection.Prepare(run.statement.sql);
+  if (prepared.rc != SQLITE_OK) {
+    locked = (prepared.rc & kPrimaryCode) == SQLITE_BUSY && !connection.in_transaction();
+    return ErrorOf(run, prepared.rc);
+  }
+  if (!IsBlank(prepared.tail))
+    return Fail(run, QueryErrorClass::kProgramming, "sql_several",
+                "You can only execute one statement at a time.");
+  if (auto failed = Begin(run, locked))
+    return failed;
+  if (prepared.statement != nullptr)
+    return RunPrepared(run, prepared.statement, locked);
+  std::string empty;
+  WireWriter out(empty);
+  HeadOf(run.session, connection.flags()).Encode(out);
+  out.U64(kNotKnown);
+  out.U8(0);
+  out.U64(0);
+  out.U16(0);
+  out.U32(0);
+  return empty;
+}
+
+std::string QuerySessions::RunPrepared(Run& run, sqlite3_stmt* prepared, bool& locked) {
+  QueryConnection& connection = *run.connection;
+  const int columns = sqlite3_column_count(prepared);
+  const bool writes = sqlite3_stmt_readonly(prepared) == 0;
+  if (run.statement.many && (!writes || !ChangesRows(run.word)))
+    return Fail(run, QueryErrorClass::kProgramming, "sql_many",
+                "executemany() can only execute INSERT, UPDATE, DELETE and REPLACE.");
+  const bool alone = !connection.in_transaction();
+  // What is refused half-way must be gone as a whole: several rows, or rows that come back.
+  if (writes && ChangesRows(run.word) && (run.statement.many || columns > 0)) {
+    run.guarded = connection.Run("SAVEPOINT cloister_statement") == SQLITE_OK;
+    if (!run.guarded)
+      return ErrorOf(run, sqlite3_extended_errcode(connection.db()));
+  }
+  std::string rows;
+  std::uint64_t changed = 0;
+  const int rc = RunSets(run, prepared, rows, changed);
+  // What follows ends it, and is not to be stopped.
+  connection.EndTime();
+  std::string answer;
+  if (rc == SQLITE_DONE && run.misuse.empty() && !run.result_too_large) {
+    WireWriter out(answer);
+    HeadOf(run.session, run.statement.flags).Encode(out);
+    out.U64(ChangesRows(run.word) ? changed : kNotKnown);
+    const bool inserted = run.word == "INSERT" || run.word == "REPLACE";
+    out.U8(inserted ? 1 : 0);
+    out.U64(static_cast<std::uint64_t>(sqlite3_last_insert_rowid(connection.db())));
+    const int shown = run.statement.many ? 0 : columns;
+    out.U16(static_cast<std::uint16_t>(shown));
+    for (int i = 0; i < shown; ++i) {
+      AppendText(out, sqlite3_column_name(prepared, i));
+      AppendText(out, sqlite3_column_decltype(prepared, i));
+    }
+  }
+  // The message is the statement's, which is gone with its reset.
+  if (answer.empty())
+    answer = ErrorOf(run, rc);
+  sqlite3_reset(prepared);
+  sqlite3_clear_bindings(prepared);
+  const bool done = answer.front() == static_cast<char>(QueryStatus::kDone);
+  // What was guarded is kept, or gone, as a whole.
+  if (run.guarded && connection.in_transaction()) {
+    int ended = SQLITE_OK;
+    if (!done)
+      (void)connection.Run("ROLLBACK TO cloister_statement");
+    ended = connection.Run("RELEASE cloister_statement");
+    if (ended != SQLITE_OK) {
+      answer = ErrorOf(run, ended);
+      if (alone && !run.began)
+        (void)connection.Run("ROLLBACK");
+    }
+  }
+  const bool busy = (rc & kPrimaryCode) == SQLITE_BUSY && rc != SQLITE_BUSY_SNAPSHOT;
+  if (busy && (alone || run.began)) {
+    if (connection.in_transaction())
+      (void)connection.Run("ROLLBACK");
+    locked = true;
+  } else if (!done && run.began && connection.in_transaction()) {
+    // As if the statement had not been: it was the transaction's first.
+    (void)connection.Run("ROLLBACK");
+  }
+  if (!done)
+    return answer;
+  // Of now: the statement may have been the PRAGMA that sets them.
+  answer.at(2) = static_cast<char>(connection.flags());
+  WireWriter(answer).Raw(rows);
+  return answer;
+}
+
+int QuerySessions::RunSets(Run& run, sqlite3_stmt* prepared, std::string& rows,
+                           std::uint64_t& changed) {
+  QueryParameters parameters(run.statement);
+  std::vector<QueryParameters::Parameter> set;
+  WireWriter(rows).U32(0);
+  for (std::uint32_t i = 0; i < run.statement.sets; ++i) {
+    parameters.Next(set);
+    int rc = Bind(run, prepared, set);
+    if (rc != SQLITE_OK)
+      return rc;
+    rc = StepAll(run, prepared, rows);
+    if (rc != SQLITE_DONE)
+      return rc;
+    changed += static_cast<std::uint64_t>(sqlite3_changes64(run.connection->db()));
+    if (i + 1 == run.statement.sets)
+      break;
+    sqlite3_reset(prepared);
+    if (std::chrono::steady_clock::now() - run.now >= quota_.statement_max)
+      return SQLITE_INTERRUPT;
+  }
+  return SQLITE_DONE;
+}
+
+int QuerySessions::StepAll(Run& run, sqlite3_stmt* prepared, std::string& rows) {
+  const int columns = sqlite3_column_count(prepared);
+  WireWriter out(rows);
+  std::uint32_t count = 0;
+  int rc = SQLITE_ROW;
+  while ((rc = sqlite3_step(prepared)) == SQLITE_ROW) {
+    if (run.statement.many)
+      continue;
+    for (int i = 0; i < columns; ++i)
+      AppendValue(out, prepared, i);
+    ++count;
+    if (rows.size() > quota_.result_max.count) {
+      run.result_too_large = true;
+      run.result_bytes = rows.size();
+      return SQLITE_DONE;
+    }
+  }
+  if (!run.statement.many)
+    std::memcpy(rows.data(), &count, sizeof count);
+  return rc;
+}
+
+int QuerySessions::Bind(Run& run, sqlite3_stmt* prepared,
+                        const std::vector<QueryParameters::Parameter>& set) {
+  const int wanted = sqlite3_bind_parameter_count(prepared);
+  if (!run.statement.named) {
+    if (set.size() != static_cast<std::size_t>(wanted)) {
+      run.misuse = "Incorrect number of bindings supplied. The current statement uses " +
+                   std::to_string(wanted) + ", and there are " + std::to_string(set.size()) +
+                   " supplied.";
+      return SQLITE_MISUSE;
+    }
+    for (int i = 0; i < wanted; ++i)
+      if (const int rc = BindValue(prepared, i + 1, set[static_cast<std::size_t>(i)].value);
+          rc != SQLITE_OK)
+        return rc;
+    return SQLITE_OK;
+  }
+  for (int i = 1; i <= wanted; ++i) {
+    const char* name = sqlite3_bind_parameter_name(prepared, i);
+    if (name == nullptr) {
+      run.misuse = "Binding " + std::to_string(i) +
+                   " has no name, but you supplied a dictionary (which has only names).";
+      return SQLITE_MISUSE;
+    }
+    // Without the mark in front of it.
+    const auto found =
+        std::ranges::find(set, std::string_view(name + 1), &QueryParameters::Parameter::name);
+    if (found == set.end()) {
+      run.misuse =
+          std::string("You did not supply a value for binding parameter :") + (name + 1) + ".";
+      return SQLITE_MISUSE;
+    }
+    if (const int rc = BindValue(prepared, i, found->value); rc != SQLITE_OK)
+      return rc;
+  }
+  return SQLITE_OK;
+}
+
+std::string QuerySessions::ErrorOf(Run& run, int rc) {
+  if (!run.misuse.empty())
+    return Fail(run, QueryErrorClass::kProgramming, "sql_parameters", run.misuse);
+  if (run.result_too_large)
+    return Refuse(run, &QueryUse::refused_result, "query.result", quota_.result_max.count,
+                  run.result_bytes, 0);
+  sqlite3* db = run.connection->db();
+  const std::string message = sqlite3_errmsg(db);
+  const auto statement_ms = static_cast<std::uint64_t>(quota_.statement_max.count());
+  // Of a function SQLite says so with a plain error.
+  const std::string& refusal = run.connection->refusal();
+  if (!refusal.empty() && (rc == SQLITE_AUTH || rc == SQLITE_ERROR))
+    return Fail(run, QueryErrorClass::kNotSupported, "sql_refused", refusal);
+  switch (rc & kPrimaryCode) {
+    case SQLITE_INTERRUPT:
+      if (run.connection->stopped() == QueryConnection::Stopped::kLogFull)
+        return Refuse(run, &QueryUse::refused_bytes, "query.bytes", quota_.bytes_max.count,
+                      SizeOfFile(kDatabaseLogPath), 0);
+      return Refuse(run, &QueryUse::refused_statement, "query.statement", statement_ms,
+                    statement_ms + 1, 0);
+    case SQLITE_FULL:
+      if (const int error = sqlite3_system_errno(db); error == ENOSPC || error == EDQUOT)
+        return Fail(run, QueryErrorClass::kOperational, "database_storage_full",
+                    "the node's disk is full: nothing was changed");
+      return Refuse(run, &QueryUse::refused_bytes, "query.bytes", quota_.bytes_max.count,
+                    quota_.bytes_max.count + page_size_, 0);
+    case SQLITE_BUSY:
+    case SQLITE_LOCKED:
+      return Fail(run, QueryErrorClass::kOperational, "database_locked", message);
+    case SQLITE_NOMEM:
+      return Fail(run, QueryErrorClass::kOperational, "database_memory",
+                  "the statement needs more memory than the database's process has");
+    case SQLITE_IOERR:
+      // A page whose sum is wrong (page_sums.h).
+      if (rc != SQLITE_IOERR_DATA)
+        break;
+      [[fallthrough]];
+    case SQLITE_CORRUPT:
+    case SQLITE_NOTADB:
+      ++use_.damaged;
+      return Fail(run, QueryErrorClass::kDatabase, "database_damaged",
+                  message +
+                      ": a page in the app's database file is not what was written; the node's "
+                      "operator has to restore it from a backup");
+    default:
+      break;
+  }
+  return Fail(run, ClassOf(rc), "sql_error", message);
+}
+
+void QuerySessions::Forget(std::uint64_t worker) {
+  const auto first = transactions_.lower_bound({worker, 0});
+  const auto last = transactions_.upper_bound({worker, std::numeric_limits<std::uint64_t>::max()});
+  for (auto each = first; each != last; ++each) {
+    (void)each->second.connection->Run("ROLLBACK");
+    GiveBack(std::move(each->second.connection));
+    ++endings_;
+  }
+  transactions_.erase(first, last);
+  std::erase_if(expired_, [worker](const auto& each) { return each.first.first == worker; });
+}
+
+void QuerySessions::Expire(SteadyTime now) {
+  for (auto each = transactions_.begin(); each != transactions_.end();) {
+    if (now - each->second.began < quota_.transaction_max) {
+      ++each;
+      continue;
+    }
+    (void)each->second.connection->Run("ROLLBACK");
+    GiveBack(std::move(each->second.connection));
+    ++use_.refused_transaction_time;
+    ++endings_;
+    if (expired_.size() < kExpiredMax)
+      expired_[each->first] = true;
+    each = transactions_.erase(each);
+  }
+}
+
+SteadyTime QuerySessions::next_expiry() const {
+  SteadyTime next = SteadyTime::max();
+  for (const auto& [session, transaction] : transactions_)
+    next = std::min(next, transaction.began + quota_.transaction_max);
+  return next;
+}
+
+QueryUse QuerySessions::TakeUse(SteadyTime now) {
+  QueryUse use = std::exchange(use_, {});
+  use.bytes = SizeOfFile(path_);
+  // The log has what is not in the file yet.
+  if (!idle_.empty()) {
+    const QueryConnection::Prepared pages = idle_.back()->Prepare("PRAGMA page_count");
+    if (pages.statement != nullptr && sqlite3_step(pages.statement) == SQLITE_ROW)
+      use.bytes = static_cast<std::uint64_t>(sqlite3_column_int64(pages.statement, 0)) * page_size_;
+    sqlite3_reset(pages.statement);
+  }
+  use.statements = static_cast<std::uint32_t>(bucket_.UsedAt(TimeOf(now)));
+  use.transactions = static_cast<std::uint32_t>(transactions_.size());
+  return use;
+}
+
+}  // namespace cloister
