@@ -105,8 +105,8 @@ std::map<std::string_view, std::uint64_t> RefusedOf(AdminContext& context, const
   for (const std::string_view quota :
        {"cache.calls", "cache.bytes", "cache.value", "cache.key", "persistence.calls",
         "persistence.writes", "persistence.bytes", "persistence.object", "persistence.objects",
-        "query.bytes", "query.statement", "query.result", "query.statements",
-        "query.transactions", "query.transaction_time"})
+        "query.bytes", "query.statement", "query.result", "query.statements", "query.transactions",
+        "query.transaction_time"})
     refused[quota] = context.parts.calls.RefusedOf(app.row.id, quota);
   return refused;
 }

@@ -49,19 +49,18 @@ Result<void> CallServer::Check(std::string_view call) {
   return {};
 }
 
-CallServer::App& CallServer::AppOf(const Caller& caller) {
-  const auto [found, is_new] = apps_.try_emplace(caller.app);
-  App& app = found->second;
-  if (is_new)
-    app.name = caller.name.ToString();
-  if (app.version != caller.version)
-    app.version = caller.version;
+CallServer::App& CallServer::AppOf(AppId id, const std::string& version) {
+  App& app = apps_[id];
+  if (app.version != version)
+    app.version = version;
   return app;
 }
 
 bool CallServer::Take(WorkerCalls& worker, const Caller& caller, std::uint32_t frame_id, Api api,
                       Cost cost) {
-  App& app = AppOf(caller);
+  App& app = AppOf(caller.app, caller.version);
+  if (app.name.empty())
+    app.name = caller.name.ToString();
   const MonotonicTime now = clock_.Now();
   const double rate = RateOf(api, caller.quota);
   const std::string_view quota = RateQuotaOf(api);
@@ -172,17 +171,9 @@ void CallServer::Leave(WorkerCalls& worker, const Caller& caller) {
       service->OnOverlayEnded(caller.overlay);
 }
 
-CallServer::App& CallServer::AppOf(AppId id, const std::string& name, const std::string& version) {
-  App& app = apps_[id];
-  if (app.name.empty())
-    app.name = name;
-  app.version = version;
-  return app;
-}
-
 void CallServer::NoteRefused(AppId id, const std::string& name, const std::string& version,
                              std::string_view quota, std::uint32_t count) {
-  (void)AppOf(id, name, version);
+  AppOf(id, version).name = name;
   for (std::uint32_t i = 0; i < std::min(count, kRefusalsMax); ++i)
     NoteQuotaRefused(id, quota);
 }
@@ -191,7 +182,7 @@ void CallServer::NoteUsed(AppId id, const std::string& name, const std::string& 
                           std::string_view quota, std::string_view limit, double used) {
   if (used < kQuotaNear)
     return;
-  (void)AppOf(id, name, version);
+  AppOf(id, version).name = name;
   NoteQuotaNear(id, quota, limit, used);
 }
 

@@ -99,8 +99,7 @@ class CallServer : public CallAnswers {
     Api api = {};
   };
 
-  App& AppOf(AppId app, const std::string& name, const std::string& version);
-  App& AppOf(const Caller& caller);
+  App& AppOf(AppId id, const std::string& version);
   // What a call takes of the app's calls: one a key, and what its bytes cost.
   struct Cost {
     double keys = 1;

@@ -171,20 +171,19 @@ Outcome<Done> CutToQuota(Database& db, ReleaseRow& release, const LimitSettings&
 
 ReleaseSpec SpecOf(const AppRow& app, const ReleaseRow& release, const Quota& quota,
                    std::uint64_t config) {
-  return ReleaseSpec{.app_id = app.id,
-                     .app = app.name,
-                     .release = release.id,
-                     .version = release.version,
-                     .entry = release.run.entry,
-                     .limits = release.run.limits,
-                     .workers_min = release.run.workers_min,
-                     .workers_max = release.run.workers_max,
-                     .queue_max = release.run.queue_max,
-                     .concurrent_max = quota.limits.concurrent_max,
-                     .call_quota = {.cache = quota.cache,
-                                    .persistence = quota.persistence,
-                                    .query = quota.query},
-                     .config = config};
+  return ReleaseSpec{
+      .app_id = app.id,
+      .app = app.name,
+      .release = release.id,
+      .version = release.version,
+      .entry = release.run.entry,
+      .limits = release.run.limits,
+      .workers_min = release.run.workers_min,
+      .workers_max = release.run.workers_max,
+      .queue_max = release.run.queue_max,
+      .concurrent_max = quota.limits.concurrent_max,
+      .call_quota = {.cache = quota.cache, .persistence = quota.persistence, .query = quota.query},
+      .config = config};
 }
 
 Outcome<ReceivedRelease> ReceiveRelease(Database& db, const ReceiveRequest& request,

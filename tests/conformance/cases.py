@@ -12,6 +12,7 @@ import time
 
 import cloister
 import object_cases
+import query_cases
 import quota_cases
 from cloister import cache, config
 from config_values import CONFIG
@@ -545,4 +546,5 @@ def case_config_cannot_be_written():
 
 
 CASES = {name: value for name, value in sorted(globals().items()) if name.startswith("case_")}
-CASES |= object_cases.CASES | quota_cases.CASES  # after those an app has less for seconds
+# An app has less for seconds after the last ones.
+CASES |= object_cases.CASES | query_cases.CASES | quota_cases.CASES

@@ -6,18 +6,9 @@ import threading
 
 import cloister
 from cloister import db, query
+from expect import raised
 
 I64_MAX = (1 << 63) - 1
-
-
-def raised(kind, call, *args, **kwargs):
-    """The exception of exactly this kind that the call must raise."""
-    try:
-        result = call(*args, **kwargs)
-    except Exception as error:
-        assert type(error) is kind, f"{type(error).__name__}: {error}, expected {kind.__name__}"
-        return error
-    raise AssertionError(f"{result!r}, expected {kind.__name__}")
 
 
 def empty():

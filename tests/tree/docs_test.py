@@ -30,6 +30,7 @@ EXPECTED = [
     "docs/apps/moving-flask.md",
     "docs/apps/moving-django.md",
     "docs/tutorial.md",
+    "docs/examples/README.md",
     "docs/adr/0001-processes.md",
     "docs/adr/0002-wire.md",
     "docs/adr/0003-no-coroutines.md",

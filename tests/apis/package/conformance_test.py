@@ -4,15 +4,11 @@ import cases
 import cloister
 import object_cases
 import pytest
-import query_cases
 
 
-CASES = {**cases.CASES, **query_cases.CASES}
-
-
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", cases.CASES)
 def test_case(name):
     cloister.testing.reset()
     cloister.testing.set_config(cases.CONFIG)
     cloister.testing.limits(persistence_writes=object_cases.WRITES)
-    CASES[name]()
+    cases.CASES[name]()
