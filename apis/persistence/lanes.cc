@@ -210,7 +210,7 @@ void PersistenceService::OnBatch(AppId id, LaneKind kind, const std::shared_ptr<
     if (result.totals)
       app.totals = *result.totals;
     if (kind == LaneKind::kWrite && result.totals)
-      NoteUse(id, app, batch->back().quota);
+      NoteUse(id, app, *batch);
     if (!result.trouble.empty() && app.trouble.Near(parts_.clock.Now()))
       Log(LogLevel::kWarning, "objects_not_written",
           {{"app", id.number}, {"error", result.trouble}});
@@ -221,7 +221,12 @@ void PersistenceService::OnBatch(AppId id, LaneKind kind, const std::shared_ptr<
     Advance(id);
 }
 
-void PersistenceService::NoteUse(AppId id, const App& app, const PersistenceQuota& quota) {
+void PersistenceService::NoteUse(AppId id, const App& app, const Batch& batch) {
+  const auto with_quota = std::find_if(batch.rbegin(), batch.rend(),
+                                       [](const Task& task) { return task.quota.has_value(); });
+  if (with_quota == batch.rend())
+    return;
+  const PersistenceQuota quota = with_quota->quota.value_or(PersistenceQuota());
   const auto note = [&](std::string_view name, std::uint64_t used, std::uint64_t limit,
                         const char* unit) {
     const double part =

@@ -30,6 +30,13 @@ constexpr const char* kSchema =
     "INSERT INTO totals VALUES (0, 0, 0);"
     "PRAGMA user_version = 1;";
 
+constexpr const char* kNotAsWritten = "its bytes are not those that were written";
+// A file goes after its row: what was deleted, and perhaps written again, after its row was read
+// looks damaged. So who finds damage looks again.
+constexpr int kLooksMax = 5;
+// What checking a small object costs beside its bytes, as bytes.
+constexpr std::uint64_t kRowCost = 1024;
+
 std::string DatabasePath(const std::string& directory) {
   return directory + "/objects.db";
 }
@@ -211,6 +218,17 @@ Result<std::optional<QuotaRefusal>> ObjectStore::Write(ObjectWriter& object, std
 
 Result<ObjectPiece> ObjectStore::Read(const Sha256& id, std::uint64_t offset, std::uint32_t count) {
   ObjectPiece piece;
+  for (int i = 0; i < kLooksMax; ++i) {
+    piece = TRY(ReadOnce(id, offset, count));
+    if (piece.state != ObjectPiece::State::kDamaged)
+      break;
+  }
+  return piece;
+}
+
+Result<ObjectPiece> ObjectStore::ReadOnce(const Sha256& id, std::uint64_t offset,
+                                          std::uint32_t count) {
+  ObjectPiece piece;
   Statement row = TRY(db_.Query("SELECT size, chunks, data FROM objects WHERE id = ?", BlobOf(id)));
   if (!TRY(row.Step()))
     return piece;
@@ -221,7 +239,7 @@ Result<ObjectPiece> ObjectStore::Read(const Sha256& id, std::uint64_t offset, st
     const std::string_view data = row.BlobBytes(2);
     if (data.size() != piece.size || Sha256Of(data) != id) {
       piece.state = ObjectPiece::State::kDamaged;
-      piece.damage = "its bytes are not those that were written";
+      piece.damage = kNotAsWritten;
     } else if (offset < data.size()) {
       piece.data = data.substr(offset, count);
     }
@@ -365,32 +383,46 @@ Result<std::vector<std::string>> ObjectStore::NamesOf(const Sha256& id) {
   return names;
 }
 
+Result<std::string> ObjectStore::FindDamage(const Sha256& id) {
+  Statement row = TRY(db_.Query("SELECT size, chunks, data FROM objects WHERE id = ?", BlobOf(id)));
+  if (!TRY(row.Step()))
+    return std::string();
+  const std::uint64_t size = row.UInt(0);
+  if (row.IsNull(1)) {
+    const std::string_view data = row.BlobBytes(2);
+    const bool sound = data.size() == size && Sha256Of(data) == id;
+    return std::string(sound ? "" : kNotAsWritten);
+  }
+  const Result<void> checked =
+      CheckObjectFile(directory_, {.id = id, .size = size, .chunks = row.BlobBytes(1)});
+  if (checked.ok())
+    return std::string();
+  if (checked.error().code != ErrorCode::kProtocol)
+    return Error(checked.error());
+  return checked.error().message;
+}
+
 Result<std::optional<Sha256>> ObjectStore::Verify(const std::optional<Sha256>& after,
                                                   std::uint64_t bytes, ObjectVerification& report) {
-  const Transaction moment = TRY(Transaction::BeginRead(db_));
-  Statement row =
-      TRY(db_.Query("SELECT id, size, chunks, data FROM objects WHERE id > ? ORDER BY id",
-                    Blob{after ? after->view() : std::string_view()}));
-  std::optional<Sha256> last;
+  // Each object at its own moment, as it may be deleted meanwhile.
+  std::optional<Sha256> last = after;
   std::uint64_t read = 0;
-  while (read < bytes && TRY(row.Step())) {
-    last = TRY(IdIn(row, 0));
+  while (read < bytes) {
+    const ObjectPage page = TRY(ListObjects(last, 1));
+    if (page.ids.empty())
+      return std::optional<Sha256>();
+    last = page.ids.front();
+    const std::optional<ObjectInfo> info = TRY(Stat(*last));
+    read += (info ? info->size : 0) + kRowCost;
     ++report.objects;
-    const std::uint64_t size = row.UInt(1);
-    read += size + kObjectRowMax / 128;
-    if (row.IsNull(2)) {
-      const std::string_view data = row.BlobBytes(3);
-      if (data.size() != size || Sha256Of(data) != *last)
-        report.Note({.id = last, .what = "its bytes are not those that were written"});
-      continue;
+    std::string damage;
+    for (int i = 0; i < kLooksMax; ++i) {
+      damage = TRY(FindDamage(*last));
+      if (damage.empty())
+        break;
     }
-    const Result<void> checked =
-        CheckObjectFile(directory_, {.id = *last, .size = size, .chunks = row.BlobBytes(2)});
-    if (checked.ok())
-      continue;
-    if (checked.error().code != ErrorCode::kProtocol)
-      return Error(checked.error());
-    report.Note({.id = last, .what = checked.error().message});
+    if (!damage.empty())
+      report.Note({.id = last, .what = std::move(damage)});
   }
   return last;
 }

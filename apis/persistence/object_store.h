@@ -87,6 +87,9 @@ class ObjectStore : public Objects {
   ObjectStore(std::string directory, Database db)
       : directory_(std::move(directory)), db_(std::move(db)) {}
 
+  Result<ObjectPiece> ReadOnce(const Sha256& id, std::uint64_t offset, std::uint32_t count);
+  // What is wrong with an object; empty: nothing, or it is not there.
+  Result<std::string> FindDamage(const Sha256& id);
   Result<void> Migrate();
   Result<void> Sweep();
   Result<bool> HasFile(const Sha256& id);

@@ -72,7 +72,7 @@ ObjectReply FailedReply(const Error& error) {
       failure.message = "the node could not read or write its disk; its log says more";
       break;
   }
-  return {.bytes = EncodeReply(failure), .refused = {}};
+  return {.bytes = EncodeReply(failure), .refused = {}, .damage = {}, .error = error};
 }
 
 ObjectReply RefusedReply(const QuotaRefusal& refusal) {

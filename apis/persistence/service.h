@@ -37,6 +37,7 @@ struct ObjectReply {
   std::string bytes;         // of EncodeReply
   std::string_view refused;  // the quota that it was refused for, if any
   std::string damage = {};   // of an object that is not what was written
+  std::optional<Error> error = {};
 };
 
 // Runs on a thread.
@@ -51,6 +52,13 @@ ObjectReply RefusedReply(const QuotaRefusal& refusal);
 struct ObjectUse {
   ObjectTotals totals;
   std::uint64_t writes = 0;  // of those that may come at once
+};
+
+// What came of an object that an operator keeps.
+struct ObjectKept {
+  Sha256 id;
+  std::uint64_t size = 0;
+  std::optional<QuotaRefusal> refused = {};  // then nothing was kept
 };
 
 class PersistenceService : public ApiService {
@@ -83,6 +91,18 @@ class PersistenceService : public ApiService {
 
   // What the app has; nothing is made for an app that has nothing.
   void Use(AppId app, std::function<void(Result<ObjectUse>)> done);
+  // For operators, who are not metered. `work` runs on a thread, as calls do; a change only with
+  // kChange. `done` gets what it gave once that is on the disk.
+  enum class Access { kRead, kChange };
+  void Do(AppId app, Access access, std::function<Result<std::string>(Objects&)> work,
+          std::function<void(Result<std::string>)> done);
+  // Keeps what `fill` writes, on a thread, and has `name`, unless it is empty, refer to it.
+  struct KeepWish {
+    std::function<Result<void>(ObjectWriter&)> fill;
+    std::string name = {};
+    PersistenceQuota quota = {};
+  };
+  void Keep(AppId app, KeepWish wish, std::function<void(Result<ObjectKept>)> done);
   // Reads all that the app has against its hashes, a slice after the other.
   void Verify(AppId app, std::function<void(Result<ObjectVerification>)> done);
 
@@ -95,7 +115,7 @@ class PersistenceService : public ApiService {
     ObjectDone done;
     std::shared_ptr<ObjectOverlay> overlay;  // null: the real objects
     std::size_t bytes = 0;                   // of what it writes
-    PersistenceQuota quota;
+    std::optional<PersistenceQuota> quota;
   };
   using Batch = std::vector<Task>;
 
@@ -156,7 +176,7 @@ class PersistenceService : public ApiService {
 
   // Answers what goes beyond the rate of writes; whether it did.
   bool RefuseRate(CallId id, const CallOrigin& origin);
-  void NoteUse(AppId id, const App& app, const PersistenceQuota& quota);
+  void NoteUse(AppId id, const App& app, const Batch& batch);
   void Deliver(AppId app, CallId id, ObjectReply reply);
 
   Result<void> ServeWrite(CallId id, const CallOrigin& origin, std::string_view args);

@@ -35,6 +35,70 @@ void PersistenceService::Use(AppId app, std::function<void(Result<ObjectUse>)> d
       });
 }
 
+void PersistenceService::Do(AppId app, Access access,
+                            std::function<Result<std::string>(Objects&)> work,
+                            std::function<void(Result<std::string>)> done) {
+  const auto out = std::make_shared<std::string>();
+  Add(app, access == Access::kChange ? LaneKind::kWrite : LaneKind::kRead,
+      {.work = [work = std::move(work), out](Objects& objects) -> Result<ObjectReply> {
+         *out = TRY(work(objects));
+         return ObjectReply{};
+       },
+       .done =
+           [out, done = std::move(done)](const ObjectReply& reply) {
+             if (reply.error)
+               done(*reply.error);
+             else
+               done(std::move(*out));
+           },
+       .overlay = nullptr,
+       .bytes = 0,
+       .quota = {}});
+}
+
+void PersistenceService::Keep(AppId app, KeepWish wish,
+                              std::function<void(Result<ObjectKept>)> done) {
+  auto writer = std::make_shared<ObjectWriter>(DirectoryOf(app));
+  auto kept = std::make_shared<ObjectKept>();
+  Run(app,
+      [this, app, wish = std::move(wish), done = std::move(done), writer,
+       kept]() mutable -> std::function<void()> {
+        const auto fill = [&]() -> Result<void> {
+          TRY(wish.fill(*writer));
+          wish.fill = nullptr;
+          return writer->Finish();
+        };
+        if (const Result<void> filled = fill(); !filled.ok()) {
+          writer.reset();
+          return [done, error = filled.error()] { done(error); };
+        }
+        return [this, app, wish, done, writer = std::move(writer), kept] {
+          Do(
+              app, Access::kChange,
+              [wish, writer, kept, now = NowMs()](Objects& objects) -> Result<std::string> {
+                kept->id = writer->id();
+                kept->size = writer->size();
+                const bool is_new = !TRY(objects.Stat(kept->id));
+                kept->refused = TRY(objects.Write(*writer, now, wish.quota));
+                if (kept->refused || wish.name.empty())
+                  return std::string();
+                kept->refused = TRY(objects.Put({.name = wish.name, .id = kept->id, .expected = {}},
+                                                wish.quota))
+                                    .refused;
+                if (kept->refused && is_new)
+                  TRY(objects.Delete(kept->id));
+                return std::string();
+              },
+              [done, kept](const Result<std::string>& stored) {
+                if (stored.ok())
+                  done(std::move(*kept));
+                else
+                  done(stored.error());
+              });
+        };
+      });
+}
+
 void PersistenceService::Verify(AppId app, std::function<void(Result<ObjectVerification>)> done) {
   struct Walk {
     std::unique_ptr<ObjectStore> store;

@@ -106,6 +106,11 @@ void AdminReply::Send(int status, const Json& body) const {
     exchange->Respond(status, {{.name = "Content-Type", .value = "application/json"}}, Dump(body));
 }
 
+void AdminReply::SendBytes(std::string_view type, std::string_view bytes) const {
+  if (Exchange* exchange = Take(); exchange != nullptr)
+    exchange->Respond(200, {{.name = "Content-Type", .value = type}}, bytes);
+}
+
 void AdminReply::SendNothing() const {
   if (Exchange* exchange = Take(); exchange != nullptr)
     exchange->Respond(204, {}, "");

@@ -9,6 +9,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <unordered_map>
 
 #include <nlohmann/json_fwd.hpp>
@@ -45,6 +46,8 @@ class AdminReply {
 
   // 200, 201 or 202 with a JSON object.
   void Send(int status, const nlohmann::json& body) const;
+  // 200 with bytes of that type.
+  void SendBytes(std::string_view type, std::string_view bytes) const;
   // 204.
   void SendNothing() const;
   void Fail(const Problem& problem) const;

@@ -49,9 +49,10 @@ struct AdminOptions {
   std::function<std::vector<StatusFact>()> facts = {};
   // What an app's entries in the cache take, and what became of its calls.
   std::function<CacheUse(AppId)> cache_use = {};
-  std::function<void(AppId, std::function<void(Result<ObjectUse>)>)> object_use = {};
   // What an app last used of its database.
   std::function<QueryUse(AppId)> query_use = {};
+  // The objects of apps; null: none.
+  PersistenceService* objects = nullptr;
 };
 
 // NOLINTNEXTLINE(cppcoreguidelines-pro-type-member-init): its references have no default.

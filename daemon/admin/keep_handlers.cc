@@ -1,7 +1,12 @@
 // What is kept: verifying it, and pinning releases.
 
+#include <memory>
+#include <utility>
+#include <vector>
+
 #include <nlohmann/json.hpp>
 
+#include "apis/base/log.h"
 #include "daemon/admin/handlers.h"
 
 namespace cloister {
@@ -21,9 +26,52 @@ Json ReportJson(const VerificationReport& report) {
   Json damages = Json::array();
   for (const FoundDamage& found : report.found)
     damages.push_back(FoundJson(found));
-  return {{"apps", report.apps},       {"releases", report.releases},
-          {"files", report.files},     {"damaged_releases", report.damaged},
-          {"damages", report.damages}, {"found", std::move(damages)}};
+  return {{"apps", report.apps},
+          {"releases", report.releases},
+          {"files", report.files},
+          {"damaged_releases", report.damaged},
+          {"damages", report.damages},
+          {"found", std::move(damages)},
+          {"objects", 0},
+          {"object_damages", 0},
+          {"found_objects", Json::array()}};
+}
+
+// Objects are read app by app, after the code.
+struct ObjectWalk {
+  std::vector<AppRow> apps;
+  std::size_t next = 0;
+  Json report;
+};
+
+void AddObjects(Json& report, const AppName& app, const ObjectVerification& verified) {
+  report["objects"] = report["objects"].get<std::uint64_t>() + verified.objects;
+  report["object_damages"] = report["object_damages"].get<std::uint64_t>() + verified.damages;
+  Json& found = report["found_objects"];
+  for (const ObjectDamage& damage : verified.found)
+    if (found.size() < kDamagesListedMax)
+      found.push_back({{"app", app.ToString()},
+                       {"id", damage.id ? Json(damage.id->Hex()) : Json()},
+                       {"what", damage.what}});
+  if (verified.damages > 0)
+    Log(LogLevel::kError, "objects_damaged",
+        {{"app", app.ToString()}, {"damages", verified.damages}});
+}
+
+void WalkObjects(AdminContext& context, const std::shared_ptr<ObjectWalk>& walk,
+                 const AdminReply& reply) {
+  PersistenceService* objects = context.options.objects;
+  if (!reply.pending())
+    return;
+  if (objects == nullptr || walk->next == walk->apps.size())
+    return reply.Send(200, walk->report);
+  objects->Verify(walk->apps[walk->next].id,
+                  [&context, walk, reply](const Result<ObjectVerification>& verified) {
+                    if (!verified.ok())
+                      return reply.Fail(ProblemOf(Error(verified.error())));
+                    AddObjects(walk->report, walk->apps[walk->next++].name, verified.value());
+                    WalkObjects(context, walk, reply);
+                  });
 }
 
 // Those of the query: one, or all. Empty, and the request is answered, when there is no such app.
@@ -74,13 +122,15 @@ void HandleVerify(AdminContext& context, const AdminRequest& request, const Admi
   std::optional<std::vector<AppRow>> apps = WantedOrFail(context, request, reply);
   if (!apps)
     return;
+  const auto walk = std::make_shared<ObjectWalk>();
+  walk->apps = *apps;
   Verifier& verifier = context.parts.releases.verifier();
-  const Verifier::RunId run =
-      verifier.Verify(std::move(*apps), [reply](const Outcome<VerificationReport>& report) {
-        if (report.ok())
-          reply.Send(200, ReportJson(report.value()));
-        else
-          reply.Fail(report.error());
+  const Verifier::RunId run = verifier.Verify(
+      std::move(*apps), [&context, walk, reply](const Outcome<VerificationReport>& report) {
+        if (!report.ok())
+          return reply.Fail(report.error());
+        walk->report = ReportJson(report.value());
+        WalkObjects(context, walk, reply);
       });
   reply.OnGone([&verifier, run] { verifier.Cancel(run); });
 }

@@ -181,9 +181,9 @@ void SendApp(AdminContext& context, const AppName& name, const AdminReply& reply
       [&context, name, reply, id = app->row.id](const Result<AppFacts>& facts) {
         if (!facts.ok())
           return reply.Fail(ProblemOf(Error(facts.error())));
-        if (!context.options.object_use)
+        if (context.options.objects == nullptr)
           return SendFacts(context, name, facts.value(), reply);
-        context.options.object_use(
+        context.options.objects->Use(
             id, [&context, name, reply, known = facts.value()](const Result<ObjectUse>& use) {
               if (!use.ok())
                 return reply.Fail(ProblemOf(Error(use.error())));

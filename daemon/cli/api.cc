@@ -55,6 +55,9 @@ constexpr CodeRow kCodes[] = {
     {"no_previous_release", ExitCode::kRefused, "`cloister releases APP` lists what there is"},
     {"release_not_servable", ExitCode::kRefused, "`cloister releases APP` lists what there is"},
     {"draining_full", ExitCode::kRefused, "`cloister releases APP` shows what they still do"},
+    {"object_not_found", ExitCode::kFailed, "`cloister objects ls APP` lists the names"},
+    {"object_in_use", ExitCode::kRefused, "remove the name: the object goes with the last one"},
+    {"objects_full", ExitCode::kRefused, "`cloister quota show APP` shows what is used"},
     {"deploy_in_progress", ExitCode::kFailed,
      "wait for it: `cloister releases APP` shows a deploy, `cloister config history APP` a change "
      "of the config"},
@@ -191,12 +194,23 @@ Attempt<Json> AdminApi::Post(const std::string& target, const Json& body) {
 }
 
 Attempt<Json> AdminApi::PostBytes(const std::string& target, std::string_view bytes,
-                                  std::function<void(std::uint64_t)> on_sent) {
+                                  std::function<void(std::uint64_t)> on_sent, Millis wait) {
   return Send({.method = "POST",
                .target = target,
                .content_type = "application/octet-stream",
                .body = bytes,
+               .silence_max = kSilence + wait,
                .on_sent = std::move(on_sent)});
+}
+
+Attempt<std::string> AdminApi::GetBytes(const std::string& target) {
+  Result<HttpReply> sent = client_.Send({.target = target, .silence_max = kSilence});
+  if (!sent.ok())
+    return ClientFailure(std::move(sent).error(), client_.socket_path());
+  HttpReply reply = std::move(sent).value();
+  if (reply.status >= 400)
+    return ProblemFailure(reply);
+  return std::move(reply.body);
 }
 
 Attempt<Json> AdminApi::Delete(const std::string& target) {

@@ -25,7 +25,10 @@ class AdminApi {
   // For changes: sent once.
   Attempt<nlohmann::json> Post(const std::string& target, const nlohmann::json& body);
   Attempt<nlohmann::json> PostBytes(const std::string& target, std::string_view bytes,
-                                    std::function<void(std::uint64_t)> on_sent);
+                                    std::function<void(std::uint64_t)> on_sent,
+                                    Millis wait = Millis(0));
+  // An answer that is no JSON, as it is.
+  Attempt<std::string> GetBytes(const std::string& target);
   Attempt<nlohmann::json> Delete(const std::string& target);
 
  private:

@@ -97,6 +97,17 @@ inline constexpr const char* kQuotaHelp =
     "  cloister quota set demo log.rate=1MiB\n"
     "  cloister quota unset demo/hello limits.memory\n\n";
 
+inline constexpr const char* kObjectsHelp =
+    "What an app keeps with cloister.persistence: objects, which are bytes under the SHA-256 of\n"
+    "them, and names that refer to them. OBJECT is a name, or an id of 64 hexadecimal digits. "
+    "What\n"
+    "arrives is checked against its id. The app's quotas hold.\n\n"
+    "Examples:\n"
+    "  cloister objects ls demo/shop avatars/\n"
+    "  cloister objects put demo/shop logo.png --name images/logo.png\n"
+    "  cloister objects get demo/shop images/logo.png -o logo.png\n"
+    "  cloister objects rm demo/shop images/logo.png\n\n";
+
 inline constexpr const char* kInitHelp =
     "Writes cloister.toml, an app, tests for it, .cloisterignore, and typings/ with the stubs of\n"
     "the cloister package, by which editors complete it. No node is asked, and a file that is\n"

@@ -21,6 +21,7 @@
 #include "daemon/cli/local_arguments.h"
 #include "daemon/cli/logs.h"
 #include "daemon/cli/modules.h"
+#include "daemon/cli/object_arguments.h"
 #include "daemon/cli/quota.h"
 #include "daemon/cli/release_commands.h"
 #include "daemon/cli/turn.h"
@@ -47,6 +48,7 @@ struct Arguments {
   bool all = false;
   std::vector<std::string> quotas;
   ConfigWish config;
+  ObjectWish object;
   Verb verb;
 };
 
@@ -551,6 +553,7 @@ int Main(int argc, char** argv) {
   AddModules(root, arguments);
   AddQuota(root, arguments);
   AddConfig(root, arguments);
+  AddObjects(root, arguments.object, arguments.verb);
   AddLists(root, arguments);
   AddLogs(root, arguments);
   NameGroups(root);

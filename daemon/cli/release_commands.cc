@@ -25,8 +25,9 @@ Attempt<Version> ParseVersion(const std::string& text) {
 constexpr Millis kVerifyWait{24 * 3600 * 1000};
 
 std::string Counts(const Json& report) {
-  return fmt::format("{} apps, {} releases, {} files", NumberOf(report, "apps"),
-                     NumberOf(report, "releases"), NumberOf(report, "files"));
+  return fmt::format("{} apps, {} releases, {} files, {} objects", NumberOf(report, "apps"),
+                     NumberOf(report, "releases"), NumberOf(report, "files"),
+                     NumberOf(report, "objects"));
 }
 
 void ShowDamages(Console& console, const Json& found) {
@@ -37,6 +38,24 @@ void ShowDamages(Console& console, const Json& found) {
                     Harmless(TextOf(damage, "what"))});
   if (!rows.empty())
     console.Table({"APP", "VERSION", "ID", "FILE", "WHAT"}, rows);
+}
+
+void ShowObjectDamages(Console& console, const Json& found) {
+  std::vector<std::vector<std::string>> rows;
+  for (const Json& damage : found)
+    rows.push_back({TextOf(damage, "app"), TextOf(damage, "id"), Harmless(TextOf(damage, "what"))});
+  if (!rows.empty())
+    console.Table({"APP", "OBJECT", "WHAT"}, rows);
+}
+
+Failure ObjectsDamaged(const Console& console, const Json& report) {
+  return Failure{ExitCode::kFailed,
+                 "integrity_error",
+                 fmt::format("{} objects of apps are damaged", NumberOf(report, "object_damages")),
+                 Counts(report),
+                 "the app gets an error where it reads one; restore it from a backup, or remove it "
+                 "and have the app write it again",
+                 console.json()};
 }
 
 Failure Damaged(const Console& console, const Json& report) {
@@ -73,8 +92,11 @@ Attempt<void> VerifyStore(AdminApi& api, Console& console, const std::string& ap
   if (console.json())
     console.Raw(Dump(report) + "\n");
   ShowDamages(console, ListOf(report, "found"));
+  ShowObjectDamages(console, ListOf(report, "found_objects"));
   if (NumberOf(report, "damages") > 0)
     return Damaged(console, report);
+  if (NumberOf(report, "object_damages") > 0)
+    return ObjectsDamaged(console, report);
   console.Line(Counts(report) + ": all as they were received");
   return {};
 }

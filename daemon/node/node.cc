@@ -82,10 +82,8 @@ AdminOptions Node::DescribeNode(const NodeStart& start) {
     };
   };
   options.cache_use = [this](AppId app) { return cache_.UseOf(app); };
-  options.object_use = [this](AppId app, std::function<void(Result<ObjectUse>)> done) {
-    persistence_.Use(app, std::move(done));
-  };
   options.query_use = [this](AppId app) { return workers_.queries()->UseOf(app); };
+  options.objects = &persistence_;
   return options;
 }
 

@@ -49,6 +49,9 @@ ServerSettings FrontSettings(const Settings& settings) {
 ServerSettings AdminServerSettings(const Settings& settings) {
   ServerSettings server;
   server.connections_max = 1024;
+  // What operators send to apps' objects.
+  server.spool_max = settings.http.body_spool_node_max;
+  server.spool_account_max = settings.http.body_spool_node_max;
   server.spool_dir = settings.node.state_dir;
   return server;
 }

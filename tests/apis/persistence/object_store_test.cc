@@ -5,7 +5,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <fstream>
+#include <thread>
 
 #include <sqlite3.h>
 
@@ -159,6 +161,35 @@ TEST_F(ObjectStoreTest, ABitThatFlipsInAFileIsFoundByTheReadOfItsChunk) {
   const ObjectVerification report = VerifyAll(*store);
   ASSERT_EQ(report.damages, 1U);
   EXPECT_EQ(report.found[0].id, Sha256Of(bytes));
+}
+
+TEST_F(ObjectStoreTest, WhatIsDeletedWhileItIsReadIsNotDamaged) {
+  const auto store = Open();
+  const auto reader = Open(ObjectStore::Use::kRead, ObjectStore::Leftovers::kKeep);
+  const std::string bytes = Pattern(200000);
+  std::atomic<bool> stop = false;
+  std::thread writer([&] {
+    while (!stop) {
+      WriteTo(*store, bytes);
+      EXPECT_TRUE(store->Begin().ok());
+      EXPECT_TRUE(store->Delete(Sha256Of(bytes)).ok());
+      EXPECT_TRUE(store->Commit().ok());
+    }
+  });
+  int whole = 0;
+  for (int i = 0; i < 2000; ++i) {
+    const auto piece = reader->Read(Sha256Of(bytes), 100, 10);
+    ASSERT_TRUE(piece.ok());
+    ASSERT_NE(piece.value().state, ObjectPiece::State::kDamaged) << piece.value().damage;
+    whole += piece.value().state == ObjectPiece::State::kWhole ? 1 : 0;
+  }
+  ObjectVerification report;
+  for (int i = 0; i < 200; ++i)
+    EXPECT_TRUE(reader->Verify({}, 1, report).ok());
+  EXPECT_EQ(report.damages, 0U);
+  stop = true;
+  writer.join();
+  EXPECT_GT(whole, 0);
 }
 
 TEST_F(ObjectStoreTest, AFileThatChangesWhileItIsOpenIsReadAnew) {

@@ -106,7 +106,7 @@ TEST(ReleaseCommandsTest, WhatIsSoundIsSaidWithItsCounts) {
   Console console({.out = out.file(), .err = out.file()});
   EXPECT_TRUE(VerifyStore(api, console, "demo/hello").ok());
   EXPECT_THAT(node.Seen(), ElementsAre("GET /v1/verify?app=demo/hello"));
-  EXPECT_EQ(out.text(), "1 apps, 2 releases, 6 files: all as they were received\n");
+  EXPECT_EQ(out.text(), "1 apps, 2 releases, 6 files, 0 objects: all as they were received\n");
 }
 
 }  // namespace
