@@ -45,10 +45,12 @@ TEST(QueryPolicyTest, NoOtherCallIsAllowedWhateverItsArguments) {
       SYS_brk,    SYS_futex,     SYS_exit_group,    SYS_rt_sigreturn,    SYS_restart_syscall,
       SYS_getpid, SYS_getrandom, SYS_clock_gettime, SYS_clock_nanosleep, SYS_gettimeofday};
   EXPECT_EQ(30U, allowed.size());
-  for (int number = -1; number <= 600; ++number)
-    if (!allowed.contains(number))
-      for (const std::uint64_t value : {0ULL, 3ULL, 4ULL, ~0ULL})
-        EXPECT_FALSE(Allows(number, {value, value, value, value, value, value})) << number;
+  for (int number = -1; number <= 600; ++number) {
+    if (allowed.contains(number))
+      continue;
+    for (const std::uint64_t value : {0ULL, 3ULL, 4ULL, ~0ULL})
+      EXPECT_FALSE(Allows(number, {value, value, value, value, value, value})) << number;
+  }
 }
 
 TEST(QueryPolicyTest, NoCallOfAnotherAbiIsAllowed) {
@@ -76,10 +78,10 @@ TEST(QueryPolicyTest, MemoryIsNeverExecutable) {
 }
 
 TEST(QueryPolicyTest, DescriptorsAreLockedAndDuplicatedOnly) {
-  for (const std::uint64_t command : {F_SETLK, F_GETLK, F_DUPFD_CLOEXEC})
-    EXPECT_TRUE(Allows(SYS_fcntl, {7, command}));
-  for (const std::uint64_t command : {F_SETFL, F_DUPFD, F_SETOWN, F_SETLEASE, F_SETLKW})
-    EXPECT_FALSE(Allows(SYS_fcntl, {7, command}));
+  for (const int command : {F_SETLK, F_GETLK, F_DUPFD_CLOEXEC})
+    EXPECT_TRUE(Allows(SYS_fcntl, {7, static_cast<std::uint64_t>(command)}));
+  for (const int command : {F_SETFL, F_DUPFD, F_SETOWN, F_SETLEASE, F_SETLKW})
+    EXPECT_FALSE(Allows(SYS_fcntl, {7, static_cast<std::uint64_t>(command)}));
 }
 
 }  // namespace
