@@ -35,7 +35,7 @@ def listing(environ, respond):
 
 def drop(name, environ, respond):
     if not 0 < len(name) <= NAME_MAX or "/" in name:
-        return respond("400 Bad Request", "A file has a name of up to 200 characters, without '/'.\n")
+        return respond("400 Bad Request", "A name has up to 200 characters, and no '/'.\n")
     try:
         id = persistence.write(environ["wsgi.input"])
         persistence.put(name, id)

@@ -3,8 +3,9 @@
     curl -d https://example.com/a/long/way http://link-shortener.demo.localhost/
     http://link-shortener.demo.localhost/NAME
 
-A name is of the link's digest, so the same link has the same name. Links are kept in a table, which survives everything; what is asked for often comes from the cache,
-which also counts. What is lost there is a count, never a link.
+A name is of the link's digest, so the same link has the same name. Links are kept in a table, which
+survives everything; what is asked for often comes from the cache, which also counts. What is lost
+there is a count, never a link.
 """
 
 import hashlib

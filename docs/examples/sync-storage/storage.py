@@ -85,7 +85,7 @@ class Storage:
             return now
 
     def delete(self, collection, id=None, unmodified_since=None):
-        """Removes an item, or all of a collection: the time of the change, and how many there were."""
+        """Removes an item or all of a collection; the time of the change, and how many went."""
         with engine.begin() as connection:
             now = self._begin_change(connection, unmodified_since)
             query = self._of_user(sa.delete(ITEMS)).where(ITEMS.c.collection == collection)

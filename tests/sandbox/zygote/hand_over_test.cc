@@ -28,9 +28,9 @@ UniqueFd Memfd(off_t size, int seals) {
   return fd;
 }
 
-UniqueFd Socket() {
+UniqueFd Socket(int type = SOCK_STREAM) {
   std::array<int, 2> ends = {-1, -1};
-  EXPECT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data()), 0);
+  EXPECT_EQ(::socketpair(AF_UNIX, type | SOCK_CLOEXEC, 0, ends.data()), 0);
   ::close(ends[1]);
   return UniqueFd(ends[0]);
 }
@@ -83,9 +83,9 @@ TEST(HandOverTest, TakesWhatItIsGiven) {
 
 TEST(HandOverTest, TheQueryEndMayBeThere) {
   Packet packet = Good();
-  packet.fds.push_back(Socket());
+  packet.fds.push_back(Socket(SOCK_SEQPACKET));
   const auto taken = TakeOver(std::move(packet), kWorker);
-  ASSERT_TRUE(taken.ok());
+  ASSERT_TRUE(taken.ok()) << taken.error().message;
   EXPECT_TRUE(taken.value().query.valid());
 }
 
