@@ -24,7 +24,7 @@ from cloister import cache
 
 def application(environ, start_response):
     key = environ["PATH_INFO"][1:].replace("%20", " ")
-    body = cache.get(key) or b"never"
+    body = cache.get(key or "none") or b"never"
     start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", str(len(body)))])
     return [body]
 """
