@@ -27,6 +27,9 @@ class TokenBucket {
   // Takes `cost` when so much is there, else nothing. A time before the last one is taken as that.
   bool Take(double cost, MonotonicTime now);
 
+  // Whether Take would take it.
+  bool Has(double cost, MonotonicTime now) const { return Filled(now) >= cost; }
+
   // What was taken and not used after all.
   void Give(double cost);
 

@@ -46,6 +46,10 @@ struct LogEvent {
   // The secrets that it must not show. Whoever keeps or passes on an event redacts it first
   // (daemon/logs/redactor.h): only then, so that what is dropped for its rate costs nothing.
   std::shared_ptr<const Redactors> secrets = {};
+  // For whoever redacts: what the worker said before on the same stream where this goes on with it,
+  // and whether the next event goes on with this.
+  std::string before = {};
+  bool goes_on = false;
 };
 
 class LogSink {

@@ -134,19 +134,39 @@ void LogStore::Append(LogEvent event) {
     event.cut = true;
   }
   Source& source = SourceOf(app);
-  const std::size_t size = SizeOf(event);
   TokenBucket& bucket = event.by_node ? source.runtime : source.own;
-  const bool taken = bucket.Take(static_cast<double>(size), clock_.Now());
-  if (!taken || unwritten_ + size > limits_.unwritten_max.count)
+  if (!MakeRoom(event, limits, bucket))
     return Lose(app, source, 1);
   if (source.lost > 0)
     AddLossMark(app, source);
   source.app_name = event.app_name;
   const bool near = !event.by_node && bucket.used() >= kQuotaNear;
-  RedactEvent(event);
   Queue(app, source, std::move(event));
   if (near && source.notice.Near(clock_.Now()))
     SayNear(app, source, limits);
+}
+
+bool LogStore::MakeRoom(LogEvent& event, const LogLimits& limits, TokenBucket& bucket) const {
+  const MonotonicTime now = clock_.Now();
+  const auto fits = [&](std::size_t size) {
+    return unwritten_ + size <= limits_.unwritten_max.count;
+  };
+  const std::size_t size = SizeOf(event);
+  // What is dropped is not looked at.
+  if (!fits(size) || !bucket.Has(static_cast<double>(size), now))
+    return false;
+  RedactEvent(event);
+  // Names may be longer than what they stand for.
+  if (event.bytes.size() > limits.event_max.count) {
+    event.bytes.resize(limits.event_max.count);
+    event.cut = true;
+  }
+  const std::size_t clean = SizeOf(event);
+  const bool taken = fits(clean) && bucket.Take(static_cast<double>(clean), now);
+  // It has been looked at, which is not for nothing.
+  if (!taken)
+    (void)bucket.Take(static_cast<double>(size), now);
+  return taken;
 }
 
 void LogStore::SayNear(AppId app, const Source& source, const LogLimits& limits) {

@@ -129,6 +129,8 @@ class LogStore : public LogSink {
 
   const LogLimits& LimitsOf(AppId app) const;
   Source& SourceOf(AppId app);
+  // Redacts the event and takes what it costs then; false: it is more than the log takes.
+  bool MakeRoom(LogEvent& event, const LogLimits& limits, TokenBucket& bucket) const;
   void Queue(AppId app, Source& source, LogEvent event);
   void AddLossMark(AppId app, Source& source);
   // The app comes near to what its log takes.

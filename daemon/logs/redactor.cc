@@ -8,6 +8,7 @@
 #include "apis/backends/sodium.h"
 #include "apis/wire/event_fields.h"
 #include "daemon/logs/log_event.h"
+#include "daemon/logs/secret_forms.h"
 
 namespace cloister {
 namespace {
@@ -67,11 +68,20 @@ struct Redactor::Builder {
 std::shared_ptr<const Redactor> Redactor::Create(std::span<const NamedSecret> secrets) {
   Builder builder;
   std::shared_ptr<Redactor> redactor(new Redactor);
+  std::size_t forms_bytes = 0;
   for (const NamedSecret& secret : secrets) {
     const auto name = static_cast<std::uint32_t>(redactor->names_.size());
     redactor->names_.emplace_back(secret.name);
-    for (const std::string_view pattern : PatternsOf(secret.value))
+    for (const std::string_view pattern : PatternsOf(secret.value)) {
       builder.Add(pattern, name);
+      for (std::string& form : SecretFormsOf(pattern)) {
+        if (forms_bytes + form.size() <= kFormsBytesMax) {
+          forms_bytes += form.size();
+          builder.Add(form, name);
+        }
+        WipeBytes(form);
+      }
+    }
   }
   if (builder.nodes.size() == 1)
     return nullptr;
@@ -153,26 +163,33 @@ std::uint32_t Redactor::NameBelow(std::uint32_t node) const {
   return nodes_[node].name;
 }
 
-std::vector<Redactor::Hit> Redactor::Find(std::string_view text, End end) const {
+std::vector<Redactor::Hit> Redactor::Find(std::string_view before, std::string_view text,
+                                          End end) const {
   std::vector<Hit> hits;
   std::uint32_t node = 0;
+  for (const char c : before)
+    node = Next(node, static_cast<unsigned char>(c));
   for (std::size_t i = 0; i < text.size(); ++i) {
     node = Next(node, static_cast<unsigned char>(text[i]));
     if (const Node& at = nodes_[node]; at.longest != 0)
-      AddHit(hits,
-             {.begin = i + 1 - at.longest, .end = i + 1, .name = at.name, .length = at.longest});
+      AddHit(hits, {.begin = i + 1 - std::min<std::size_t>(at.longest, i + 1),
+                    .end = i + 1,
+                    .name = at.name,
+                    .length = at.longest});
   }
   const std::uint32_t depth = nodes_[node].depth;
-  if (end == End::kCut && depth >= kCutMin)
-    AddHit(hits, {.begin = text.size() - depth,
+  // What began before and is not at its end is a part of one as well.
+  const bool may_go_on = end == End::kCut || depth > text.size();
+  if (may_go_on && depth >= kCutMin && !text.empty())
+    AddHit(hits, {.begin = text.size() - std::min<std::size_t>(depth, text.size()),
                   .end = text.size(),
                   .name = NameBelow(node),
                   .length = depth});
   return hits;
 }
 
-bool Redactor::Redact(std::string& text, End end) const {
-  const std::vector<Hit> hits = Find(text, end);
+bool Redactor::Redact(std::string& text, End end, std::string_view before) const {
+  const std::vector<Hit> hits = Find(before, text, end);
   if (hits.empty())
     return false;
   std::string clean;
@@ -246,12 +263,15 @@ void RedactEvent(LogEvent& event) {
     return;
   const auto end_of = [](bool cut) { return cut ? Redactor::End::kCut : Redactor::End::kWhole; };
   for (const std::shared_ptr<const Redactor>& redactor : *secrets) {
-    const bool in_bytes = redactor->Redact(event.bytes, end_of(event.cut));
+    const bool in_bytes =
+        redactor->Redact(event.bytes, end_of(event.cut || event.goes_on), event.before);
     const bool in_logger =
         redactor->Redact(event.logger, end_of(event.logger.size() >= kLoggerMax));
     const bool in_fields = !event.fields.empty() && RedactFields(*redactor, event.fields);
     event.redacted = event.redacted || in_bytes || in_logger || in_fields;
   }
+  WipeBytes(event.before);
+  event.before.clear();
 }
 
 }  // namespace cloister

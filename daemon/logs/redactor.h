@@ -4,7 +4,8 @@
 //
 // One pass over the text, whatever the number of secrets (Aho-Corasick), so that nobody can make a
 // log line expensive; every byte of every occurrence is replaced, overlapping ones together. A
-// value of several lines is looked for line by line as well: that is how it is printed. Immutable.
+// value of several lines is looked for line by line as well: that is how it is printed. All are
+// looked for in the forms of secret_forms.h, too. Immutable.
 
 #include <cstddef>
 #include <cstdint>
@@ -18,6 +19,10 @@ namespace cloister {
 
 // A shorter value stands in too much that is no secret.
 inline constexpr std::size_t kRedactedMin = 8;
+
+// All forms of an app's secrets, beside the plain ones, take no more bytes; those of later secrets
+// are not looked for.
+inline constexpr std::size_t kFormsBytesMax = std::size_t{64} * 1024;
 
 // What a text ends with whose end was cut off.
 inline constexpr std::string_view kCutMark = "...";
@@ -38,8 +43,9 @@ class Redactor {
 
   // Where text was cut off, so that a secret may have lost its end.
   enum class End { kWhole, kCut };
-  // Replaces what it finds. Whether there was any.
-  bool Redact(std::string& text, End end = End::kWhole) const;
+  // Replaces what it finds. Whether there was any. `before`: what was said right before; the end of
+  // a secret that begins there is found, too.
+  bool Redact(std::string& text, End end = End::kWhole, std::string_view before = {}) const;
   // The same for text that whoever cuts it ends with kCutMark.
   bool RedactMarked(std::string& text) const;
 
@@ -75,7 +81,7 @@ class Redactor {
   static void AddHit(std::vector<Hit>& hits, Hit hit);
   // Of any secret that begins with the node's text.
   std::uint32_t NameBelow(std::uint32_t node) const;
-  std::vector<Hit> Find(std::string_view text, End end) const;
+  std::vector<Hit> Find(std::string_view before, std::string_view text, End end) const;
 
   std::vector<Node> nodes_;  // the root is the first
   std::vector<Edge> edges_;

@@ -309,10 +309,14 @@ void Deploy::OnModules() {
   const auto call = std::move(modules_call_);
   const NodeAnswer& answer = call->answer();
   const bool whole = answer.how == NodeAnswer::How::kWhole && answer.problem.empty();
-  const Result<std::vector<LoadedModule>> modules = ParseModules(whole ? answer.body : "");
+  std::string text = whole ? answer.body : std::string();
+  // A module may be called anything.
+  if (values_ != nullptr && values_->redactor != nullptr)
+    values_->redactor->Redact(text);
+  const Result<std::vector<LoadedModule>> modules = ParseModules(text);
   std::string detail = "ready after " + Milliseconds(boot_);
   if (modules.ok() && !modules.value().empty()) {
-    loaded_ = answer.body;
+    loaded_ = std::move(text);
     detail += fmt::format(", {} modules", modules.value().size());
   } else {
     Log(LogLevel::kWarning, "modules_unknown",

@@ -7,6 +7,7 @@
 #include <csignal>
 #include <utility>
 
+#include "apis/backends/sodium.h"
 #include "apis/wire/channel.h"
 #include "apis/wire/event_fields.h"
 #include "daemon/logs/redactor.h"
@@ -32,6 +33,11 @@ std::string DescribeSignal(int signal, const WorkerLimits& limits) {
       return "was ended by signal " + std::to_string(signal);
   }
 }
+
+// Where a secret is looked for that stands in two events; a longer one's end may be missed.
+constexpr std::size_t kSaidMax = 4096;
+// An event of so much without an end of line is a part of a long one.
+constexpr std::size_t kLongLine = 32768;
 
 // Of a worker whose config changes while it lives.
 constexpr std::size_t kRedactorsMax = 16;
@@ -81,6 +87,8 @@ Result<void> WorkerLog::TakeLog(const Frame& frame, std::string_view request_id)
     event.source = head.source;
     event.level = head.level;
     event.logger = head.logger.substr(0, kLoggerMax);
+    if (IsStream(event.source))
+      event.before = SaidOn(event.source);
     TRY(ReadEventFields(head.fields));
     event.fields = head.fields;
   }
@@ -88,12 +96,28 @@ Result<void> WorkerLog::TakeLog(const Frame& frame, std::string_view request_id)
   const std::size_t room = kLogEventMax - event.bytes.size();
   event.bytes += piece.substr(0, room);
   event.cut = event.cut || piece.size() > room;
+  if (IsStream(event.source))
+    Remember(event.source, piece);
+  event.goes_on =
+      IsStream(event.source) && event.bytes.size() >= kLongLine && !piece.ends_with('\n');
   unfinished_.reset();
   if (frame.Has(kFrameMore))
     unfinished_ = std::move(event);
   else
     sink_.Append(std::move(event));
   return {};
+}
+
+void WorkerLog::Remember(LogSource source, std::string_view piece) {
+  std::string& said = SaidOn(source);
+  if (secrets_ == nullptr || piece.ends_with('\n')) {
+    WipeBytes(said);
+    said.clear();
+    return;
+  }
+  said += piece.substr(piece.size() - std::min(piece.size(), kSaidMax));
+  if (said.size() > kSaidMax)
+    said.erase(0, said.size() - kSaidMax);
 }
 
 Result<void> WorkerLog::TakeRefused(const Frame& frame) {

@@ -3,6 +3,7 @@
 // The voice of one worker in its app's log: what it says itself, and what the node says of it in
 // words that help the tenant.
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -53,6 +54,13 @@ class WorkerLog {
 
  private:
   LogEvent NewEvent(std::string_view request_id) const;
+  // A worker's streams, of which a line may stand in several events.
+  static bool IsStream(LogSource source) {
+    return source == LogSource::kStdout || source == LogSource::kStderr;
+  }
+  // What the stream has said last.
+  std::string& SaidOn(LogSource source) { return said_.at(static_cast<std::size_t>(source)); }
+  void Remember(LogSource source, std::string_view piece);
 
   LogSink& sink_;
   const Clock& clock_;
@@ -63,6 +71,7 @@ class WorkerLog {
   WorkerId worker_;
   std::shared_ptr<const Redactors> secrets_;  // null: none
   std::optional<LogEvent> unfinished_;
+  std::array<std::string, 2> said_;  // ends of unfinished lines; kept only while there are secrets
 };
 
 // A report that a worker sent, as our own: the code only if it looks like one.

@@ -3,7 +3,11 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
+#include <string>
+#include <string_view>
+#include <vector>
 
+#include "daemon/logs/redactor.h"
 #include "tests/support/fake_clock.h"
 #include "tests/support/run_until.h"
 #include "tests/support/temp_dir.h"
@@ -12,6 +16,7 @@ namespace cloister {
 namespace {
 
 constexpr AppId kApp{1};
+const std::string kLongName(61, 'N');
 
 LogEvent EventOf(std::string bytes, AppId app = kApp) {
   LogEvent event;
@@ -65,6 +70,53 @@ TEST_F(LogStoreTest, EventsArriveInOrderAndNumbered) {
   }
   EXPECT_EQ(page.next, 500U);
   EXPECT_EQ(page.lost, 0U);
+}
+
+TEST_F(LogStoreTest, AnEventCostsWhatIsKeptOfItNotWhatWasSaid) {
+  // Eight bytes become a name of seventy.
+  const auto redactor = Redactor::Create(
+      std::vector<NamedSecret>{{.name = std::string_view(kLongName), .value = "12345678"}});
+  const auto event_of = [&](int secrets, std::size_t more) {
+    std::string text;
+    for (int i = 0; i < secrets; ++i)
+      text += "12345678";
+    LogEvent event = EventOf(text + std::string(more, 'x'));
+    event.secrets = std::make_shared<const Redactors>(Redactors{redactor});
+    return event;
+  };
+  LogLimits limits;
+  limits.rate = Bytes{1};
+  limits.burst = Bytes{2000};
+  limits.event_max = Bytes{1500};
+  Make(limits);
+  store_->Append(event_of(20, 0));  // 160 bytes, of which 1,400 are kept
+  Flush();
+  EXPECT_EQ(Read(After(0)).events.at(0).bytes.size(), 20 * 70U);
+  EXPECT_EQ(store_->lost_total(), 0U);
+  store_->Append(event_of(0, 600));
+  EXPECT_EQ(store_->lost_total(), 1U) << "there are 536 left";
+  store_->Append(event_of(0, 400));
+  EXPECT_EQ(store_->lost_total(), 1U);
+}
+
+TEST_F(LogStoreTest, WhatNamesMakeTooLargeIsCutAgain) {
+  const auto redactor = Redactor::Create(
+      std::vector<NamedSecret>{{.name = std::string_view(kLongName), .value = "12345678"}});
+  LogLimits limits;
+  limits.burst = MiB(8);
+  Make(limits);
+  LogEvent event = EventOf(std::string());
+  while (event.bytes.size() + 9 <= kLogEventMax)
+    event.bytes += "12345678 ";
+  event.secrets = std::make_shared<const Redactors>(Redactors{redactor});
+  store_->Append(std::move(event));
+  store_->Append(EventOf("behind it"));
+  Flush();
+  const LogPage page = Read(After(0));
+  ASSERT_EQ(page.events.size(), 2U);
+  EXPECT_EQ(page.events[0].bytes.size(), kLogEventMax);
+  EXPECT_TRUE(page.events[0].cut);
+  EXPECT_EQ(page.events[1].bytes, "behind it");
 }
 
 TEST_F(LogStoreTest, TailGivesTheLastOnes) {

@@ -4,6 +4,9 @@
 #include <gtest/gtest.h>
 
 #include <random>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include "apis/wire/event_fields.h"
 #include "daemon/logs/log_event.h"
@@ -84,6 +87,71 @@ TEST(RedactorTest, TextThatIsMarkedAsCutIsLookedAtBeforeTheMark) {
   EXPECT_EQ(marked("x abcdefgh..."), "x [secret DOTS]...");
   EXPECT_EQ(marked("abcdefgh... y"), "[secret DOTS] y");
   EXPECT_EQ(marked("..."), "...");
+}
+
+// What Python 3.11 made of each: repr, repr of bytes, ascii, json.dumps with and without
+// ensure_ascii, quote with and without safe, quote_plus.
+TEST(RedactorTest, ASecretIsFoundInTheFormsThatProgramsPrint) {
+  const std::vector<std::pair<std::string, std::vector<std::string>>> table = {
+      {"pass/word+1 =&x",
+       {"pass/word+1 =&x", "pass/word%2B1%20%3D%26x", "pass%2Fword%2B1%20%3D%26x",
+        "pass%2Fword%2B1+%3D%26x"}},
+      {"it's a \"secret\"\\",
+       {"it\\'s a \"secret\"\\\\", "it's a \\\"secret\\\"\\\\", "it%27s%20a%20%22secret%22%5C",
+        "it%27s+a+%22secret%22%5C"}},
+      {"say \"eight\" now",
+       {"say \"eight\" now", "say \\\"eight\\\" now", "say%20%22eight%22%20now",
+        "say+%22eight%22+now"}},
+      {"it's eight now", {"it's eight now", "it%27s%20eight%20now", "it%27s+eight+now"}},
+      {"line one\012line two\011and\015three",
+       {"line one\\nline two\\tand\\rthree", "line%20one%0Aline%20two%09and%0Dthree",
+        "line+one%0Aline+two%09and%0Dthree"}},
+      {"\001\010\014\033\177 bytes",
+       {"\\x01\\x08\\x0c\\x1b\\x7f bytes", "\\u0001\\b\\f\\u001b\\u007f bytes",
+        "\\u0001\\b\\f\\u001b\177 bytes", "%01%08%0C%1B%7F%20bytes", "%01%08%0C%1B%7F+bytes"}},
+      {"geheim-\303\274\303\237-\346\227\245\346\234\254",
+       {"geheim-\303\274\303\237-\346\227\245\346\234\254",
+        "geheim-\\xc3\\xbc\\xc3\\x9f-\\xe6\\x97\\xa5\\xe6\\x9c\\xac",
+        "geheim-\\xfc\\xdf-\\u65e5\\u672c", "geheim-\\u00fc\\u00df-\\u65e5\\u672c",
+        "geheim-%C3%BC%C3%9F-%E6%97%A5%E6%9C%AC"}},
+      {"smile-\360\237\230\200-\302\240\342\200\213\342\200\250",
+       {"smile-\360\237\230\200-\\xa0\\u200b\\u2028",
+        "smile-\\xf0\\x9f\\x98\\x80-\\xc2\\xa0\\xe2\\x80\\x8b\\xe2\\x80\\xa8",
+        "smile-\\U0001f600-\\xa0\\u200b\\u2028", "smile-\\ud83d\\ude00-\\u00a0\\u200b\\u2028",
+        "smile-\360\237\230\200-\302\240\342\200\213\342\200\250",
+        "smile-%F0%9F%98%80-%C2%A0%E2%80%8B%E2%80%A8"}},
+  };
+  for (const auto& [value, forms] : table) {
+    const auto redactor = Of({{"A", value}});
+    for (const std::string& form : forms)
+      EXPECT_EQ(Clean(*redactor, "<" + form + ">"), "<[secret A]>") << form;
+  }
+}
+
+TEST(RedactorTest, FormsTakeABoundedRoom) {
+  // Twice as long in a repr, four times as long as bytes.
+  const std::string large(30000, '\\');
+  const auto redactor = Of({{"LARGE", large}, {"SMALL", "not/well+known"}});
+  EXPECT_EQ(Clean(*redactor, large), "[secret LARGE]");
+  EXPECT_EQ(Clean(*redactor, "not/well+known"), "[secret SMALL]");
+  EXPECT_EQ(Clean(*redactor, std::string(60000, '\\')), "[secret LARGE]");
+}
+
+TEST(RedactorTest, ASecretThatBeganBeforeIsReplacedToItsEnd) {
+  const auto redactor = Of({{"A", "correct horse battery"}, {"B", "12345678"}});
+  const auto after = [&redactor](std::string_view before, std::string text) {
+    redactor->Redact(text, Redactor::End::kWhole, before);
+    return text;
+  };
+  EXPECT_EQ(after("x correct ho", "rse battery y"), "[secret A] y");
+  EXPECT_EQ(after("x correct horse batter", "y"), "[secret A]");
+  EXPECT_EQ(after("x correct horse battery", " y 12345678"), " y [secret B]");
+  EXPECT_EQ(after("x correct horse", "rse battery"), "rse battery");
+  EXPECT_EQ(after("123", ""), "");
+  EXPECT_EQ(after("123", "4567812345678"), "[secret B][secret B]");
+  std::string middle = "horse ";
+  EXPECT_TRUE(redactor->Redact(middle, Redactor::End::kCut, "correct "));
+  EXPECT_EQ(middle, "[secret A]") << "it may go on behind as well";
 }
 
 // The same as a search for one secret after the other.

@@ -4,9 +4,12 @@
 
 #include <csignal>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "apis/wire/channel.h"
 #include "apis/wire/event_fields.h"
+#include "daemon/logs/redactor.h"
 #include "tests/daemon/workers/worker_fixture.h"
 #include "tests/support/fake_clock.h"
 
@@ -48,6 +51,64 @@ TEST(WorkerLogTest, LoggersNameIsCut) {
     EXPECT_EQ(sink.events.back().logger, name.substr(0, 200));
     EXPECT_EQ(sink.events.back().bytes, "text");
   }
+}
+
+class SecretsInParts : public testing::Test {
+ protected:
+  SecretsInParts() {
+    log_.AddSecrets(Redactor::Create(std::vector<NamedSecret>{{"A", "correct horse battery"}}));
+  }
+  // What stands in the log of it.
+  std::string Say(std::string_view text, LogSource source = LogSource::kStdout,
+                  std::uint8_t flags = 0) {
+    std::string payload;
+    WireWriter writer(payload);
+    const LogHead head{.source = source, .level = 0, .logger = {}};
+    head.Encode(writer);
+    writer.Raw(text);
+    EXPECT_TRUE(
+        log_.TakeLog({.type = FrameType::kLog, .flags = flags, .id = 0, .payload = payload}, {})
+            .ok());
+    if (flags != 0)
+      return {};
+    LogEvent& event = sink_.events.back();
+    RedactEvent(event);
+    EXPECT_TRUE(event.before.empty());
+    return event.bytes;
+  }
+
+  LogCollector sink_;
+  FakeClock clock_;
+  WorkerLog log_{sink_, clock_, SomeRelease()};
+  const std::string long_ = std::string(40000, 'x');
+};
+
+TEST_F(SecretsInParts, ASecretOfALineInTwoEventsStandsInNeither) {
+  EXPECT_EQ(Say(long_ + "correct ho"), long_ + "[secret A]");
+  EXPECT_EQ(Say("rse battery y"), "[secret A] y");
+  EXPECT_EQ(Say(" z\n"), " z\n");
+}
+
+TEST_F(SecretsInParts, NorInThree) {
+  EXPECT_EQ(Say(long_ + "correct "), long_ + "[secret A]");
+  EXPECT_EQ(Say("horse "), "[secret A]");
+  EXPECT_EQ(Say("battery"), "[secret A]");
+}
+
+TEST_F(SecretsInParts, TheEventBeforeMayHaveSeveralFrames) {
+  Say(long_, LogSource::kStdout, kFrameMore);
+  Say(long_ + "correct ", LogSource::kStdout, kFrameMore);
+  EXPECT_EQ(Say("horse bat"), long_ + long_ + "[secret A]");
+  EXPECT_EQ(Say("tery"), "[secret A]");
+}
+
+TEST_F(SecretsInParts, StreamsAreApartAndWholeLinesAreWhole) {
+  EXPECT_EQ(Say(long_ + "correct ho"), long_ + "[secret A]");
+  EXPECT_EQ(Say("rse battery", LogSource::kStderr), "rse battery");
+  EXPECT_EQ(Say("rse battery", LogSource::kLogging), "rse battery");
+  EXPECT_EQ(Say("rse battery\n"), "[secret A]\n");
+  EXPECT_EQ(Say("correct ho\n"), "correct ho\n");
+  EXPECT_EQ(Say("rse battery\n"), "rse battery\n");
 }
 
 std::string LogPayload(std::string_view fields) {
