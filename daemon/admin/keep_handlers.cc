@@ -17,7 +17,7 @@ using Json = nlohmann::json;
 Json FoundJson(const FoundDamage& found) {
   return {{"app", found.app.ToString()},
           {"version", found.version},
-          {"release", found.release.number},
+          {"release", found.release.valid() ? Json(found.release.number) : Json()},
           {"file", found.damage.file.empty() ? Json() : Json(found.damage.file)},
           {"what", found.damage.what}};
 }
@@ -31,6 +31,8 @@ Json ReportJson(const VerificationReport& report) {
           {"files", report.files},
           {"damaged_releases", report.damaged},
           {"damages", report.damages},
+          {"secrets", report.secrets},
+          {"sealed", report.sealed},
           {"found", std::move(damages)},
           {"objects", 0},
           {"object_damages", 0},

@@ -154,7 +154,8 @@ inline constexpr const char* kSecretsHelp =
 
 inline constexpr const char* kVerifyHelp =
     "Reads every release with its files and bytecode and compares it with its hashes: what the\n"
-    "node does anyway before a release runs, here for all of them, kept ones too. Apps go on\n"
+    "node does anyway before a release runs, here for all of them, kept ones too. Opens every\n"
+    "secret of the apps' configs with the node's key. Apps go on\n"
     "serving, and deploys go on. Lists what is damaged (app, version, file, what) and then "
     "exits\n"
     "with 1.\n\n"

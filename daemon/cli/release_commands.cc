@@ -25,17 +25,19 @@ Attempt<Version> ParseVersion(const std::string& text) {
 constexpr Millis kVerifyWait{24 * 3600 * 1000};
 
 std::string Counts(const Json& report) {
-  return fmt::format("{} apps, {} releases, {} files, {} objects", NumberOf(report, "apps"),
-                     NumberOf(report, "releases"), NumberOf(report, "files"),
+  return fmt::format("{} apps, {} releases, {} files, {} secrets, {} objects",
+                     NumberOf(report, "apps"), NumberOf(report, "releases"),
+                     NumberOf(report, "files"), NumberOf(report, "secrets"),
                      NumberOf(report, "objects"));
 }
 
 void ShowDamages(Console& console, const Json& found) {
   std::vector<std::vector<std::string>> rows;
   for (const Json& damage : found)
-    rows.push_back({TextOf(damage, "app"), Harmless(TextOf(damage, "version")),
-                    std::to_string(NumberOf(damage, "release")), Harmless(TextOf(damage, "file")),
-                    Harmless(TextOf(damage, "what"))});
+    rows.push_back(
+        {TextOf(damage, "app"), Harmless(TextOf(damage, "version")),
+         NumberOf(damage, "release") == 0 ? "-" : std::to_string(NumberOf(damage, "release")),
+         Harmless(TextOf(damage, "file")), Harmless(TextOf(damage, "what"))});
   if (!rows.empty())
     console.Table({"APP", "VERSION", "ID", "FILE", "WHAT"}, rows);
 }
@@ -59,6 +61,16 @@ Failure ObjectsDamaged(const Console& console, const Json& report) {
 }
 
 Failure Damaged(const Console& console, const Json& report) {
+  if (NumberOf(report, "damaged_releases") == 0)
+    return Failure{
+        ExitCode::kFailed,
+        "config_unreadable",
+        fmt::format("{} of {} secrets do not open", NumberOf(report, "sealed"),
+                    NumberOf(report, "secrets")),
+        Counts(report),
+        "workers of these apps cannot start; put the node's key back, or set all secrets "
+        "of each app in one command: `cloister secrets set APP KEY KEY...`",
+        console.json()};
   return Failure{
       ExitCode::kFailed,
       "integrity_error",

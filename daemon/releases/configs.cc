@@ -7,19 +7,14 @@
 #include "daemon/store/config_rows.h"
 
 namespace cloister {
-namespace {
 
-Result<SecretText> OpenValue(AppId app, const ConfigValueRow& row, NodeKey& keys) {
-  if (!row.secret)
-    return SecretText(row.value);
+Result<SecretText> OpenSecret(AppId app, const ConfigValueRow& row, NodeKey& keys) {
   const std::shared_ptr<const SealKey> key = TRY(keys.ForOpening(row.key_id));
   Result<SecretText> opened = key->Open(ConfigPlaceOf(app, row.name), row.value);
   if (!opened.ok())
     return std::move(opened).error().In("the secret " + row.name);
   return opened;
 }
-
-}  // namespace
 
 Result<std::shared_ptr<const RunConfig>> ReadRunConfig(Database& db, AppId app,
                                                        std::uint64_t number, NodeKey& key) {
@@ -32,7 +27,7 @@ Result<std::shared_ptr<const RunConfig>> ReadRunConfig(Database& db, AppId app,
   std::vector<ConfigValue> values;
   std::vector<NamedSecret> secrets;
   for (const ConfigValueRow& row : rows) {
-    opened.push_back(TRY(OpenValue(app, row, key)));
+    opened.push_back(row.secret ? TRY(OpenSecret(app, row, key)) : SecretText(row.value));
     const std::string& value = opened.back().text();
     values.push_back({.name = row.name, .value = value, .secret = row.secret});
     if (row.secret)

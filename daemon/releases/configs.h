@@ -8,6 +8,7 @@
 #include <memory>
 
 #include "apis/backends/sqlite.h"
+#include "daemon/store/config_rows.h"
 #include "daemon/store/node_key.h"
 #include "daemon/store/state.h"
 #include "daemon/workers/run_config.h"
@@ -26,6 +27,9 @@ class Configs : public ConfigSource {
   State& state_;
   std::shared_ptr<NodeKey> key_;  // shared with jobs that outlive this
 };
+
+// A secret's value. kNotFound: there is no key; kInvalidArgument: it does not open. Blocking.
+Result<SecretText> OpenSecret(AppId app, const ConfigValueRow& row, NodeKey& keys);
 
 // kNotFound: there is no such version, or no key. kInvalidArgument: a secret does not open.
 // Blocking.

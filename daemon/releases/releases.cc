@@ -115,7 +115,7 @@ Releases::Releases(const Parts& parts, const Quota& quota, const ReleaseSettings
                  .catalog = catalog_,
                  .quotas = quotas_,
                  .configs = parts.configs}),
-      verifier_(parts.state),
+      verifier_(parts.state, parts.configs.key()),
       collector_(
           {.loop = parts.loop, .clock = parts.clock, .state = parts.state, .catalog = catalog_},
           policy),

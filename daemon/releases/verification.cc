@@ -4,7 +4,9 @@
 #include <utility>
 
 #include "apis/base/units.h"
+#include "daemon/releases/configs.h"
 #include "daemon/store/bytecode.h"
+#include "daemon/store/config_rows.h"
 #include "daemon/store/contents.h"
 #include "daemon/store/release_rows.h"
 
@@ -44,8 +46,36 @@ Result<bool> Verification::FindWork(Database& db) {
     const std::vector<ReleaseId> ids = TRY(ListReleaseIds(db, app_->id));
     releases_.assign(ids.begin(), ids.end());
     ++report_.apps;
+    TRY(CheckConfig(db));
   }
   return true;
+}
+
+Result<void> Verification::CheckConfig(Database& db) {
+  if (!app_)
+    return {};
+  const std::uint32_t all = 2 * kConfigVersionsKept;
+  for (const ConfigVersionRow& version : TRY(ListConfigVersions(db, app_->id, all))) {
+    if (version.state != ConfigState::kInForce && version.state != ConfigState::kWanted)
+      continue;
+    for (const ConfigValueRow& row : TRY(ListConfigValues(db, app_->id, version.number))) {
+      if (!row.secret)
+        continue;
+      ++report_.secrets;
+      const Result<SecretText> opened = OpenSecret(app_->id, row, *key_);
+      if (opened.ok())
+        continue;
+      ++report_.sealed;
+      ++report_.damages;
+      List({.app = app_->name,
+            .release = {},
+            .version = "config " + std::to_string(version.number),
+            .damage = {
+                .file = {},
+                .what = "the secret " + row.name + " does not open: " + opened.error().message}});
+    }
+  }
+  return {};
 }
 
 Result<void> Verification::CheckRelease(Database& db, const ReleaseRow& release) {
@@ -104,11 +134,15 @@ void Verification::Note(const ReleaseRow& release, Damage damage) {
   ++report_.damages;
   if (!std::exchange(damaged_, true))
     ++report_.damaged;
+  List({.app = app_->name,
+        .release = release.id,
+        .version = release.version,
+        .damage = std::move(damage)});
+}
+
+void Verification::List(FoundDamage found) {
   if (report_.found.size() < kDamagesListedMax)
-    report_.found.push_back({.app = app_->name,
-                             .release = release.id,
-                             .version = release.version,
-                             .damage = std::move(damage)});
+    report_.found.push_back(std::move(found));
 }
 
 void Verification::FinishRelease() {

@@ -12,7 +12,8 @@ constexpr std::uint64_t kTurn = 0;
 
 }  // namespace
 
-Verifier::Verifier(State& state) : state_(state), self_(std::make_shared<Verifier*>(this)) {}
+Verifier::Verifier(State& state, std::shared_ptr<NodeKey> key)
+    : state_(state), key_(std::move(key)), self_(std::make_shared<Verifier*>(this)) {}
 
 Verifier::~Verifier() {
   *self_ = nullptr;
@@ -21,7 +22,7 @@ Verifier::~Verifier() {
 Verifier::RunId Verifier::Verify(std::vector<AppRow> apps, Done done) {
   const RunId id = ++last_run_;
   runs_[id] = std::move(done);
-  Step(id, std::make_shared<Verification>(std::move(apps)));
+  Step(id, std::make_shared<Verification>(std::move(apps), key_));
   return id;
 }
 
@@ -48,7 +49,10 @@ void Verifier::OnStep(RunId id, const std::shared_ptr<Verification>& verificatio
     return done(Error(more.error()));
   const VerificationReport& report = verification->report();
   Log(report.damages == 0 ? LogLevel::kInfo : LogLevel::kError, "store_verified",
-      {{"apps", report.apps}, {"releases", report.releases}, {"damages", report.damages}});
+      {{"apps", report.apps},
+       {"releases", report.releases},
+       {"secrets", report.secrets},
+       {"damages", report.damages}});
   done(report);
 }
 

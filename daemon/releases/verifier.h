@@ -21,7 +21,8 @@ class Verifier {
   using RunId = std::uint64_t;
   using Done = std::function<void(const Outcome<VerificationReport>&)>;
 
-  explicit Verifier(State& state);
+  // `key`: opens the secrets of configs.
+  Verifier(State& state, std::shared_ptr<NodeKey> key);
   Verifier(const Verifier&) = delete;
   Verifier& operator=(const Verifier&) = delete;
   ~Verifier();
@@ -37,6 +38,7 @@ class Verifier {
               const Result<bool>& more);
 
   State& state_;
+  std::shared_ptr<NodeKey> key_;
   std::unordered_map<RunId, Done> runs_;
   RunId last_run_ = 0;
   std::shared_ptr<Verifier*> self_;  // null inside once this is gone

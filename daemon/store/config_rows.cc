@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "apis/backends/sodium.h"
+#include "apis/base/log.h"
 #include "daemon/store/audit.h"
 
 namespace cloister {
@@ -60,8 +61,11 @@ Result<void> CollectVersions(Database& db, AppId app) {
                 kConfigVersionsKept);
 }
 
+// Whether values that could be read were taken away.
+enum class Taken { kNothing, kReadable };
+
 // Inside a transaction.
-Result<void> Switch(Database& db, AppId app, std::uint64_t number) {
+Result<Taken> Switch(Database& db, AppId app, std::uint64_t number) {
   TRY(db.Run("UPDATE config_versions SET state = 'former' WHERE app_id = ? AND state = 'in_force'",
              app.number));
   TRY(db.Run("UPDATE config_versions SET state = 'in_force' WHERE app_id = ? AND number = ?",
@@ -76,9 +80,27 @@ Result<void> Switch(Database& db, AppId app, std::uint64_t number) {
              "AND name IN (SELECT name FROM config_values WHERE app_id = ?1 AND number = ?2 "
              "AND secret = 1)",
              app.number, number));
+  const Taken taken = db.changes() > 0 ? Taken::kReadable : Taken::kNothing;
   TRY(db.Run("UPDATE releases SET config = ? WHERE app_id = ? AND (live = 1 OR state = 'canary')",
              number, app.number));
-  return CollectVersions(db, app);
+  TRY(CollectVersions(db, app));
+  return taken;
+}
+
+// After the transaction: what was taken stands in the write-ahead log until that is cut off.
+void Forget(Database& db, Taken taken) {
+  if (taken == Taken::kNothing)
+    return;
+  const auto cut_off = [&db]() -> Result<bool> {
+    Statement log = TRY(db.Query("PRAGMA wal_checkpoint(TRUNCATE)"));
+    return TRY(log.Step()) && log.Int(0) == 0;
+  };
+  const Result<bool> done = cut_off();
+  if (!done.ok() || !done.value())
+    Log(LogLevel::kWarning, "former_values_remain",
+        {{"where", "state.db-wal"},
+         {"why", done.ok() ? std::string("somebody reads") : done.error().message},
+         {"effect", "a value that has become a secret may stand there until the node ends"}});
 }
 
 Result<void> SetFailed(Database& db, AppId app, std::uint64_t number, const ReportRow& report) {
@@ -262,20 +284,24 @@ Result<std::uint64_t> CreateConfig(Database& db, const NewConfig& config, const 
                ToColumn(value.set_at), value.set_by));
   TRY(AddAudit(db, change, "config_" + config.action, config.app.name.ToString(),
                Named(number, config.detail)));
+  Taken taken = Taken::kNothing;
   if (config.at_once)
-    TRY(Switch(db, config.app.id, number));
+    taken = TRY(Switch(db, config.app.id, number));
   TRY(transaction.Commit());
+  Forget(db, taken);
   return number;
 }
 
 Result<void> PutConfigInForce(Database& db, const AppRow& app, std::uint64_t number,
                               const Change& change) {
   Transaction transaction = TRY(Transaction::Begin(db));
-  TRY(Switch(db, app.id, number));
+  const Taken taken = TRY(Switch(db, app.id, number));
   const ReleaseId live = TRY(FindLiveId(db, app.id));
   TRY(EndRunningStep(db, live, {"done", "", change.when}));
   TRY(AddAudit(db, change, "config_in_force", app.name.ToString(), Named(number, "")));
-  return transaction.Commit();
+  TRY(transaction.Commit());
+  Forget(db, taken);
+  return {};
 }
 
 Result<void> FailConfig(Database& db, const AppRow& app, std::uint64_t number,
@@ -300,7 +326,9 @@ Result<void> TakeConfigAlong(Database& db, AppId app, ReleaseId release, std::ui
       return Error{ErrorCode::kInvalidArgument,
                    "config " + std::to_string(number) + " is not wanted with this release"};
   }
-  return Switch(db, app, number);
+  // It makes no secret of anything: ChooseReleaseConfig.
+  (void)TRY(Switch(db, app, number));
+  return {};
 }
 
 Result<void> FailConfigAlong(Database& db, ReleaseId release, const ReportRow& report) {

@@ -7,6 +7,8 @@ namespace {
 
 Result<Database> OpenWriter(const std::string& path) {
   Database db = TRY(Database::Open(path, {}));
+  // What is deleted is overwritten: values that have become secrets, too.
+  TRY(db.Execute("PRAGMA secure_delete=ON"));
   TRY(Migrate(db));
   return db;
 }

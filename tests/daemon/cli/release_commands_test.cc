@@ -86,6 +86,24 @@ TEST(ReleaseCommandsTest, DamageIsListedAndExitsWithOne) {
   EXPECT_THAT(out.text(), HasSubstr("worse"));
 }
 
+TEST(ReleaseCommandsTest, SecretsThatDoNotOpenAreNoDamageOfReleases) {
+  FakeNode node([](const FakeRequest&) {
+    return FakeNode::Json(
+        200, R"({"apps": 1, "releases": 2, "files": 6, "damaged_releases": 0, "damages": 1,
+                 "secrets": 3, "sealed": 1, "found": [{"app": "demo/hello", "version": "config 4",
+                 "release": null, "file": null, "what": "the secret A does not open"}]})");
+  });
+  AdminApi api(node.socket_path());
+  Written out;
+  Console console({.out = out.file(), .err = out.file()});
+  const Attempt<void> done = VerifyStore(api, console, "");
+  ASSERT_FALSE(done.ok());
+  EXPECT_EQ(done.error().exit, ExitCode::kFailed);
+  EXPECT_EQ(done.error().code, "config_unreadable");
+  EXPECT_EQ(done.error().what, "1 of 3 secrets do not open");
+  EXPECT_THAT(out.text(), HasSubstr("the secret A does not open"));
+}
+
 TEST(ReleaseCommandsTest, DamageAsJsonIsOneObject) {
   FakeNode node([](const FakeRequest&) { return FakeNode::Json(200, kDamaged); });
   AdminApi api(node.socket_path());
@@ -99,14 +117,16 @@ TEST(ReleaseCommandsTest, DamageAsJsonIsOneObject) {
 
 TEST(ReleaseCommandsTest, WhatIsSoundIsSaidWithItsCounts) {
   FakeNode node([](const FakeRequest&) {
-    return FakeNode::Json(200, R"({"apps": 1, "releases": 2, "files": 6, "damages": 0})");
+    return FakeNode::Json(200,
+                          R"({"apps": 1, "releases": 2, "files": 6, "secrets": 3, "damages": 0})");
   });
   AdminApi api(node.socket_path());
   Written out;
   Console console({.out = out.file(), .err = out.file()});
   EXPECT_TRUE(VerifyStore(api, console, "demo/hello").ok());
   EXPECT_THAT(node.Seen(), ElementsAre("GET /v1/verify?app=demo/hello"));
-  EXPECT_EQ(out.text(), "1 apps, 2 releases, 6 files, 0 objects: all as they were received\n");
+  EXPECT_EQ(out.text(),
+            "1 apps, 2 releases, 6 files, 3 secrets, 0 objects: all as they were received\n");
 }
 
 }  // namespace

@@ -259,6 +259,28 @@ TEST_F(ConfigTest, SecretsAreSealedForTheirAppAndName) {
   EXPECT_FALSE(key->Open(ConfigPlaceOf(app, "T"), rows[0].value).ok());
 }
 
+TEST_F(ConfigTest, AValueThatHasBecomeASecretStandsInNoFile) {
+  StartWithApp();
+  const auto is_on_disk = [&](const std::string& value) {
+    bool found = false;
+    for (const char* file : {"state.db", "state.db-wal"})
+      found = found || dir.Read(file).find(value) != std::string::npos;
+    return found;
+  };
+  const std::string value = "a-plain-value-that-people-have-seen";
+  for (const bool live : {false, true}) {
+    if (live) {
+      ASSERT_EQ(Deploy(HelloFiles("1.0.0")).value().release.state, ReleaseState::kLive);
+    }
+    const std::string name = live ? "L" : "N";
+    ASSERT_TRUE(Changed({{name, value + name}, {"OTHER" + name, "stays-as-it-is"}}).ok());
+    ASSERT_TRUE(is_on_disk(value + name));
+    ASSERT_TRUE(Changed({{name, value + name}}, ConfigKind::kSecret).ok());
+    EXPECT_FALSE(is_on_disk(value + name)) << name;
+    EXPECT_TRUE(is_on_disk("stays-as-it-is"));
+  }
+}
+
 TEST_F(ConfigTest, ReloadLiveBootsATrialAndNothingElse) {
   StartWithApp();
   const ReleaseId live = Deploy(WithConfig("1.0.0", "reload = \"live\"")).value().release.id;

@@ -2,6 +2,10 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <memory>
+#include <string>
 
 #include "daemon/store/accounts.h"
 #include "tests/daemon/releases/node_fixture.h"
@@ -23,7 +27,18 @@ class VerificationTest : public NodeTest {
     ASSERT_TRUE(db->Execute("PRAGMA foreign_keys=OFF;" + sql).ok()) << sql;
     ASSERT_GT(db->changes(), 0U) << sql;
   }
-  Verification OfAll() { return Verification(std::move(ListApps(*db)).value()); }
+  Verification OfAll() {
+    return Verification(std::move(ListApps(*db)).value(),
+                        std::make_shared<NodeKey>(dir.path(), UniqueFd()));
+  }
+  Outcome<ConfigAnswer> SetSecret(const std::string& name, const std::string& value) {
+    auto request = std::make_shared<ConfigRequest>();
+    request->kind = ConfigKind::kSecret;
+    request->changes.push_back({.name = name, .unset = false, .value = SecretText(value)});
+    return Wait<ConfigAnswer>([&](const auto& done) {
+      releases->pipeline().ChangeConfig(Hello(), request, "tester", done);
+    });
+  }
   VerificationReport Verified() {
     Verification verification = OfAll();
     while (std::move(verification.Step(*db)).value()) {
@@ -46,6 +61,31 @@ TEST_F(VerificationTest, WhatIsSoundIsCounted) {
   EXPECT_EQ(report.files, 6U);
   EXPECT_EQ(report.damages, 0U);
   EXPECT_THAT(report.found, IsEmpty());
+}
+
+TEST_F(VerificationTest, EachSecretIsOpenedAndThoseThatDoNotAreNamed) {
+  StartWithApp();
+  ASSERT_TRUE(SetSecret("A", "one-secret").ok());
+  ASSERT_TRUE(SetSecret("B", "another-one").ok());
+  ASSERT_TRUE(Deploy(HelloFiles("1.0.0")).ok());
+  TakeOver();
+  VerificationReport report = Verified();
+  EXPECT_EQ(report.secrets, 2U);
+  EXPECT_EQ(report.sealed, 0U);
+  EXPECT_EQ(report.damages, 0U);
+  Run("UPDATE config_values SET value = zeroblob(60) WHERE name = 'B' AND length(value) > 0");
+  report = Verified();
+  EXPECT_EQ(report.secrets, 2U);
+  EXPECT_EQ(report.sealed, 1U);
+  EXPECT_EQ(report.damages, 1U);
+  EXPECT_EQ(report.damaged, 0U) << "no release";
+  ASSERT_EQ(report.found.size(), 1U);
+  EXPECT_EQ(report.found[0].app.ToString(), "demo/hello");
+  EXPECT_EQ(report.found[0].version, "config 2");
+  EXPECT_THAT(report.found[0].damage.what, HasSubstr("the secret B does not open"));
+  // Without the key none does.
+  ASSERT_EQ(::unlink(dir.At("node.key").c_str()), 0);
+  EXPECT_EQ(Verified().sealed, 2U);
 }
 
 TEST_F(VerificationTest, EachDamageIsFoundAndTheWalkGoesOn) {
