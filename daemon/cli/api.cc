@@ -32,6 +32,7 @@ constexpr CodeRow kCodes[] = {
     {"name_invalid", ExitCode::kUsage, ""},
     {"quota_unknown", ExitCode::kUsage, "`cloister quota show` lists them"},
     {"quota_invalid", ExitCode::kUsage, ""},
+    {"quota_too_low", ExitCode::kRefused, ""},
     {"config_invalid", ExitCode::kUsage, ""},
     {"config_kind", ExitCode::kRefused, ""},
     {"config_key_not_found", ExitCode::kFailed, "`cloister config list APP` lists them"},

@@ -113,7 +113,7 @@ void Quotas::ChangeTenant(const std::string& tenant, std::vector<QuotaChange> ch
   const TenantRow* row = parts_.catalog.FindTenant(tenant);
   if (row == nullptr)
     return done(NoTenant(tenant));
-  Write({.owner = {.tenant = row->id},
+  Begin({.owner = {.tenant = row->id},
          .subject = tenant,
          .changes = std::move(changes),
          .who = std::move(who),
@@ -125,19 +125,87 @@ void Quotas::ChangeApp(const AppName& app, std::vector<QuotaChange> changes, std
   const AppEntry* entry = parts_.catalog.FindApp(app);
   if (entry == nullptr)
     return done(NoApp(app));
-  Write({.owner = {.tenant = entry->row.tenant, .app = entry->row.id},
+  Begin({.owner = {.tenant = entry->row.tenant, .app = entry->row.id},
          .subject = app.ToString(),
          .changes = std::move(changes),
          .who = std::move(who),
          .done = std::move(done)});
 }
 
-void Quotas::Write(const Request& request) {
+Quota Quotas::Wanted(const AppRow& app, const Request& request) const {
+  const auto with = [&](const QuotaOwner& owner) {
+    QuotaValues values = SetFor(owner);
+    if (owner.app != request.owner.app)
+      return values;
+    for (const QuotaChange& change : request.changes) {
+      values.erase(change.name);
+      if (change.value)
+        values.emplace(change.name, *change.value);
+    }
+    return values;
+  };
+  const Quota tenant = WithValues(node_, with({.tenant = app.tenant}));
+  return WithValues(tenant, with({.tenant = app.tenant, .app = app.id}));
+}
+
+void Quotas::Begin(const Request& request) {
   if (!parts_.catalog.open())
     return request.done(NotOpen());
   if (Outcome<Done> checked = CheckChanges(node_, SetFor(request.owner), request.changes);
       !checked.ok())
     return request.done(std::move(checked));
+  const QuotaOwner& owner = request.owner;
+  Attempt attempt{.request = request, .left = {}, .trial = nullptr};
+  for (const auto& [name, app] : parts_.catalog.apps()) {
+    const bool is_its =
+        app.row.tenant == owner.tenant && (!owner.app.valid() || app.row.id == owner.app);
+    if (is_its && app.live && TrialBoot::IsLower(Wanted(app.row, request), Of(app.row)))
+      attempt.left.push_back(app.row);
+  }
+  const std::uint64_t id = ++last_trial_;
+  attempts_.emplace(id, std::move(attempt));
+  TryNext(id);
+}
+
+void Quotas::TryNext(std::uint64_t id) {
+  Attempt& attempt = attempts_.at(id);
+  const AppEntry* app = nullptr;
+  // One that is gone needs nothing; what is being done to another one shows what it needs.
+  while (app == nullptr && !attempt.left.empty()) {
+    const AppRow row = std::move(attempt.left.front());
+    attempt.left.pop_front();
+    app = parts_.catalog.FindApp(row.name, row.id);
+    if (app != nullptr && app->activity != AppActivity::kNone)
+      app = nullptr;
+  }
+  if (app == nullptr) {
+    const Request request = std::move(attempts_.extract(id).mapped().request);
+    return Write(request);
+  }
+  attempt.trial = std::make_unique<TrialBoot>(
+      TrialBoot::Parts{.state = parts_.state,
+                       .images = parts_.images,
+                       .configs = parts_.configs,
+                       .workers = parts_.workers},
+      TrialOrder{.app = app->row,
+                 .config = app->config,
+                 .present = Of(app->row),
+                 .wanted = Wanted(app->row, attempt.request)},
+      ++last_trial_,
+      [this, id](std::optional<Problem> problem) { OnTried(id, std::move(problem)); });
+  attempt.trial->Start();
+}
+
+void Quotas::OnTried(std::uint64_t id, std::optional<Problem> problem) {
+  if (!problem)
+    return TryNext(id);
+  const Attempt attempt = std::move(attempts_.extract(id).mapped());
+  attempt.request.done(std::move(*problem));
+}
+
+void Quotas::Write(const Request& request) {
+  if (!parts_.catalog.open())
+    return request.done(NotOpen());
   parts_.state.Write(
       // One key: whoever set it last in the state set it last here.
       0,

@@ -2,12 +2,16 @@
 
 // Who may use how much: the node's quotas, and what operators set for tenants and apps.
 //
-// A change is written, then in force: new workers get it, those that run are replaced where it
-// needs a new process, and no request is lost for it. While an app is being deployed what is set
-// for it takes hold when that has ended. Runs on the loop thread.
+// A change that gives workers less is tried first (trial_boot.h); then it is written, then in
+// force: new workers get it, those that run are replaced where it needs a new process, and no
+// request is lost for it. While an app is being deployed what is set for it takes hold when that
+// has ended. Runs on the loop thread.
 
+#include <cstdint>
+#include <deque>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <unordered_map>
 #include <unordered_set>
@@ -18,7 +22,9 @@
 #include "config/quota.h"
 #include "daemon/logs/log_store.h"
 #include "daemon/releases/catalog.h"
+#include "daemon/releases/images.h"
 #include "daemon/releases/problem.h"
+#include "daemon/releases/trial_boot.h"
 #include "daemon/store/quota_rows.h"
 #include "daemon/store/state.h"
 #include "daemon/workers/supervisor.h"
@@ -34,6 +40,8 @@ class Quotas {
     const Clock& clock;
     State& state;
     LogStore& logs;
+    Images& images;
+    ConfigSource& configs;
     WorkerSupervisor& workers;
     Catalog& catalog;
   };
@@ -53,8 +61,8 @@ class Quotas {
   // What the state holds, at the start; before the apps are served.
   void Load(const std::vector<QuotaRow>& rows);
 
-  // For a tenant, or for an app. kTenantNotFound, kAppNotFound; kQuotaUnknown, kQuotaInvalid:
-  // nothing of it was changed.
+  // For a tenant, or for an app. kTenantNotFound, kAppNotFound; kQuotaUnknown, kQuotaInvalid,
+  // kQuotaTooLow: nothing of it was changed.
   void ChangeTenant(const std::string& tenant, std::vector<QuotaChange> changes, std::string who,
                     std::function<void(Outcome<Done>)> done);
   void ChangeApp(const AppName& app, std::vector<QuotaChange> changes, std::string who,
@@ -82,7 +90,19 @@ class Quotas {
     std::function<void(Outcome<Done>)> done;
   };
 
+  // A request whose lower values are tried with one app after another.
+  struct Attempt {
+    Request request;
+    std::deque<AppRow> left;
+    std::unique_ptr<TrialBoot> trial;
+  };
+
   QuotaValues& ValuesOf(const QuotaOwner& owner);
+  // What the app may use once the request is in force.
+  Quota Wanted(const AppRow& app, const Request& request) const;
+  void Begin(const Request& request);
+  void TryNext(std::uint64_t id);
+  void OnTried(std::uint64_t id, std::optional<Problem> problem);
   void Write(const Request& request);
   // Its log gets the limits that it has, when they are not the node's.
   void LimitLog(const AppRow& app) const;
@@ -94,6 +114,8 @@ class Quotas {
   Quota node_;
   ByOwner tenants_;
   ByOwner apps_;
+  std::unordered_map<std::uint64_t, Attempt> attempts_;
+  std::uint64_t last_trial_ = 0;
   std::function<void(const AppEntry&)> changed_;
   std::unordered_set<AppId> late_;  // changed while they were at work
   std::shared_ptr<Quotas*> self_;   // null inside once this is gone

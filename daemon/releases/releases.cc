@@ -93,6 +93,8 @@ Releases::Releases(const Parts& parts, const Quota& quota, const ReleaseSettings
       quotas_({.clock = parts.clock,
                .state = parts.state,
                .logs = parts.logs,
+               .images = parts.images,
+               .configs = parts.configs,
                .workers = parts.workers,
                .catalog = catalog_},
               quota),

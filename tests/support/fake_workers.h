@@ -25,6 +25,8 @@ class FakeWorkers : public WorkerSupervisor {
   // What the next ones fail with.
   std::optional<BootFailure> compile_failure;
   std::optional<BootFailure> boot_failure;
+  // Why that one does not boot.
+  std::function<std::optional<BootFailure>(const ReleaseSpec&)> refuses_boot;
   // While set, boots wait; EndBoots() lets them go.
   bool hold_boots = false;
   // While set, retired releases drain for ever; EndDraining() ends it.
@@ -90,7 +92,10 @@ class FakeWorkers : public WorkerSupervisor {
     for (std::size_t i = 0; i < image.size(); ++i)
       last_image_code[std::string(image.At(i).path)] = image.At(i).code;
     BootOutcome outcome{.boot = Micros(3200), .failure = nullptr};
-    if (boot_failure)
+    std::optional<BootFailure> refused = refuses_boot ? refuses_boot(spec) : std::nullopt;
+    if (refused)
+      outcome.failure = std::make_unique<BootFailure>(std::move(*refused));
+    else if (boot_failure)
       outcome.failure = std::make_unique<BootFailure>(*boot_failure);
     else
       booted.push_back(spec.version);

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <optional>
 #include <string>
 #include <vector>
@@ -119,6 +120,106 @@ TEST_F(QuotasTest, AServingReleaseRunsWithinThem) {
   EXPECT_EQ(workers->updated.back().limits.memory_max, MiB(512));
   Restart();
   EXPECT_EQ(workers->adopted_specs.back().limits.memory_max, MiB(512));
+}
+
+// Workers that need 48 MiB.
+std::optional<BootFailure> NeedsMemory(const ReleaseSpec& spec) {
+  if (spec.limits.memory_max >= MiB(48))
+    return std::nullopt;
+  return FailureOf("memory_exceeded", "it needs more");
+}
+
+TEST_F(QuotasTest, WhatTheLiveReleaseCannotBootWithinIsRefused) {
+  Start();
+  Make("demo", "hello");
+  ASSERT_EQ(Deploy(HelloFiles("1.0.0")).value().release.state, ReleaseState::kLive);
+  const RunId live{.release = releases->catalog().FindApp(Hello())->live->id};
+  workers->refuses_boot = NeedsMemory;
+  workers->specs.clear();
+  workers->retired_runs.clear();
+  std::optional<Outcome<Done>> changed;
+  releases->quotas().ChangeApp(Hello(), {{"limits.memory", "40MiB"}, {"limits.workers", "2"}},
+                               "tester", [&](const Outcome<Done>& end) {
+                                 changed = end.ok() ? Outcome<Done>(Done())
+                                                    : Outcome<Done>(Problem(end.error()));
+                               });
+  ASSERT_TRUE(RunUntil(loop, [&] { return changed.has_value(); }));
+  ASSERT_FALSE(changed->ok());
+  EXPECT_EQ(changed->error().code, ProblemCode::kQuotaTooLow);
+  EXPECT_EQ(changed->error().detail,
+            "demo/hello 1.0.0 does not boot with limits.memory=40MiB (memory_exceeded: it needs "
+            "more); with the present quotas it does");
+  EXPECT_EQ(Of("demo/hello").limits.workers_max, LimitSettings().workers_max);
+  EXPECT_TRUE(workers->updated.empty());
+  // On overlays of their own, beside what serves, and gone.
+  ASSERT_EQ(workers->specs.size(), 2U);
+  for (const ReleaseSpec& spec : workers->specs) {
+    EXPECT_EQ(spec.writes, Writes::kOverlay);
+    EXPECT_NE(spec.run(), live);
+    EXPECT_NE(std::ranges::find(workers->retired_runs, spec.run()), workers->retired_runs.end());
+  }
+  EXPECT_NE(workers->specs[0].overlay, workers->specs[1].overlay);
+  EXPECT_NE(workers->specs[0].run(), workers->specs[1].run());
+  EXPECT_EQ(workers->retired_runs.size(), 2U);
+  EXPECT_EQ(Change("demo/hello", {{"limits.memory", "48MiB"}}), "");
+  EXPECT_EQ(Of("demo/hello").limits.worker.memory_max, MiB(48));
+  Restart();
+  EXPECT_EQ(Of("demo/hello").limits.worker.memory_max, MiB(48));
+  EXPECT_EQ(Of("demo/hello").limits.workers_max, LimitSettings().workers_max);
+}
+
+TEST_F(QuotasTest, ATenantsQuotaIsTriedWithEachOfItsApps) {
+  Start();
+  Make("demo", "hello");
+  Make("demo", "empty");
+  ASSERT_EQ(Deploy(HelloFiles("1.0.0")).value().release.state, ReleaseState::kLive);
+  workers->refuses_boot = NeedsMemory;
+  EXPECT_EQ(Change("demo", {{"limits.memory", "40MiB"}}), "quota_too_low");
+  EXPECT_EQ(Of("demo/empty").limits.worker.memory_max, LimitSettings().worker.memory_max);
+  // Not what is higher for the app itself, nor an app without a live release.
+  EXPECT_EQ(Change("demo/empty", {{"limits.memory", "40MiB"}}), "");
+  EXPECT_EQ(Change("demo/hello", {{"limits.memory", "128MiB"}}), "");
+  EXPECT_EQ(Change("demo", {{"limits.memory", "40MiB"}}), "");
+  EXPECT_EQ(Of("demo/hello").limits.worker.memory_max, MiB(128));
+  // Taking the app's own away lowers it, too.
+  EXPECT_EQ(Change("demo/hello", {{"limits.memory", std::nullopt}}), "quota_too_low");
+}
+
+TEST_F(QuotasTest, WhatDoesNotBootAnywayStandsInNoQuotasWay) {
+  Start();
+  Make("demo", "hello");
+  ASSERT_EQ(Deploy(HelloFiles("1.0.0")).value().release.state, ReleaseState::kLive);
+  workers->boot_failure = FailureOf("app_raised", "a service is away");
+  EXPECT_EQ(Change("demo/hello", {{"limits.memory", "40MiB"}}), "");
+  EXPECT_EQ(Of("demo/hello").limits.worker.memory_max, MiB(40));
+}
+
+TEST_F(QuotasTest, WhatGivesWorkersNoLessIsNotTried) {
+  Start();
+  Make("demo", "hello");
+  ASSERT_EQ(Deploy(HelloFiles("1.0.0")).value().release.state, ReleaseState::kLive);
+  workers->specs.clear();
+  EXPECT_EQ(Change("demo/hello", {{"limits.memory", "300MiB"}, {"limits.workers", "1"}}), "");
+  EXPECT_EQ(Change("demo/hello", {{"limits.wall", "1s"}, {"log.rate", "2MiB"}}), "");
+  EXPECT_TRUE(workers->specs.empty());
+}
+
+TEST_F(QuotasTest, AnAppThatIsDeletedWhileItIsTriedIsNoTrouble) {
+  Start();
+  Make("demo", "hello");
+  ASSERT_EQ(Deploy(HelloFiles("1.0.0")).value().release.state, ReleaseState::kLive);
+  workers->hold_boots = true;
+  std::optional<std::string> code;
+  releases->quotas().ChangeApp(Hello(), {{"limits.memory", "40MiB"}}, "tester",
+                               [&](const Outcome<Done>& end) {
+                                 code = end.ok() ? "" : std::string(InfoOf(end.error().code).code);
+                               });
+  ASSERT_TRUE(RunUntil(loop, [&] { return workers->has_held_boots(); }));
+  ASSERT_TRUE(Wait<Done>([&](const auto& done) {
+                releases->owners().DeleteApp(Hello(), "tester", done);
+              }).ok());
+  workers->EndBoots();
+  EXPECT_TRUE(RunUntil(loop, [&] { return code.has_value(); }));
 }
 
 TEST_F(QuotasTest, WhatIsSetDuringADeployHoldsWhenThatHasEnded) {
