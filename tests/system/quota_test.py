@@ -108,6 +108,20 @@ def test_what_is_wrong_is_said_and_changes_nothing(node, tmp_path):
     assert node.json("quota", "show", app) == before
 
 
+def test_what_the_live_release_cannot_boot_within_is_refused(node, tmp_path):
+    app = "quota-low/large"
+    source = "LARGE = bytearray(100 << 20)\n" + apps.HELLO
+    node.deploy(apps.write_app(tmp_path / "app", source), app)
+    done = node.cli("--json", "quota", "set", app, "limits.memory=64MiB", check=False)
+    assert done.returncode == 3, done.stdout
+    assert '"quota_too_low"' in done.stdout
+    needed = int(re.search(r"needs ([0-9]+) MiB of limits.memory", done.stdout)[1])
+    assert 100 < needed < 256
+    assert value_of(node, app, "limits.memory") == ("256MiB", "node")
+    node.cli("quota", "set", app, f"limits.memory={needed + 8}MiB")
+    assert node.http(app).body == b"Hello, world"
+
+
 def test_they_outlive_the_node(own_node, tmp_path):
     app = "quota-outlive/hello"
     own_node.deploy(apps.write_app(tmp_path / "app"), app)
