@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "tests/daemon/calls/calls_fixture.h"
 
@@ -223,6 +225,32 @@ TEST(CallServerTest, ServicesHearOfADeletedApp) {
   CallBench bench;
   bench.server.OnAppDeleted(AppId{3});
   EXPECT_EQ(bench.service.deleted, std::vector{AppId{3}});
+}
+
+TEST(CallServerTest, AnAppsDirectoryMayGoWhenAllServicesHaveClosedIt) {
+  CallBench bench;
+  bool closed = false;
+  bench.server.WhenClosed(AppId{3}, [&] { closed = true; });
+  EXPECT_FALSE(closed);
+  std::exchange(bench.service.closed, nullptr)();
+  EXPECT_TRUE(closed);
+}
+
+TEST(CallServerTest, ServicesHearWhichWorkerIsGone) {
+  CallBench bench;
+  RecordingChannel other_channel;
+  CallerId first = 0;
+  {
+    WorkerCalls calls(bench.server, bench.channel, bench.CallerOn());
+    WorkerCalls other(bench.server, other_channel, bench.CallerOn());
+    ASSERT_TRUE(GiveCall(calls, 2, kGet).ok());
+    ASSERT_TRUE(GiveCall(other, 2, kGet).ok());
+    ASSERT_EQ(bench.service.calls.size(), 2U);
+    first = bench.service.calls[0].origin.caller;
+    EXPECT_NE(first, bench.service.calls[1].origin.caller);
+    EXPECT_TRUE(bench.service.gone.empty());
+  }
+  EXPECT_EQ(bench.service.gone, (std::vector{bench.service.calls[1].origin.caller, first}));
 }
 
 }  // namespace

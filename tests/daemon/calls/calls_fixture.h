@@ -3,6 +3,7 @@
 // A call server with a service that answers when the test says so, and one caller's channel.
 
 #include <algorithm>
+#include <functional>
 #include <optional>
 #include <string>
 #include <utility>
@@ -43,6 +44,8 @@ class RecordingService : public ApiService {
   }
   void OnOverlayEnded(OverlayId overlay) override { ended.push_back(overlay); }
   void OnAppDeleted(AppId app) override { deleted.push_back(app); }
+  void OnCallerGone(CallerId caller) override { gone.push_back(caller); }
+  void WhenClosed(AppId /*app*/, std::function<void()> done) override { closed = std::move(done); }
 
   void Answer(std::size_t index, std::string_view value) {
     server_.Answer(calls.at(index).id, EncodeReply(CacheGetResult{.value = value}));
@@ -55,6 +58,8 @@ class RecordingService : public ApiService {
   std::vector<ServedCall> calls;
   std::vector<OverlayId> ended;
   std::vector<AppId> deleted;
+  std::vector<CallerId> gone;
+  std::function<void()> closed;
 
  private:
   CallServer& server_;
