@@ -14,6 +14,25 @@ namespace {
 constexpr std::size_t kBatchMax = 128;
 constexpr std::size_t kBatchBytesMax = std::size_t{8} << 20;
 
+// Opens what an app has, for the job of each lane.
+template <typename Stores>
+Result<std::shared_ptr<Stores>> OpenStores(const std::string& directory,
+                                           ObjectStore::Leftovers leftovers) {
+  auto stores = std::make_shared<Stores>();
+  stores->write = TRY(ObjectStore::Open(directory, ObjectStore::Use::kWrite, leftovers));
+  stores->read = TRY(ObjectStore::Open(directory, ObjectStore::Use::kRead));
+  return stores;
+}
+
+// A job that ends something, which may take a while.
+template <typename Thing>
+std::function<std::function<void()>()> Ending(std::shared_ptr<Thing> thing) {
+  return [thing = std::move(thing)]() mutable -> std::function<void()> {
+    thing.reset();
+    return [] {};
+  };
+}
+
 }  // namespace
 
 void PersistenceService::Run(AppId id, std::function<std::function<void()>()> job) {
@@ -79,13 +98,8 @@ void PersistenceService::Open(AppId id, App& app) {
     return;
   const auto leftovers = app.swept ? ObjectStore::Leftovers::kKeep : ObjectStore::Leftovers::kSweep;
   Run(id, [this, id, leftovers, directory = DirectoryOf(id)]() -> std::function<void()> {
-    const auto open = [&]() -> Result<std::shared_ptr<Stores>> {
-      auto stores = std::make_shared<Stores>();
-      stores->write = TRY(ObjectStore::Open(directory, ObjectStore::Use::kWrite, leftovers));
-      stores->read = TRY(ObjectStore::Open(directory, ObjectStore::Use::kRead));
-      return stores;
-    };
-    const auto opened = std::make_shared<Result<std::shared_ptr<Stores>>>(open());
+    const auto opened =
+        std::make_shared<Result<std::shared_ptr<Stores>>>(OpenStores<Stores>(directory, leftovers));
     return [this, id, opened] { OnOpened(id, *opened); };
   });
 }
@@ -134,11 +148,7 @@ void PersistenceService::CloseUnused() {
     App& app = apps_.at(*place);
     if (!app.idle())
       continue;
-    Run(*place, [stores = std::move(app.stores)]() mutable -> std::function<void()> {
-      stores.reset();
-      return [] {};
-    });
-    app.stores = nullptr;
+    Run(*place, Ending(std::exchange(app.stores, nullptr)));
     place = open_.erase(place);
     --open;
   }
@@ -250,10 +260,7 @@ void PersistenceService::OnAppDeleted(AppId id) {
   FailAll(app.read, gone);
   if (app.stores != nullptr) {
     open_.erase(app.place);
-    Run(id, [stores = std::move(app.stores)]() mutable -> std::function<void()> {
-      stores.reset();
-      return [] {};
-    });
+    Run(id, Ending(std::exchange(app.stores, nullptr)));
   }
   apps_.erase(found);
 }

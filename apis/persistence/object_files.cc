@@ -92,6 +92,19 @@ Result<std::string> ReadChunk(int fd, const ObjectFileFacts& facts, std::uint64_
   return bytes;
 }
 
+Result<void> SweepFolder(const std::filesystem::path& folder,
+                         const std::function<Result<bool>(const Sha256&)>& wanted) {
+  std::error_code error;
+  for (const auto& file : std::filesystem::directory_iterator(folder, error)) {
+    const std::optional<Sha256> id = Sha256::FromHex(file.path().filename().string());
+    if (id && !TRY(wanted(*id)))
+      ::unlink(file.path().c_str());
+  }
+  if (error)
+    return SystemError("sweeping " + folder.string(), error.value());
+  return {};
+}
+
 }  // namespace
 
 std::string ObjectTemporaryDirectory(const std::string& directory) {
@@ -151,13 +164,12 @@ Result<std::string> ObjectFiles::Read(const std::string& directory, const Object
   for (std::uint64_t chunk = offset / kObjectChunk; chunk * kObjectChunk < end; ++chunk) {
     const std::uint64_t begin = std::max(offset, chunk * kObjectChunk);
     const std::uint64_t stop = std::min(end, (chunk + 1) * kObjectChunk);
-    if (known.sound[chunk]) {
-      bytes += TRY(ReadAt(object.fd.get(), begin, stop - begin));
-      continue;
-    }
-    const std::string whole = TRY(ReadChunk(object.fd.get(), facts, chunk));
+    const bool sound = known.sound[chunk];
+    // One that is not known to be sound is read whole.
+    const std::string read = TRY(sound ? ReadAt(object.fd.get(), begin, stop - begin)
+                                       : ReadChunk(object.fd.get(), facts, chunk));
     known.sound[chunk] = true;
-    bytes.append(whole, begin - chunk * kObjectChunk, stop - begin);
+    bytes.append(read, sound ? 0 : begin - chunk * kObjectChunk, stop - begin);
   }
   return bytes;
 }
@@ -190,15 +202,10 @@ Result<void> SweepObjects(const std::string& directory,
                           const std::function<Result<bool>(const Sha256&)>& wanted) {
   std::error_code error;
   const std::filesystem::path folder = ObjectsDirectory(directory);
-  for (const auto& part : std::filesystem::directory_iterator(folder, error)) {
-    if (part.path().filename() == "tmp")
-      continue;
-    for (const auto& file : std::filesystem::directory_iterator(part.path(), error)) {
-      const std::optional<Sha256> id = Sha256::FromHex(file.path().filename().string());
-      if (id && !TRY(wanted(*id)))
-        ::unlink(file.path().c_str());
-    }
-  }
+  for (const auto& part : std::filesystem::directory_iterator(folder, error))
+    // What is no folder is not ours.
+    if (part.path().filename() != "tmp" && part.is_directory(error))
+      TRY(SweepFolder(part.path(), wanted));
   if (error && error != std::errc::no_such_file_or_directory)
     return SystemError("sweeping " + folder.string(), error.value());
   return {};

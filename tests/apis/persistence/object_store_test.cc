@@ -248,6 +248,14 @@ TEST_F(ObjectStoreTest, LeftoversAreSweptWhenTheStoreIsOpened) {
   EXPECT_EQ(ReadAll(*store, kept), kept);
 }
 
+TEST_F(ObjectStoreTest, WhatSomebodyElseHasPutThereStays) {
+  Open();
+  dir.Write("apps/1/objects/notes", "kept aside");
+  dir.Write("apps/1/objects/aa/notes", "kept aside");
+  Open();
+  EXPECT_EQ(ObjectFilesIn(Directory()).size(), 2U);
+}
+
 TEST_F(ObjectStoreTest, WhatIsBeingWrittenIsNoLeftover) {
   const auto writer = std::make_unique<ObjectWriter>(Directory());
   ASSERT_TRUE(writer->Append(Pattern(200000)).ok());
