@@ -46,21 +46,25 @@ Result<QueryPacket> ParseQueryPacket(std::string_view bytes) {
   const std::uint8_t type = in.U8();
   const std::uint8_t flags = in.U8();
   const std::uint16_t filler = in.U16();
-  QueryPacket packet{
-      .type = QueryPacketType{type}, .flags = flags, .epoch = 0, .id = 0, .piece = {}};
-  packet.epoch = in.U32();
-  packet.id = in.U32();
-  packet.piece = in.Rest();
-  if (!in.ok() || filler != 0 || (flags & ~kQueryMore) != 0 ||
-      packet.piece.size() > kQueryPieceMax ||
+  const std::uint32_t epoch = in.U32();
+  const std::uint32_t id = in.U32();
+  const std::string_view piece = in.Rest();
+  if (!in.ok() || filler != 0 || (flags & ~kQueryMore) != 0 || piece.size() > kQueryPieceMax ||
       type < static_cast<std::uint8_t>(QueryPacketType::kStatement) ||
       type > static_cast<std::uint8_t>(QueryPacketType::kReset))
     return Protocol("a packet that is never sent");
-  return packet;
+  return QueryPacket{
+      .type = QueryPacketType{type}, .flags = flags, .epoch = epoch, .id = id, .piece = piece};
 }
 
 QueryValue QueryValue::Read(WireReader& in, bool& sound) {
-  QueryValue value{.type = QueryValueType{in.U8()}, .integer = 0, .real = 0, .bytes = {}};
+  QueryValue value;
+  const std::uint8_t type = in.U8();
+  if (type > static_cast<std::uint8_t>(QueryValueType::kBlob)) {
+    sound = false;
+    return value;
+  }
+  value.type = QueryValueType{type};
   switch (value.type) {
     case QueryValueType::kNull:
       break;
@@ -74,8 +78,6 @@ QueryValue QueryValue::Read(WireReader& in, bool& sound) {
     case QueryValueType::kBlob:
       value.bytes = in.Str32();
       break;
-    default:
-      sound = false;
   }
   return value;
 }
@@ -85,7 +87,6 @@ Result<QueryStatement> QueryStatement::Decode(std::string_view bytes) {
   QueryStatement statement;
   statement.session = in.U64();
   const std::uint8_t begin = in.U8();
-  statement.begin = QueryBegin{begin};
   statement.flags = in.U8();
   const std::uint8_t many = in.U8();
   statement.many = many != 0;
@@ -101,6 +102,7 @@ Result<QueryStatement> QueryStatement::Decode(std::string_view bytes) {
   if (!in.ok() || !marks || (!statement.many && statement.sets != 1) ||
       !AreSound(WireReader(statement.parameters), statement.sets, statement.named))
     return Protocol("a malformed statement");
+  statement.begin = QueryBegin{begin};
   return statement;
 }
 
@@ -150,8 +152,8 @@ std::string QueryUse::Encode() const {
   return encoded;
 }
 
-Result<QueryUse> QueryUse::Decode(std::string_view encoded) {
-  WireReader in(encoded);
+Result<QueryUse> QueryUse::Decode(std::string_view bytes) {
+  WireReader in(bytes);
   QueryUse use;
   use.bytes = in.U64();
   for (std::uint32_t* number :

@@ -21,6 +21,8 @@ constexpr Millis kRetryFirst{100};
 constexpr Millis kRetryMax{5000};
 constexpr std::uint32_t kDoublingsMax = 6;
 constexpr Millis kAttachRetry{10};
+// From the order to the first statement, with the copy of a database that a check works on.
+constexpr Millis kStartMax{30000};
 // sandbox/query/overtime.h
 constexpr int kExitOverTime = 9;
 
@@ -35,6 +37,7 @@ QueryProcess::QueryProcess(WorkerEnv& env, Host& host, QueryOwner owner, Millis 
       host_(host),
       owner_(std::move(owner)),
       idle_(idle),
+      start_timer_(env.loop),
       attach_timer_(env.loop),
       bury_timer_(env.loop) {}
 
@@ -52,7 +55,7 @@ void QueryProcess::Want(QueryLink& link) {
   if (state_ != State::kGone)
     return;
   if (failures_ > kFailuresFree && env_.loop.Now() < retry_at_)
-    return FailAll(last_failure_);
+    return TellAll(last_failure_);
   state_ = State::kOpening;
   host_.OpenFiles(*this);
 }
@@ -80,6 +83,10 @@ void QueryProcess::OnFiles(Result<QueryFiles> files) {
                    .group = owner_.group,
                    .image = nullptr,
                    .files = std::move(files.value().files)});
+  start_timer_.Start(kStartMax, [this] {
+    boot_failure_ = "it was not ready in time";
+    process_->End();
+  });
 }
 
 QueryOrders QueryProcess::Orders() const {
@@ -127,6 +134,7 @@ Result<void> QueryProcess::TakeFrame(const Frame& frame) {
       if (state_ != State::kStarting)
         return Protocol("it became ready twice");
       state_ = State::kServing;
+      start_timer_.Stop();
       AttachAll();
       return {};
     case FrameType::kBootFailed: {
@@ -177,14 +185,20 @@ bool QueryProcess::Attach(QueryLink& link) {
       .ok();
 }
 
-void QueryProcess::FailAll(std::string why) {
+void QueryProcess::FailAll(const std::string& why) {
+  CountFailure(why);
+  TellAll(why);
+}
+
+void QueryProcess::CountFailure(const std::string& why) {
   const std::uint32_t beyond =
       failures_ > kFailuresFree ? std::min(failures_ - kFailuresFree, kDoublingsMax) : 0;
-  if (last_failure_ != why || env_.loop.Now() >= retry_at_) {
-    ++failures_;
-    retry_at_ = env_.loop.Now() + std::min(kRetryMax, kRetryFirst * (1 << beyond));
-  }
+  ++failures_;
+  retry_at_ = env_.loop.Now() + std::min(kRetryMax, kRetryFirst * (1 << beyond));
   last_failure_ = why;
+}
+
+void QueryProcess::TellAll(const std::string& why) {
   for (QueryLink* const link : std::exchange(wanting_, {}))
     link->OnLost(why);
 }
@@ -206,6 +220,7 @@ std::string QueryProcess::DescribeLoss(const ProcessEnd& end) const {
 void QueryProcess::OnProcessEnded(const ProcessEnd& end) {
   const State was = std::exchange(state_, State::kGone);
   control_.Reset();
+  start_timer_.Stop();
   attach_timer_.Stop();
   Bury();
   use_.transactions = 0;
@@ -228,7 +243,7 @@ void QueryProcess::OnProcessEnded(const ProcessEnd& end) {
   if (was != State::kServing)
     return FailAll(why);
   if (!in_order)
-    ++failures_;
+    CountFailure(why);
   // Whoever came just now gets the next one.
   for (QueryLink* const link : std::exchange(wanting_, {}))
     link->OnReleased();

@@ -55,6 +55,7 @@ class QueryProcess : private WorkerProcess::Listener {
 
   void Enter(QueryLink& link) { links_.push_back(&link); }
   void Leave(QueryLink& link);
+  bool unused() const { return links_.empty(); }
   // Something came from that worker.
   void Want(QueryLink& link);
   void OnFiles(Result<QueryFiles> files);
@@ -78,8 +79,11 @@ class QueryProcess : private WorkerProcess::Listener {
   void AttachAll();
   bool Attach(QueryLink& link);
   QueryOrders Orders() const;
-  // Nobody gets it, for this reason; what comes soon after gets the same answer.
-  void FailAll(std::string why);
+  // Nobody gets it, for this reason. After some failures in a row, what comes soon gets the same
+  // answer.
+  void FailAll(const std::string& why);
+  void CountFailure(const std::string& why);
+  void TellAll(const std::string& why);
   std::string DescribeLoss(const ProcessEnd& end) const;
   // Of process_: not within a call of it.
   void Bury();
@@ -101,6 +105,7 @@ class QueryProcess : private WorkerProcess::Listener {
   std::uint32_t failures_ = 0;  // in a row
   MonotonicTime retry_at_;
   QueryUse use_;
+  Timer start_timer_;
   Timer attach_timer_;
   Timer bury_timer_;
 };

@@ -49,7 +49,9 @@ void QueryProcesses::SetQuota(AppId app, const QueryQuota& quota) {
 }
 
 void QueryProcesses::Forget(AppId app) {
-  std::erase_if(processes_, [app](const auto& each) { return each.first.first == app.number; });
+  std::erase_if(processes_, [app](const auto& each) {
+    return each.first.first == app.number && each.second->unused();
+  });
 }
 
 void QueryProcesses::OnUnused(QueryProcess& process) {
@@ -58,8 +60,11 @@ void QueryProcesses::OnUnused(QueryProcess& process) {
   if (overlay == 0)
     return;
   env_.loop.AtTurnEnd([self = self_, key = Key{process.owner().app.number, overlay}] {
-    if (*self != nullptr)
-      (*self)->processes_.erase(key);
+    if (*self == nullptr)
+      return;
+    const auto found = (*self)->processes_.find(key);
+    if (found != (*self)->processes_.end() && found->second->unused())
+      (*self)->processes_.erase(found);
   });
 }
 

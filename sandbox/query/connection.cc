@@ -172,6 +172,7 @@ void QueryConnection::EndTime() {
   log_max_ = ~std::uint64_t{0};
 }
 
+// NOLINTNEXTLINE(readability-function-size): SQLite's signature
 int QueryConnection::Authorize(void* self, int action, const char* first, const char* second,
                                const char* database, const char* /*trigger*/) {
   auto& connection = *static_cast<QueryConnection*>(self);

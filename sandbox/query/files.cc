@@ -61,7 +61,8 @@ ssize_t ReadLink(const char* /*path*/, char* /*buffer*/, std::size_t /*size*/) {
 char* CurrentDirectory(char* buffer, std::size_t size) {
   if (size < 2)
     return nullptr;
-  std::strcpy(buffer, "/");
+  buffer[0] = '/';
+  buffer[1] = '\0';
   return buffer;
 }
 

@@ -112,6 +112,7 @@ Result<void> RaiseWalls(const Arguments& arguments) {
   TRY(WatchOvertime());
   const SeccompProgram policy = TRY(BuildFilter(QueryAllowedCalls(), RefusedCalls()));
   std::vector<QueryFile> files;
+  files.reserve(arguments.files + 1);
   for (unsigned i = 0; i < arguments.files; ++i)
     files.push_back({.path = kPaths[i], .fd = static_cast<int>(kFirstFile + i)});
   files.push_back({.path = "/dev/urandom", .fd = static_cast<int>(random)});

@@ -58,13 +58,13 @@ const Compiled& Compile(std::string_view pattern) {
 }
 
 pcre2_match_context* Limits() {
-  static const MatchContext context = [] {
+  static const MatchContext kContext = [] {
     MatchContext made(pcre2_match_context_create(nullptr));
     pcre2_set_match_limit(made.get(), kStepsMax);
     pcre2_set_heap_limit(made.get(), kHeapMaxKib);
     return made;
   }();
-  return context.get();
+  return kContext.get();
 }
 
 // `text REGEXP pattern` is regexp(pattern, text).

@@ -19,6 +19,7 @@ constexpr std::chrono::milliseconds kLockWait{5000};
 // How often it is looked for, when another process may hold it.
 constexpr std::chrono::milliseconds kLockLook{10};
 constexpr std::chrono::milliseconds kReportPeriod{250};
+constexpr std::chrono::milliseconds kOpenLook{1000};
 // Of all workers together: what is beyond is refused.
 constexpr std::size_t kPartialMax = std::size_t{64} << 20;
 // Statements that one worker may have parked.
@@ -67,14 +68,15 @@ Result<void> QueryServer::Serve() {
 }
 
 int QueryServer::WaitMillis(SteadyTime now) const {
-  SteadyTime next = std::min(last_asked_ + idle_max_, sessions_.next_expiry());
+  const SteadyTime idle_at = last_asked_ + idle_max_;
+  // Past that, something is open that is looked at now and then.
+  SteadyTime next = std::min(sessions_.next_expiry(), idle_at > now ? idle_at : now + kOpenLook);
   if (to_report_)
     next = std::min(next, report_at_);
   if (!parked_.empty())
     next = std::min(next, now + kLockLook);
-  // What is open or parked is not idle: it is looked at when it is time.
   if (next <= now)
-    return sessions_.transactions() != 0 && next == last_asked_ + idle_max_ ? 1000 : 1;
+    return 1;
   const auto left = std::chrono::ceil<std::chrono::milliseconds>(next - now);
   return static_cast<int>(std::min<std::int64_t>(left.count(), 60000));
 }

@@ -126,7 +126,8 @@ void FakeProcesses::MakeBlank() {
 }
 
 void FakeProcesses::Become(Blank& blank, const HandOver& orders, std::vector<UniqueFd> fds) {
-  CHECK(fds.size() == 4 && orders.worker_id == blank.id.number);
+  const bool is_query = orders.job == static_cast<std::uint32_t>(WorkerJob::kQuery);
+  CHECK((is_query || fds.size() == 4) && orders.worker_id == blank.id.number);
   if (!refuses.empty()) {
     const BlankRefused refused{.step = "confine", .error = refuses};
     CHECK(SendPacket(blank.socket(), EncodeMessage(refused)).ok());
@@ -140,6 +141,13 @@ void FakeProcesses::Become(Blank& blank, const HandOver& orders, std::vector<Uni
     return;
   }
   blank.Close();
+  if (is_query) {
+    queries.push_back(
+        {.id = blank.id, .channel = std::move(fds[0]), .control = std::move(fds[1]), .files = {}});
+    for (std::size_t i = 2; i < fds.size(); ++i)
+      queries.back().files.push_back(std::move(fds[i]));
+    return;
+  }
   workers.push_back(std::make_unique<ScriptedWorker>(loop_, std::move(fds[2]), fds[1].get()));
   workers.back()->orders = orders;
   on_start(*workers.back());
@@ -192,6 +200,11 @@ void FakeProcesses::Exit(WorkerId worker, std::uint32_t wait_status) {
   for (const auto& one : workers)
     if (one->orders.worker_id == worker.number)
       one->Close();
+  for (Query& query : queries)
+    if (query.id == worker) {
+      query.channel.Reset();
+      query.control.Reset();
+    }
   for (const auto& blank : blanks_)
     if (blank->id == worker)
       blank->Close();

@@ -62,6 +62,14 @@ class FakeProcesses : public WorkerControl {
   std::uint32_t zygotes_wanted = 0;
   // Alive and dead, in order of their hand-over.
   std::vector<std::unique_ptr<ScriptedWorker>> workers;
+  // The same of query processes; tests speak for them.
+  struct Query {
+    WorkerId id;
+    UniqueFd channel;
+    UniqueFd control;
+    std::vector<UniqueFd> files;
+  };
+  std::vector<Query> queries;
 
  private:
   class Blank;

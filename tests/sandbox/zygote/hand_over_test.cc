@@ -119,6 +119,9 @@ TEST(HandOverTest, AChannelThatIsNoStreamSocketIsRefused) {
   Packet query = Good();
   query.fds.push_back(Memfd(1, 0));
   ExpectRefused(std::move(query), "the query end");
+  Packet stream = Good();
+  stream.fds.push_back(Socket(SOCK_STREAM));
+  ExpectRefused(std::move(stream), "the query end");
 }
 
 TEST(HandOverTest, AnImageThatCanChangeIsRefused) {

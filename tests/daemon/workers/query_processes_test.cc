@@ -1,0 +1,319 @@
+#include "daemon/workers/query_processes.h"
+
+#include <gtest/gtest.h>
+#include <sys/socket.h>
+
+#include <array>
+#include <csignal>
+#include <memory>
+#include <string>
+
+#include "apis/wire/fd_socket.h"
+#include "apis/wire/frame.h"
+#include "tests/daemon/workers/worker_fixture.h"
+#include "tests/support/temp_dir.h"
+
+namespace cloister {
+namespace {
+
+std::string Packet(std::string_view piece, std::uint32_t epoch = 1) {
+  return EncodeQueryPacket(
+      {.type = QueryPacketType::kStatement, .flags = 0, .epoch = epoch, .id = 1, .piece = piece});
+}
+
+class Complaints : public QueryLink::Listener {
+ public:
+  void OnBadQuery(const Error& error) override { errors.push_back(error.message); }
+  std::vector<std::string> errors;
+};
+
+// A worker's two ends: its own, and the link that the node has.
+struct Client {
+  UniqueFd worker;
+  std::unique_ptr<QueryLink> link;
+  Complaints complaints;
+
+  void Send(std::string_view packet) const {
+    ASSERT_EQ(static_cast<ssize_t>(packet.size()),
+              ::send(worker.get(), packet.data(), packet.size(), MSG_DONTWAIT));
+  }
+  // Empty: nothing is there.
+  std::string Receive() const {
+    std::string packet(kQueryPacketMax, '\0');
+    const ssize_t size = ::recv(worker.get(), packet.data(), packet.size(), MSG_DONTWAIT);
+    packet.resize(size > 0 ? static_cast<std::size_t>(size) : 0);
+    return packet;
+  }
+};
+
+class QueryProcessesTest : public testing::Test {
+ protected:
+  QueryProcessesTest() {
+    ground_.env.queries = &queries_;
+    spec_.call_quota.query.statements_rate = 123;
+  }
+
+  std::unique_ptr<Client> Connect() {
+    auto client = std::make_unique<Client>();
+    std::array<int, 2> ends = {-1, -1};
+    EXPECT_EQ(0, ::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends.data()));
+    client->worker.Reset(ends[0]);
+    client->link = queries_.MakeLink(spec_, UniqueFd(ends[1]), client->complaints);
+    return client;
+  }
+
+  FakeProcesses::Query& AwaitProcess(std::size_t number) {
+    EXPECT_TRUE(ground_.Until([&] { return ground_.processes.queries.size() == number; }));
+    return ground_.processes.queries.back();
+  }
+
+  void Say(const FakeProcesses::Query& process, FrameType type, std::string_view payload) {
+    std::string frame;
+    AppendFrame(frame, {.type = type, .flags = 0, .id = 0, .payload = payload});
+    EXPECT_EQ(static_cast<ssize_t>(frame.size()),
+              ::send(process.channel.get(), frame.data(), frame.size(), MSG_NOSIGNAL));
+  }
+  void BeReady(const FakeProcesses::Query& process) {
+    Say(process, FrameType::kReady, std::string(8, '\0'));
+  }
+
+  QueryOrders AwaitOrders(const FakeProcesses::Query& process) {
+    const auto received = ReceivePacket(process.control.get());
+    EXPECT_TRUE(received.ok());
+    const auto orders = DecodeMessage<QueryOrders>(received.value().packet.bytes);
+    EXPECT_TRUE(orders.ok());
+    return orders.value();
+  }
+
+  struct Attached {
+    QueryAttach message;
+    UniqueFd fd;
+  };
+  Attached AwaitAttach(const FakeProcesses::Query& process) {
+    Attached attached;
+    EXPECT_TRUE(ground_.Until([&] {
+      std::array<char, 1> byte = {};
+      return ::recv(process.control.get(), byte.data(), 1, MSG_PEEK | MSG_DONTWAIT) > 0;
+    }));
+    auto received = ReceivePacket(process.control.get());
+    EXPECT_TRUE(received.ok() && received.value().packet.fds.size() == 1);
+    attached.message = DecodeMessage<QueryAttach>(received.value().packet.bytes).value();
+    attached.fd = std::move(received.value().packet.fds.front());
+    return attached;
+  }
+
+  // A process that serves the client.
+  FakeProcesses::Query& Serve(std::size_t number) {
+    FakeProcesses::Query& process = AwaitProcess(number);
+    (void)AwaitOrders(process);
+    BeReady(process);
+    return process;
+  }
+
+  std::string AwaitPacket(const Client& client) {
+    std::string packet;
+    EXPECT_TRUE(ground_.Until([&] { return !(packet = client.Receive()).empty(); }));
+    return packet;
+  }
+
+  static std::string Peek(int fd) {
+    std::string packet(kQueryPacketMax, '\0');
+    const ssize_t size = ::recv(fd, packet.data(), packet.size(), MSG_DONTWAIT);
+    packet.resize(size > 0 ? static_cast<std::size_t>(size) : 0);
+    return packet;
+  }
+
+  TempDir directory_;
+  WorkerGround ground_;
+  QueryProcesses queries_{ground_.env, {.state_dir = directory_.path()}};
+  ReleaseSpec spec_ = SomeRelease();
+};
+
+TEST_F(QueryProcessesTest, AFirstStatementStartsAProcessThatGetsIt) {
+  const auto client = Connect();
+  RunFor(ground_.loop, Millis(5));
+  EXPECT_TRUE(ground_.processes.queries.empty());
+  client->Send(Packet("first"));
+  const FakeProcesses::Query& process = AwaitProcess(1);
+  EXPECT_EQ(3U, process.files.size());
+  EXPECT_EQ(123U, AwaitOrders(process).statements_rate);
+  EXPECT_EQ("app-3", ground_.processes.placed.back().group);
+  BeReady(process);
+  const Attached attached = AwaitAttach(process);
+  EXPECT_EQ(1U, attached.message.epoch);
+  EXPECT_EQ(Packet("first"), Peek(attached.fd.get()));
+  EXPECT_TRUE(std::filesystem::exists(directory_.At("apps/3/query.db")));
+}
+
+TEST_F(QueryProcessesTest, WhatADeadProcessLeftBehindIsThrownAway) {
+  const auto client = Connect();
+  client->Send(Packet("read"));
+  const FakeProcesses::Query& process = Serve(1);
+  const Attached attached = AwaitAttach(process);
+  EXPECT_EQ(Packet("read"), Peek(attached.fd.get()));
+  client->Send(Packet("never read"));
+  ground_.processes.Exit(process.id, SIGKILL);
+  const auto reset = ParseQueryPacket(AwaitPacket(*client));
+  ASSERT_TRUE(reset.ok());
+  // (The packet's bytes are gone: only its numbers are looked at.)
+  EXPECT_EQ(QueryPacketType::kReset, reset.value().type);
+  EXPECT_EQ(2U, reset.value().epoch);
+  EXPECT_EQ(1U, ground_.logs.Count("ended by signal 9"));
+  client->Send(Packet("next", 2));
+  const FakeProcesses::Query& next = Serve(2);
+  const Attached again = AwaitAttach(next);
+  EXPECT_EQ(2U, again.message.epoch);
+  EXPECT_EQ(Packet("next", 2), Peek(again.fd.get()));
+}
+
+TEST_F(QueryProcessesTest, AProcessThatEndsInOrderLosesNothing) {
+  const auto client = Connect();
+  client->Send(Packet("read"));
+  const FakeProcesses::Query& process = Serve(1);
+  {
+    const Attached attached = AwaitAttach(process);
+    EXPECT_EQ(Packet("read"), Peek(attached.fd.get()));
+  }
+  client->Send(Packet("just now"));
+  ground_.processes.ExitCode(process.id, 0);
+  const FakeProcesses::Query& next = Serve(2);
+  const Attached attached = AwaitAttach(next);
+  EXPECT_EQ(1U, attached.message.epoch);
+  EXPECT_EQ(Packet("just now"), Peek(attached.fd.get()));
+  EXPECT_EQ("", client->Receive());
+}
+
+TEST_F(QueryProcessesTest, ADatabaseThatCannotBeUsedIsSaid) {
+  const auto client = Connect();
+  client->Send(Packet("first"));
+  const FakeProcesses::Query& process = AwaitProcess(1);
+  std::string report;
+  WireWriter writer(report);
+  BootReport{.code = "x", .message = "it is no database", .file = {}, .line = 0, .traceback = {}}
+      .Encode(writer);
+  Say(process, FrameType::kBootFailed, report);
+  RunFor(ground_.loop, Millis(5));
+  ground_.processes.ExitCode(process.id, 1);
+  const std::string packet = AwaitPacket(*client);
+  EXPECT_NE(std::string::npos, packet.find("cannot be used: it is no database"));
+}
+
+TEST_F(QueryProcessesTest, ProcessesThatFailInARowAreNotStartedForEver) {
+  const auto client = Connect();
+  for (std::uint32_t i = 0; i < 50; ++i) {
+    client->Send(Packet("x", i + 1));
+    const std::size_t before = ground_.processes.queries.size();
+    std::string packet;
+    EXPECT_TRUE(ground_.Until([&] {
+      if (ground_.processes.queries.size() > before)
+        ground_.processes.ExitCode(ground_.processes.queries.back().id, 1);
+      return !(packet = client->Receive()).empty();
+    }));
+  }
+  EXPECT_LT(ground_.processes.queries.size(), 20U);
+  EXPECT_GE(ground_.processes.queries.size(), 4U);
+}
+
+TEST_F(QueryProcessesTest, AWorkerThatBrokeTheRulesIsToldOfOnce) {
+  const auto client = Connect();
+  const auto other = Connect();
+  client->Send(Packet("bad"));
+  const FakeProcesses::Query& process = Serve(1);
+  const Attached attached = AwaitAttach(process);
+  std::string number;
+  WireWriter(number).U64(attached.message.link);
+  std::string unknown;
+  WireWriter(unknown).U64(99);
+  Say(process, FrameType::kQueryBroken, unknown);
+  Say(process, FrameType::kQueryBroken, number);
+  Say(process, FrameType::kQueryBroken, number);
+  EXPECT_TRUE(ground_.Until([&] { return !client->complaints.errors.empty(); }));
+  RunFor(ground_.loop, Millis(5));
+  EXPECT_EQ(1U, client->complaints.errors.size());
+  EXPECT_TRUE(other->complaints.errors.empty());
+  EXPECT_TRUE(ground_.processes.killed.empty());
+}
+
+TEST_F(QueryProcessesTest, AProcessThatSaysWhatNoneSaysIsEnded) {
+  const std::pair<FrameType, std::string> said[] = {
+      {FrameType::kReady, std::string(8, '\0')},  // a second time
+      {FrameType::kQueryUse, "short"},
+      {FrameType::kQueryUse, QueryUse().Encode() + "x"},
+      {FrameType::kQueryBroken, "short"},
+      {FrameType::kBootFailed, "short"},
+      {FrameType::kResponse, ""},
+      {FrameType::kLog, "x"},
+      {FrameType::kCall, "xx"}};
+  std::size_t number = 0;
+  for (const auto& [type, payload] : said) {
+    const auto client = Connect();
+    client->Send(Packet("x"));
+    const FakeProcesses::Query& process = Serve(++number);
+    (void)AwaitAttach(process);
+    const WorkerId id = process.id;
+    // One that has served does not count as failing in a row.
+    QueryUse use;
+    use.served = 1;
+    Say(process, FrameType::kQueryUse, use.Encode());
+    Say(process, type, payload);
+    EXPECT_TRUE(ground_.Until([&] {
+      return std::ranges::find(ground_.processes.killed, id) != ground_.processes.killed.end();
+    })) << static_cast<int>(type);
+    EXPECT_TRUE(ParseQueryPacket(AwaitPacket(*client)).ok());
+  }
+}
+
+TEST_F(QueryProcessesTest, UseIsKeptAndRefusalsAreSaid) {
+  const auto client = Connect();
+  client->Send(Packet("x"));
+  const FakeProcesses::Query& process = Serve(1);
+  QueryUse use;
+  use.bytes = GiB(1).count * 9 / 10;
+  use.refused_result = 2;
+  Say(process, FrameType::kQueryUse, use.Encode());
+  EXPECT_TRUE(ground_.Until([&] { return queries_.UseOf(spec_.app_id).bytes == use.bytes; }));
+  EXPECT_EQ(2U, ground_.calls.RefusedOf(spec_.app_id, "query.result"));
+  EXPECT_EQ(1U, ground_.logs.Count("query.result is used up"));
+  EXPECT_EQ(1U, ground_.logs.Count("its quota query.bytes: "));
+}
+
+TEST_F(QueryProcessesTest, QuotasThatChangeAreTold) {
+  const auto client = Connect();
+  client->Send(Packet("x"));
+  const FakeProcesses::Query& process = Serve(1);
+  (void)AwaitAttach(process);
+  QueryQuota quota = spec_.call_quota.query;
+  quota.statements_rate = 7;
+  queries_.SetQuota(AppId{99}, quota);
+  queries_.SetQuota(spec_.app_id, quota);
+  EXPECT_EQ(7U, AwaitOrders(process).statements_rate);
+}
+
+TEST_F(QueryProcessesTest, AReleaseThatIsCheckedHasACopyThatGoesWithItsLastWorker) {
+  spec_.writes = Writes::kOverlay;
+  spec_.overlay = 5;
+  auto client = Connect();
+  client->Send(Packet("x"));
+  const FakeProcesses::Query& process = AwaitProcess(1);
+  EXPECT_EQ(6U, process.files.size());
+  EXPECT_EQ(static_cast<std::uint32_t>(QueryMode::kCopy), AwaitOrders(process).mode);
+  const WorkerId id = process.id;
+  client.reset();
+  EXPECT_TRUE(ground_.Until([&] {
+    return std::ranges::find(ground_.processes.killed, id) != ground_.processes.killed.end();
+  }));
+}
+
+TEST_F(QueryProcessesTest, AnAppThatIsForgottenHasNoProcess) {
+  auto client = Connect();
+  client->Send(Packet("x"));
+  const WorkerId id = Serve(1).id;
+  client.reset();
+  queries_.Forget(spec_.app_id);
+  EXPECT_TRUE(ground_.Until([&] {
+    return std::ranges::find(ground_.processes.killed, id) != ground_.processes.killed.end();
+  }));
+}
+
+}  // namespace
+}  // namespace cloister
