@@ -151,19 +151,22 @@ Result<void> QueryProcess::TakeFrame(const Frame& frame) {
       host_.OnUse(*this, use_);
       return {};
     }
-    case FrameType::kQueryBroken: {
-      WireReader reader(frame.payload);
-      const std::uint64_t number = reader.U64();
-      if (!reader.AtEnd())
-        return Protocol("a malformed report of a worker");
-      const auto link = std::ranges::find(links_, number, &QueryLink::number);
-      if (link != links_.end() && (*link)->attached())
-        (*link)->OnBroken();
-      return {};
-    }
+    case FrameType::kQueryBroken:
+      return TakeBroken(frame);
     default:
       return Protocol("a frame that no query process sends");
   }
+}
+
+Result<void> QueryProcess::TakeBroken(const Frame& frame) {
+  WireReader reader(frame.payload);
+  const std::uint64_t number = reader.U64();
+  if (!reader.AtEnd())
+    return Protocol("a malformed report of a worker");
+  const auto link = std::ranges::find(links_, number, &QueryLink::number);
+  if (link != links_.end() && (*link)->attached())
+    (*link)->OnBroken();
+  return {};
 }
 
 void QueryProcess::AttachAll() {
