@@ -75,6 +75,8 @@ void PersistenceService::Queue(const CallOrigin& origin, CallId id, LaneKind lan
 }
 
 void PersistenceService::Add(AppId id, LaneKind kind, Task task) {
+  if (deleted_.contains(id))
+    return task.done(FailedReply(Error{ErrorCode::kNotFound, "the app was deleted"}));
   App& app = apps_[id];
   Lane& lane = kind == LaneKind::kWrite ? app.write : app.read;
   lane.bytes += task.bytes;
@@ -250,6 +252,7 @@ void PersistenceService::NoteUse(AppId id, const App& app, const Batch& batch) {
 }
 
 void PersistenceService::OnAppDeleted(AppId id) {
+  deleted_.insert(id);
   streams_->OnAppDeleted(id);
   const auto found = apps_.find(id);
   if (found == apps_.end())

@@ -415,12 +415,9 @@ Result<std::optional<Sha256>> ObjectStore::Verify(const std::optional<Sha256>& a
     const std::optional<ObjectInfo> info = TRY(Stat(*last));
     read += (info ? info->size : 0) + kRowCost;
     ++report.objects;
-    std::string damage;
-    for (int i = 0; i < kLooksMax; ++i) {
+    std::string damage = TRY(FindDamage(*last));
+    for (int looks = 1; looks < kLooksMax && !damage.empty(); ++looks)
       damage = TRY(FindDamage(*last));
-      if (damage.empty())
-        break;
-    }
     if (!damage.empty())
       report.Note({.id = last, .what = std::move(damage)});
   }

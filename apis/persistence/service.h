@@ -19,6 +19,7 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <unordered_set>
 #include <utility>
 #include <vector>
 
@@ -203,6 +204,7 @@ class PersistenceService : public ApiService {
   std::list<AppId> open_;                        // the last used one first
   std::unordered_map<AppId, std::size_t> jobs_;  // of apps that have some
   std::unordered_multimap<AppId, std::function<void()>> closing_;
+  std::unordered_set<AppId> deleted_;  // nothing of them is opened again
   std::unordered_map<OverlayId, std::shared_ptr<ObjectOverlay>> overlays_;
   std::unique_ptr<ObjectStreams> streams_;
 };

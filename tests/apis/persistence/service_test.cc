@@ -351,12 +351,15 @@ TEST_F(PersistenceServiceTest, ADeletedAppLeavesNothingOpen) {
   Write("x");
   const std::uint64_t stream = BeginStream();
   Outcome(Begin(ObjectAppend{.stream = stream, .data = Pattern(200000)}));
+  // Its file is being written while the app goes.
+  const CallId late = Begin(ObjectWrite{.data = Pattern(500000)});
   service->OnAppDeleted(AppId{1});
   bool closed = false;
   service->WhenClosed(AppId{1}, [&] { closed = true; });
   EXPECT_FALSE(closed) << "its stream has a file yet";
   EXPECT_TRUE(RunUntil(loop, [&] { return closed; }));
   EXPECT_TRUE(Files().empty());
+  EXPECT_EQ(Outcome(late), "storage_failed");
   EXPECT_FALSE(std::filesystem::exists(dir.At("apps/1/objects.db-wal"))) << "SQLite has ended";
   std::filesystem::remove_all(dir.At("apps/1"));
   RunFor(loop, Millis(20));
