@@ -81,6 +81,7 @@ class ApiService {
   // The app is gone: so is what it has here.
   virtual void OnAppDeleted(AppId /*app*/) {}
   // After OnAppDeleted: `done` when nothing of its directory is in use any more, so that it may go.
+  // NOLINTNEXTLINE(performance-unnecessary-value-param): others keep it.
   virtual void WhenClosed(AppId /*app*/, std::function<void()> done) { done(); }
 };
 

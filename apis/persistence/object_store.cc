@@ -415,11 +415,11 @@ Result<std::optional<Sha256>> ObjectStore::Verify(const std::optional<Sha256>& a
     const std::optional<ObjectInfo> info = TRY(Stat(*last));
     read += (info ? info->size : 0) + kRowCost;
     ++report.objects;
-    std::string damage = TRY(FindDamage(*last));
-    for (int looks = 1; looks < kLooksMax && !damage.empty(); ++looks)
-      damage = TRY(FindDamage(*last));
-    if (!damage.empty())
-      report.Note({.id = last, .what = std::move(damage)});
+    Result<std::string> damage = FindDamage(*last);
+    for (int looks = 1; looks < kLooksMax && damage.ok() && !damage.value().empty(); ++looks)
+      damage = FindDamage(*last);
+    if (std::string what = TRY(std::move(damage)); !what.empty())
+      report.Note({.id = last, .what = std::move(what)});
   }
   return last;
 }
