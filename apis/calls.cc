@@ -7,7 +7,7 @@ namespace {
 
 using call::Type;
 
-// The names of calls.def as values.
+// The names of calls.def as values. NOLINTBEGIN(readability-identifier-naming)
 constexpr Type U8 = Type::kU8;
 constexpr Type U32 = Type::kU32;
 constexpr Type U64 = Type::kU64;
@@ -18,6 +18,7 @@ constexpr Type OPT_I64 = Type::kOptI64;
 constexpr Type LIST_BYTES = Type::kListBytes;
 constexpr Type LIST_OPT_BYTES = Type::kListOptBytes;
 constexpr Type LIST_U8 = Type::kListU8;
+// NOLINTEND(readability-identifier-naming)
 
 #define CALL(name, number, method) constexpr Type k##name##Args[] = {
 #define ARG(type, name) type,

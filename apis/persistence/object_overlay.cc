@@ -175,8 +175,9 @@ Result<NamePage> ObjectOverlay::ListNames(std::string_view prefix, std::string_v
     }
   }
   for (auto name = names_.upper_bound(after); name != names_.end(); ++name)
-    if (name->second && name->first.starts_with(prefix) && (!end || name->first <= *end))
-      merged.emplace(name->first, *name->second);
+    if (const std::optional<Sha256>& id = name->second;
+        id && name->first.starts_with(prefix) && (!end || name->first <= *end))
+      merged.emplace(name->first, *id);
   NamePage result;
   result.more = merged.size() > limit;
   for (auto& [name, id] : merged) {

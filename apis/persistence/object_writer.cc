@@ -74,17 +74,21 @@ void ObjectWriter::Hash(std::string_view bytes) {
   }
 }
 
+Result<void> ObjectWriter::MoveToFile() {
+  TRY(MakeFile());
+  TRY(WriteFile(memory_));
+  memory_ = {};
+  return {};
+}
+
 Result<void> ObjectWriter::Append(std::string_view bytes) {
-  if (!file_.valid() && (directory_.empty() || memory_.size() + bytes.size() <= kObjectRowMax)) {
-    memory_ += bytes;
-  } else {
-    if (!file_.valid()) {
-      TRY(MakeFile());
-      TRY(WriteFile(memory_));
-      memory_ = {};
-    }
+  const bool is_large = !directory_.empty() && memory_.size() + bytes.size() > kObjectRowMax;
+  if (is_large && !file_.valid())
+    TRY(MoveToFile());
+  if (file_.valid())
     TRY(WriteFile(bytes));
-  }
+  else
+    memory_ += bytes;
   Hash(bytes);
   size_ += bytes.size();
   return {};

@@ -52,6 +52,8 @@ class ObjectWriter {
 
  private:
   Result<void> MakeFile();
+  // What is in memory so far.
+  Result<void> MoveToFile();
   Result<void> WriteFile(std::string_view bytes);
   void Hash(std::string_view bytes);
 

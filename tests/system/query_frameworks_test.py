@@ -26,7 +26,8 @@ def application(environ, start_response):
 def test_cases(node, tmp_path, package):
     name = f"{package}_cases"
     files = {
-        f"{each}.py": (CONFORMANCE / f"{each}.py").read_text() for each in (name, "expect", "query_cases")
+        f"{each}.py": (CONFORMANCE / f"{each}.py").read_text()
+        for each in (name, "expect", "query_cases")
     }
     bundle = f'\n[bundle]\npackages = ["{package}"]\n'
     folder = apps.write_app(tmp_path / "app", MAIN.format(name=name), files=files, extra=bundle)
