@@ -54,6 +54,30 @@ Result<ObjectReply> Answered(Result<Value> value, Answer&& answer) {
   return Done(answer(value.value()));
 }
 
+Result<void> Fill(ObjectWriter& writer, std::string_view bytes) {
+  TRY(writer.Append(bytes));
+  return writer.Finish();
+}
+
+// Stores what is written, and answers with its id.
+Result<ObjectReply> Store(Objects& objects, ObjectWriter& writer, std::uint64_t now_ms,
+                          const PersistenceQuota& quota) {
+  const std::optional<QuotaRefusal> refused = TRY(objects.Write(writer, now_ms, quota));
+  if (refused)
+    return RefusedReply(*refused);
+  return Done(ObjectWriteResult{.id = writer.id().view()});
+}
+
+NameListResult NamesIn(const NamePage& page) {
+  NameListResult result;
+  for (const auto& [name, object] : page.names) {
+    result.names.emplace_back(name);
+    result.ids.push_back(object.view());
+  }
+  result.more = Flag(page.more);
+  return result;
+}
+
 }  // namespace
 
 ObjectReply FailedReply(const Error& error) {
@@ -192,12 +216,7 @@ void PersistenceService::WriteFinished(const CallOrigin& origin, CallId id,
   Queue(
       origin, id, LaneKind::kWrite,
       [writer = std::move(writer), quota = origin.quota.persistence,
-       now = NowMs()](Objects& objects) -> Result<ObjectReply> {
-        const std::optional<QuotaRefusal> refused = TRY(objects.Write(*writer, now, quota));
-        if (refused)
-          return RefusedReply(*refused);
-        return Done(ObjectWriteResult{.id = writer->id().view()});
-      },
+       now = NowMs()](Objects& objects) { return Store(objects, *writer, now, quota); },
       bytes);
 }
 
@@ -215,36 +234,36 @@ Result<void> PersistenceService::ServeWrite(CallId id, const CallOrigin& origin,
   auto data = std::make_shared<std::string>(call.data);
   std::shared_ptr<ObjectWriter> writer = MakeWriter(origin);
   // A small one is hashed where it is stored: one turn of a thread less.
-  if (data->size() <= kObjectRowMax) {
-    Queue(
-        origin, id, LaneKind::kWrite,
-        [writer, data, quota = origin.quota.persistence,
-         now = NowMs()](Objects& objects) -> Result<ObjectReply> {
-          TRY(writer->Append(*data));
-          TRY(writer->Finish());
-          const std::optional<QuotaRefusal> refused = TRY(objects.Write(*writer, now, quota));
-          if (refused)
-            return RefusedReply(*refused);
-          return Done(ObjectWriteResult{.id = writer->id().view()});
-        },
-        data->size());
+  if (data->size() > kObjectRowMax) {
+    WriteLarge(origin, id, std::move(writer), std::move(data));
     return {};
   }
-  Run(origin.app, [this, origin, id, writer, data]() mutable -> std::function<void()> {
-    const auto write = [&]() -> Result<void> {
-      TRY(writer->Append(*data));
-      return writer->Finish();
-    };
-    Result<void> written = write();
-    data.reset();
-    if (!written.ok()) {
-      writer.reset();
-      const auto reply = std::make_shared<ObjectReply>(FailedReply(written.error()));
-      return [this, origin, id, reply] { Deliver(origin.app, id, std::move(*reply)); };
-    }
-    return [this, origin, id, writer] { WriteFinished(origin, id, writer); };
-  });
+  const std::size_t size = data->size();
+  Queue(
+      origin, id, LaneKind::kWrite,
+      [writer, data, quota = origin.quota.persistence,
+       now = NowMs()](Objects& objects) -> Result<ObjectReply> {
+        TRY(Fill(*writer, *data));
+        return Store(objects, *writer, now, quota);
+      },
+      size);
   return {};
+}
+
+void PersistenceService::WriteLarge(const CallOrigin& origin, CallId id,
+                                    std::shared_ptr<ObjectWriter> writer,
+                                    std::shared_ptr<const std::string> data) {
+  Run(origin.app,
+      [this, origin, id, writer = std::move(writer),
+       data = std::move(data)]() mutable -> std::function<void()> {
+        const Result<void> written = Fill(*writer, *data);
+        data.reset();
+        if (written.ok())
+          return [this, origin, id, writer] { WriteFinished(origin, id, writer); };
+        writer.reset();
+        const auto reply = std::make_shared<ObjectReply>(FailedReply(written.error()));
+        return [this, origin, id, reply] { Deliver(origin.app, id, std::move(*reply)); };
+      });
 }
 
 Result<void> PersistenceService::ServeRead(CallId id, const CallOrigin& origin,
@@ -354,19 +373,10 @@ Result<void> PersistenceService::ServeListNames(CallId id, const CallOrigin& ori
   if (call.prefix.size() > kObjectNameMax || call.after.size() > kObjectNameMax)
     return Protocol("a name that is none");
   const std::size_t limit = std::clamp<std::size_t>(call.limit, 1, kObjectListMax);
-  Queue(origin, id, LaneKind::kRead,
-        [prefix = std::string(call.prefix), after = std::string(call.after),
-         limit](Objects& objects) {
-          return Answered(objects.ListNames(prefix, after, limit), [](const NamePage& page) {
-            NameListResult result;
-            for (const auto& [name, object] : page.names) {
-              result.names.emplace_back(name);
-              result.ids.push_back(object.view());
-            }
-            result.more = Flag(page.more);
-            return result;
-          });
-        });
+  Queue(
+      origin, id, LaneKind::kRead,
+      [prefix = std::string(call.prefix), after = std::string(call.after), limit](
+          Objects& objects) { return Answered(objects.ListNames(prefix, after, limit), NamesIn); });
   return {};
 }
 

@@ -195,6 +195,9 @@ class PersistenceService : public ApiService {
   // Of an app's directory; of an overlay: in memory.
   std::shared_ptr<ObjectWriter> MakeWriter(const CallOrigin& origin) const;
   // Stores a finished object.
+  // Of more than a row has: hashed and written beside the lanes, then stored.
+  void WriteLarge(const CallOrigin& origin, CallId id, std::shared_ptr<ObjectWriter> writer,
+                  std::shared_ptr<const std::string> data);
   void WriteFinished(const CallOrigin& origin, CallId id, std::shared_ptr<ObjectWriter> writer);
   // Ends it on a thread: that may take a while.
   void Drop(AppId app, std::shared_ptr<ObjectWriter> writer);

@@ -137,25 +137,31 @@ Result<void> QueryProcess::TakeFrame(const Frame& frame) {
       start_timer_.Stop();
       AttachAll();
       return {};
-    case FrameType::kBootFailed: {
-      WireReader reader(frame.payload);
-      const BootReport report = TRY(BootReport::Decode(reader));
-      boot_failure_ = report.message;
-      return {};
-    }
-    case FrameType::kQueryUse: {
-      use_ = TRY(QueryUse::Decode(frame.payload));
-      // It has done something: what failed before is past.
-      if (use_.served > 0)
-        failures_ = 0;
-      host_.OnUse(*this, use_);
-      return {};
-    }
+    case FrameType::kBootFailed:
+      return TakeBootFailure(frame);
+    case FrameType::kQueryUse:
+      return TakeUse(frame);
     case FrameType::kQueryBroken:
       return TakeBroken(frame);
     default:
       return Protocol("a frame that no query process sends");
   }
+}
+
+Result<void> QueryProcess::TakeBootFailure(const Frame& frame) {
+  WireReader reader(frame.payload);
+  const BootReport report = TRY(BootReport::Decode(reader));
+  boot_failure_ = report.message;
+  return {};
+}
+
+Result<void> QueryProcess::TakeUse(const Frame& frame) {
+  use_ = TRY(QueryUse::Decode(frame.payload));
+  // It has done something: what failed before is past.
+  if (use_.served > 0)
+    failures_ = 0;
+  host_.OnUse(*this, use_);
+  return {};
 }
 
 Result<void> QueryProcess::TakeBroken(const Frame& frame) {

@@ -75,6 +75,8 @@ class QueryProcess : private WorkerProcess::Listener {
   void OnProcessClosed() override {}
   void OnProcessEnded(const ProcessEnd& end) override;
   Result<void> TakeFrame(const Frame& frame);
+  Result<void> TakeBootFailure(const Frame& frame);
+  Result<void> TakeUse(const Frame& frame);
   Result<void> TakeBroken(const Frame& frame);
   void Start();
   void AttachAll();

@@ -55,10 +55,11 @@ class ObjectStoreTest : public testing::Test {
   std::string WriteTo(ObjectStore& store, const std::string& bytes) {
     EXPECT_TRUE(store.Begin().ok());
     const auto writer = Finished(bytes);
-    const auto refused = store.Write(*writer, 1000, quota);
-    EXPECT_TRUE(refused.ok());
+    const auto written = store.Write(*writer, 1000, quota);
+    EXPECT_TRUE(written.ok());
     EXPECT_TRUE(store.Commit().ok());
-    return refused.value() ? std::string(refused.value()->quota) : std::string();
+    const std::optional<QuotaRefusal> refused = written.value();
+    return refused ? std::string(refused->quota) : std::string();
   }
   static std::string ReadAll(ObjectStore& store, const std::string& bytes) {
     std::string all;

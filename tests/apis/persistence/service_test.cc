@@ -121,6 +121,7 @@ TEST_F(PersistenceServiceTest, WritersAtOneTimeShareATransaction) {
   Write("opens the store");
   const int before = jobs_run;
   std::vector<CallId> calls;
+  calls.reserve(100);
   for (int i = 0; i < 100; ++i)
     calls.push_back(Begin(ObjectWrite{.data = std::to_string(i)}));
   for (const CallId call : calls)
@@ -198,6 +199,7 @@ TEST_F(PersistenceServiceTest, AStreamThatIsAbortedLeavesNothing) {
 
 TEST_F(PersistenceServiceTest, StreamsAreBounded) {
   std::vector<std::uint64_t> streams;
+  streams.reserve(ObjectStreams::kOpenMax);
   for (std::size_t i = 0; i < ObjectStreams::kOpenMax; ++i)
     streams.push_back(BeginStream());
   EXPECT_EQ(Outcome(Begin(ObjectBegin{})), "too_many_streams");
@@ -314,10 +316,11 @@ TEST_F(PersistenceServiceTest, DamageIsSaidToTheAppAndFoundByAVerification) {
   std::optional<ObjectVerification> report;
   service->Verify(AppId{1}, [&](Result<ObjectVerification> done) { report = done.value(); });
   ASSERT_TRUE(RunUntil(loop, [&] { return report.has_value(); }));
-  EXPECT_EQ(report->objects, 2U);
-  ASSERT_EQ(report->damages, 1U);
-  EXPECT_EQ(report->found[0].id, id);
-  EXPECT_EQ(report->found[0].what, "its file has 5 bytes instead of 300000");
+  const ObjectVerification found = report.value_or(ObjectVerification());
+  EXPECT_EQ(found.objects, 2U);
+  ASSERT_EQ(found.damages, 1U);
+  EXPECT_EQ(found.found[0].id, id);
+  EXPECT_EQ(found.found[0].what, "its file has 5 bytes instead of 300000");
 }
 
 TEST_F(PersistenceServiceTest, AnAppThatHasNothingIsAskedWithoutMakingAnything) {
