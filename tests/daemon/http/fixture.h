@@ -244,11 +244,12 @@ class HttpServerTest : public testing::Test {
   // Runs the loop while `client` does its work in a thread of its own.
   void Run(const std::function<void()>& client) {
     Server();
+    // Before the client begins: what it did on its own thread would wake nobody.
+    in_client = true;
     std::thread thread([&] {
       client();
       loop.Post([this] { loop.Stop(); });
     });
-    in_client = true;
     loop.Run();
     in_client = false;
     thread.join();
