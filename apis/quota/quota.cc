@@ -60,8 +60,8 @@ bool QuotaNotice::Near(MonotonicTime now) {
   return IsDue(near_at_, now);
 }
 
-std::optional<std::uint64_t> QuotaNotice::Refuse(MonotonicTime now) {
-  ++refused_;
+std::optional<std::uint64_t> QuotaNotice::Refuse(MonotonicTime now, std::uint64_t count) {
+  refused_ += count;
   if (!IsDue(refused_at_, now))
     return std::nullopt;
   return refused_ - std::exchange(told_, refused_);

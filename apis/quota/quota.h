@@ -76,9 +76,9 @@ class QuotaNotice {
   // Call when use is at kQuotaNear or above: whether to say so now.
   bool Near(MonotonicTime now);
 
-  // Call for everything that is refused: how many there were since it was last said, when it is
-  // time to say so again.
-  std::optional<std::uint64_t> Refuse(MonotonicTime now);
+  // Call for everything that is refused, or for `count` of it at once: how many there were since it
+  // was last said, when it is time to say so again.
+  std::optional<std::uint64_t> Refuse(MonotonicTime now, std::uint64_t count = 1);
 
   // Since the start of the node process.
   std::uint64_t refused() const { return refused_; }

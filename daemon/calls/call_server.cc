@@ -12,9 +12,6 @@ namespace {
 
 constexpr std::uint8_t kWarningLevel = 30;  // of the standard library's logging
 
-// Of one report: whoever sends it is not to keep the loop.
-constexpr std::uint32_t kRefusalsMax = 100000;
-
 Error Protocol(const char* what) {
   return Error{ErrorCode::kProtocol, what};
 }
@@ -66,8 +63,7 @@ bool CallServer::Take(WorkerCalls& worker, const Caller& caller, std::uint32_t f
   const std::string_view quota = RateQuotaOf(api);
   std::optional<Rate>& made = app.rates.at(static_cast<std::size_t>(api));
   if (!made)
-    made.emplace(Rate{.bucket = {rate, rate},
-                      .notice = app.notices.try_emplace(std::string(quota)).first->second});
+    made.emplace(Rate{.bucket = {rate, rate}, .notice = NoticeOf(app, quota)});
   auto& [bucket, notice] = *made;
   bucket.Set(rate, rate);
   // A call whose bytes cost more than may ever be there begins when all of that is, and owes the
@@ -80,7 +76,7 @@ bool CallServer::Take(WorkerCalls& worker, const Caller& caller, std::uint32_t f
           NearText(quota, std::to_string(RateOf(api, caller.quota)) + " a second", bucket.used()));
     return true;
   }
-  NoteRefused(caller.app, app, quota, notice);
+  NoteRefused(caller.app, app, quota, notice, 1);
   const auto wait = std::chrono::duration_cast<Millis>(bucket.RetryAfter(cost.all()));
   worker.OnReply(
       frame_id,
@@ -173,9 +169,9 @@ void CallServer::Leave(WorkerCalls& worker, const Caller& caller) {
 
 void CallServer::NoteRefused(AppId id, const std::string& name, const std::string& version,
                              std::string_view quota, std::uint32_t count) {
-  AppOf(id, version).name = name;
-  for (std::uint32_t i = 0; i < std::min(count, kRefusalsMax); ++i)
-    NoteQuotaRefused(id, quota);
+  App& app = AppOf(id, version);
+  app.name = name;
+  NoteRefused(id, app, quota, NoticeOf(app, quota), count);
 }
 
 void CallServer::NoteUsed(AppId id, const std::string& name, const std::string& version,
@@ -192,8 +188,7 @@ void CallServer::NoteQuotaNear(AppId id, std::string_view quota, std::string_vie
   if (found == apps_.end())
     return;
   App& app = found->second;
-  QuotaNotice& notice = app.notices.try_emplace(std::string(quota)).first->second;
-  if (notice.Near(clock_.Now()))
+  if (NoticeOf(app, quota).Near(clock_.Now()))
     Say(id, app, NearText(quota, limit, used));
 }
 
@@ -202,16 +197,18 @@ void CallServer::NoteQuotaRefused(AppId id, std::string_view quota) {
   if (found == apps_.end())
     return;
   App& app = found->second;
-  const auto notice = app.notices.find(quota);
-  NoteRefused(id, app, quota,
-              notice == app.notices.end()
-                  ? app.notices.try_emplace(std::string(quota)).first->second
-                  : notice->second);
+  NoteRefused(id, app, quota, NoticeOf(app, quota), 1);
 }
 
-void CallServer::NoteRefused(AppId id, const App& app, std::string_view quota,
-                             QuotaNotice& notice) {
-  if (const auto refused = notice.Refuse(clock_.Now()))
+QuotaNotice& CallServer::NoticeOf(App& app, std::string_view quota) {
+  const auto notice = app.notices.find(quota);
+  return notice == app.notices.end() ? app.notices.try_emplace(std::string(quota)).first->second
+                                     : notice->second;
+}
+
+void CallServer::NoteRefused(AppId id, const App& app, std::string_view quota, QuotaNotice& notice,
+                             std::uint64_t count) {
+  if (const auto refused = notice.Refuse(clock_.Now(), count))
     Say(id, app,
         std::to_string(*refused) + (*refused == 1 ? " call was" : " calls were") +
             " refused with cloister.QuotaExceeded: the quota " + std::string(quota) +

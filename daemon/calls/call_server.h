@@ -110,7 +110,9 @@ class CallServer : public CallAnswers {
   // Whether the app has that many calls left; else the worker is answered.
   bool Take(WorkerCalls& worker, const Caller& caller, std::uint32_t frame_id, Api api, Cost cost);
   TokenBucket* FindBucket(const Waiting& waiting);
-  void NoteRefused(AppId id, const App& app, std::string_view quota, QuotaNotice& notice);
+  static QuotaNotice& NoticeOf(App& app, std::string_view quota);
+  void NoteRefused(AppId id, const App& app, std::string_view quota, QuotaNotice& notice,
+                   std::uint64_t count);
   void Say(AppId id, const App& app, std::string text);
 
   const Clock& clock_;

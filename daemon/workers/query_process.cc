@@ -21,6 +21,8 @@ constexpr Millis kRetryFirst{100};
 constexpr Millis kRetryMax{5000};
 constexpr std::uint32_t kDoublingsMax = 6;
 constexpr Millis kAttachRetry{10};
+// A process may report damage without end.
+constexpr Millis kDamagePeriod{60000};
 // From the order to the first statement, with the copy of a database that a check works on.
 constexpr Millis kStartMax{30000};
 // sandbox/query/overtime.h
@@ -162,6 +164,13 @@ Result<void> QueryProcess::TakeUse(const Frame& frame) {
     failures_ = 0;
   host_.OnUse(*this, use_);
   return {};
+}
+
+bool QueryProcess::TellsDamage(MonotonicTime now) {
+  if (damage_told_ && now - *damage_told_ < kDamagePeriod)
+    return false;
+  damage_told_ = now;
+  return true;
 }
 
 Result<void> QueryProcess::TakeBroken(const Frame& frame) {

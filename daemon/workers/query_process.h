@@ -63,6 +63,8 @@ class QueryProcess : private WorkerProcess::Listener {
 
   QueryOwner& owner() { return owner_; }
   const QueryUse& last_use() const { return use_; }
+  // Whether it is time to tell of damage: once a minute at most, whatever the process reports.
+  bool TellsDamage(MonotonicTime now);
   const QueryQuota& quota() const { return quota_; }
   std::uint32_t pid() const { return process_ != nullptr ? process_->pid() : 0; }
 
@@ -108,6 +110,7 @@ class QueryProcess : private WorkerProcess::Listener {
   std::uint32_t failures_ = 0;  // in a row
   MonotonicTime retry_at_;
   QueryUse use_;
+  std::optional<MonotonicTime> damage_told_;
   Timer start_timer_;
   Timer attach_timer_;
   Timer bury_timer_;

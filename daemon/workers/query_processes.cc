@@ -104,7 +104,7 @@ void QueryProcesses::OnUse(QueryProcess& process, const QueryUse& use) {
         owner.app, owner.name, owner.version, "query.bytes",
         std::to_string(quota.bytes_max.count) + " bytes",
         static_cast<double>(use.bytes) / static_cast<double>(quota.bytes_max.count));
-  if (use.damaged > 0) {
+  if (use.damaged > 0 && process.TellsDamage(env_.clock.Now())) {
     Log(LogLevel::kError, "database_damaged", {{"app", owner.name}, {"statements", use.damaged}});
     Say(process, kLogError,
         "The app's database file is damaged: a page is not what was written. Statements that need "

@@ -277,6 +277,24 @@ TEST_F(QueryProcessesTest, UseIsKeptAndRefusalsAreSaid) {
   EXPECT_EQ(1U, ground_.logs.Count("its quota query.bytes: "));
 }
 
+// It may have fallen to its tenant: what it reports costs the node nothing but a word a minute.
+TEST_F(QueryProcessesTest, ReportsWithoutEndAreSaidOnce) {
+  const auto client = Connect();
+  client->Send(Packet("x"));
+  const FakeProcesses::Query& process = Serve(1);
+  QueryUse use;
+  use.refused_result = ~std::uint32_t{0};
+  use.damaged = ~std::uint32_t{0};
+  constexpr std::uint64_t kReports = 100;
+  for (std::uint64_t i = 0; i < kReports; ++i)
+    Say(process, FrameType::kQueryUse, use.Encode());
+  EXPECT_TRUE(ground_.Until([&] {
+    return ground_.calls.RefusedOf(spec_.app_id, "query.result") == kReports * use.refused_result;
+  }));
+  EXPECT_EQ(1U, ground_.logs.Count("query.result is used up"));
+  EXPECT_EQ(1U, ground_.logs.Count("file is damaged"));
+}
+
 TEST_F(QueryProcessesTest, QuotasThatChangeAreTold) {
   const auto client = Connect();
   client->Send(Packet("x"));
