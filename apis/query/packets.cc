@@ -106,14 +106,17 @@ Result<QueryStatement> QueryStatement::Decode(std::string_view bytes) {
   return statement;
 }
 
-void QueryParameters::Next(std::vector<Parameter>& set) {
+bool QueryParameters::Next(std::vector<Parameter>& set) {
   bool sound = true;
   set.clear();
   const std::uint32_t count = in_.U32();
+  if (count > kQueryParametersMax)
+    return false;
   for (std::uint32_t i = 0; in_.ok() && i < count; ++i) {
     const std::string_view name = named_ ? in_.Str16() : std::string_view();
     set.push_back({.name = name, .value = QueryValue::Read(in_, sound)});
   }
+  return true;
 }
 
 std::string EncodeQueryFailure(QueryReplyHead head, QueryErrorClass kind, std::string_view code,

@@ -51,6 +51,9 @@ std::string EncodeQueryPacket(const QueryPacket& packet);
 // kProtocol when no honest peer sends it.
 Result<QueryPacket> ParseQueryPacket(std::string_view bytes);
 
+// The parameters that a statement may have; SQLite's own number.
+inline constexpr std::uint32_t kQueryParametersMax = 32766;
+
 // How a query process serves; the number of QueryOrders.mode.
 enum class QueryMode : std::uint32_t {
   kKept = 0,      // the app's database
@@ -102,8 +105,9 @@ class QueryParameters {
     std::string_view name;  // empty unless they have names
     QueryValue value;
   };
-  // The next set, into `set`.
-  void Next(std::vector<Parameter>& set);
+  // The next set, into `set`. False: it has more than kQueryParametersMax, and none is read after
+  // it.
+  bool Next(std::vector<Parameter>& set);
 
  private:
   WireReader in_;

@@ -374,7 +374,10 @@ int QuerySessions::RunSets(Run& run, sqlite3_stmt* prepared, std::string& rows,
   std::vector<QueryParameters::Parameter> set;
   WireWriter(rows).U32(0);
   for (std::uint32_t i = 0; i < run.statement.sets; ++i) {
-    parameters.Next(set);
+    if (!parameters.Next(set)) {
+      run.misuse = "a statement has at most " + std::to_string(kQueryParametersMax) + " parameters";
+      return SQLITE_MISUSE;
+    }
     int rc = Bind(run, prepared, set);
     if (rc != SQLITE_OK)
       return rc;

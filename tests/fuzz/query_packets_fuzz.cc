@@ -22,7 +22,8 @@ void CheckStatement(std::string_view bytes) {
   std::vector<QueryParameters::Parameter> set;
   std::size_t size = 0;
   for (std::uint32_t i = 0; i < std::min(decoded.value().sets, kSetsMax); ++i) {
-    parameters.Next(set);
+    if (!parameters.Next(set))
+      break;
     for (const QueryParameters::Parameter& each : set)
       size += each.name.size() + each.value.bytes.size();
   }

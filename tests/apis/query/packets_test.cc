@@ -77,7 +77,7 @@ TEST(QueryPacketsTest, AStatementIsDecoded) {
   QueryParameters parameters(decoded.value());
   std::vector<QueryParameters::Parameter> set;
   for (int i = 0; i < 2; ++i) {
-    parameters.Next(set);
+    ASSERT_TRUE(parameters.Next(set));
     ASSERT_EQ(2U, set.size());
     EXPECT_EQ("a", set[0].name);
     EXPECT_EQ("text", set[0].value.bytes);
@@ -108,6 +108,29 @@ TEST(QueryPacketsTest, StatementsThatNoWorkerSendsAreRefused) {
   std::string endless = Statement(true, false, 0);
   endless.replace(endless.size() - 4, 4, "\xff\xff\xff\xff");
   EXPECT_FALSE(QueryStatement::Decode(endless).ok());
+}
+
+// One set of so many parameters without names.
+std::string WithParameters(std::uint32_t count) {
+  std::string bytes = Statement(false, false, 0);
+  bytes.resize(bytes.size() - 4);
+  WireWriter out(bytes);
+  out.U32(1);
+  out.U32(count);
+  bytes.append(count, static_cast<char>(QueryValueType::kNull));
+  return bytes;
+}
+
+TEST(QueryPacketsTest, ASetHasSoManyParametersAtMost) {
+  for (const std::uint32_t count : {kQueryParametersMax, kQueryParametersMax + 1}) {
+    const std::string bytes = WithParameters(count);
+    const auto decoded = QueryStatement::Decode(bytes);
+    ASSERT_TRUE(decoded.ok());
+    QueryParameters parameters(decoded.value());
+    std::vector<QueryParameters::Parameter> set;
+    EXPECT_EQ(count == kQueryParametersMax, parameters.Next(set));
+    EXPECT_EQ(count == kQueryParametersMax ? count : 0, set.size());
+  }
 }
 
 TEST(QueryPacketsTest, UseComesBackAsItWas) {
