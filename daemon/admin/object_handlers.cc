@@ -162,6 +162,24 @@ void SendKept(const Result<ObjectKept>& kept, const std::string& name, const Adm
                    {"name", name.empty() ? Json() : Json(name)}});
 }
 
+// What is asked of one object; nothing, and the request is answered, when that is not sound.
+struct AskedOfObject {
+  Asked asked;
+  ObjectReference reference;
+};
+
+std::optional<AskedOfObject> FindObjectOrFail(AdminContext& context, const AdminRequest& request,
+                                              const AdminReply& reply) {
+  const std::optional<Asked> asked = FindObjectsOrFail(context, request, reply);
+  if (!asked)
+    return std::nullopt;
+  const Outcome<ObjectReference> reference = ReferenceIn(request.query);
+  if (reference.ok())
+    return AskedOfObject{.asked = *asked, .reference = reference.value()};
+  reply.Fail(reference.error());
+  return std::nullopt;
+}
+
 struct Listing {
   bool ids = false;
   std::string prefix;
@@ -204,45 +222,41 @@ void HandleListObjects(AdminContext& context, const AdminRequest& request,
 }
 
 void HandleStatObject(AdminContext& context, const AdminRequest& request, const AdminReply& reply) {
-  const std::optional<Asked> asked = FindObjectsOrFail(context, request, reply);
-  if (!asked)
+  const std::optional<AskedOfObject> object = FindObjectOrFail(context, request, reply);
+  if (!object)
     return;
-  const Outcome<ObjectReference> reference = ReferenceIn(request.query);
-  if (!reference.ok())
-    return reply.Fail(reference.error());
-  asked->objects->Do(
-      asked->app->row.id, PersistenceService::Access::kRead,
-      [reference = reference.value()](Objects& objects) -> Result<std::string> {
+  const auto& [asked, reference] = *object;
+  asked.objects->Do(
+      asked.app->row.id, PersistenceService::Access::kRead,
+      [reference = reference](Objects& objects) -> Result<std::string> {
         const std::optional<Sha256> id = TRY(Resolve(objects, reference));
         if (!id)
           return std::string();
         return Dumped(ObjectJson(*id, TRY(objects.Stat(*id))));
       },
-      SendJson(reply, reference.value().Shown()));
+      SendJson(reply, reference.Shown()));
 }
 
 void HandleReadObject(AdminContext& context, const AdminRequest& request, const AdminReply& reply) {
-  const std::optional<Asked> asked = FindObjectsOrFail(context, request, reply);
-  if (!asked)
+  const std::optional<AskedOfObject> object = FindObjectOrFail(context, request, reply);
+  if (!object)
     return;
+  const auto& [asked, reference] = *object;
   constexpr std::uint64_t kOffsetMax = std::uint64_t{1} << 60;
-  const Outcome<ObjectReference> reference = ReferenceIn(request.query);
   const auto offset = request.query.Number("offset", kOffsetMax);
   const auto count = request.query.Number("count", kObjectPieceMax);
-  if (!reference.ok())
-    return reply.Fail(reference.error());
   if (!offset.ok() || !count.ok())
     return reply.Fail(offset.ok() ? count.error() : offset.error());
   const auto piece = std::make_shared<ObjectPiece>();
-  asked->objects->Do(
-      asked->app->row.id, PersistenceService::Access::kRead,
-      [id = reference.value().id.value_or(Sha256()), offset = offset.value().value_or(0),
+  asked.objects->Do(
+      asked.app->row.id, PersistenceService::Access::kRead,
+      [id = reference.id.value_or(Sha256()), offset = offset.value().value_or(0),
        count = static_cast<std::uint32_t>(count.value().value_or(kObjectPieceMax)),
        piece](Objects& objects) -> Result<std::string> {
         *piece = TRY(objects.Read(id, offset, count));
         return std::string();
       },
-      [reply, piece, what = reference.value().Shown()](const Result<std::string>& read) {
+      [reply, piece, what = reference.Shown()](const Result<std::string>& read) {
         if (!read.ok())
           reply.Fail(ProblemOf(Error(read.error())));
         else if (piece->state == ObjectPiece::State::kMissing)
@@ -278,16 +292,14 @@ void HandleStoreObject(AdminContext& context, const AdminRequest& request,
 
 void HandleDeleteObject(AdminContext& context, const AdminRequest& request,
                         const AdminReply& reply) {
-  const std::optional<Asked> asked = FindObjectsOrFail(context, request, reply);
-  if (!asked)
+  const std::optional<AskedOfObject> object = FindObjectOrFail(context, request, reply);
+  if (!object)
     return;
-  const Outcome<ObjectReference> reference = ReferenceIn(request.query);
-  if (!reference.ok())
-    return reply.Fail(reference.error());
+  const auto& [asked, reference] = *object;
   const auto outcome = std::make_shared<ObjectDeletion>();
-  asked->objects->Do(
-      asked->app->row.id, PersistenceService::Access::kChange,
-      [reference = reference.value(), outcome](Objects& objects) -> Result<std::string> {
+  asked.objects->Do(
+      asked.app->row.id, PersistenceService::Access::kChange,
+      [reference = reference, outcome](Objects& objects) -> Result<std::string> {
         if (reference.id)
           *outcome = TRY(objects.Delete(*reference.id));
         else
@@ -295,7 +307,7 @@ void HandleDeleteObject(AdminContext& context, const AdminRequest& request,
                                                                    : ObjectDeletion::kMissing;
         return std::string();
       },
-      [reply, outcome, what = reference.value().Shown(), app = asked->app->row.id,
+      [reply, outcome, what = reference.Shown(), app = asked.app->row.id,
        who = request.who](const Result<std::string>& done) {
         if (!done.ok())
           return reply.Fail(ProblemOf(Error(done.error())));

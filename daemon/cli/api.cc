@@ -218,6 +218,18 @@ Attempt<Json> AdminApi::Delete(const std::string& target) {
   return Send({.method = "DELETE", .target = target, .repeat = HttpCall::Repeat::kNever});
 }
 
+std::string PercentEncoded(std::string_view text) {
+  constexpr std::string_view kPlain =
+      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.~";
+  std::string encoded;
+  for (const char c : text)
+    if (kPlain.find(c) != std::string_view::npos)
+      encoded += c;
+    else
+      encoded += fmt::format("%{:02X}", static_cast<unsigned char>(c));
+  return encoded;
+}
+
 std::string TenantTarget(std::string_view tenant, std::string_view rest) {
   return "/v1/tenants/" + std::string(tenant) + std::string(rest);
 }

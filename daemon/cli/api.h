@@ -40,6 +40,8 @@ class AdminApi {
 // "/v1/tenants/T/apps/A", and what follows it.
 std::string AppTarget(const AppName& app, std::string_view rest = "");
 std::string TenantTarget(std::string_view tenant, std::string_view rest = "");
+// A value in a query, as RFC 3986 section 2.1 writes it.
+std::string PercentEncoded(std::string_view text);
 
 // The exit code for a problem of the node, by its code.
 ExitCode ExitCodeOf(std::string_view problem_code);

@@ -38,18 +38,6 @@ std::string CountOfEvents(std::uint64_t count) {
   return std::to_string(count) + (count == 1 ? " event was" : " events were");
 }
 
-std::string PercentEncoded(std::string_view text) {
-  constexpr std::string_view kPlain =
-      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.~";
-  std::string encoded;
-  for (const char c : text)
-    if (kPlain.find(c) != std::string_view::npos)
-      encoded += c;
-    else
-      encoded += fmt::format("%{:02X}", static_cast<unsigned char>(c));
-  return encoded;
-}
-
 // What of the options the node is to filter by, as parameters of a query, each with a '&' behind
 // it.
 std::string FilterQuery(const LogOptions& options) {

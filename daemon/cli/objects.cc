@@ -29,18 +29,6 @@ constexpr std::uint64_t kPiece = std::uint64_t{1} << 20;
 // The node copies and syncs what it was sent before it answers.
 constexpr Millis kStoreWait{600000};
 
-std::string PercentEncoded(std::string_view text) {
-  constexpr std::string_view kPlain =
-      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.~";
-  std::string encoded;
-  for (const char c : text)
-    if (kPlain.find(c) != std::string_view::npos)
-      encoded += c;
-    else
-      encoded += fmt::format("%{:02X}", static_cast<unsigned char>(c));
-  return encoded;
-}
-
 // "id=..." or "name=...".
 std::string Reference(const std::string& reference) {
   const bool is_id = Sha256::FromHex(reference).has_value();
@@ -211,8 +199,8 @@ Attempt<void> ListObjects(AdminApi& api, Console& console, const ObjectWish& wis
   if (console.json())
     console.Raw(Dump({{"app", app.ToString()}, {"objects", all}}) + "\n");
   ShowObjects(console, all, wish);
-  console.Note(
-      fmt::format("{} {}, {}", all.size(), wish.ids ? "objects" : "names", FormatBytes(bytes)));
+  console.Note(fmt::format("{} {}{}, {}", all.size(), wish.ids ? "object" : "name",
+                           all.size() == 1 ? "" : "s", FormatBytes(bytes)));
   return {};
 }
 

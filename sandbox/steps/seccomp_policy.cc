@@ -47,21 +47,10 @@ constexpr AllowedCall kAllowed[] = {
   ,
 #define REFUSE(how, call)
 #include "sandbox/steps/seccomp_policy.def"
-#undef ALLOW
-#undef CASE
-#undef END_ALLOW
 #undef REFUSE
 };
 
 constexpr AllowedCall kQueryAllowed[] = {
-#define ALLOW(call, reason) \
-  AllowedCall {             \
-    SYS_##call, #call, reason, {
-#define CASE(...) AllowedCase{{__VA_ARGS__}},
-#define END_ALLOW \
-  }               \
-  }               \
-  ,
 #include "sandbox/steps/query_policy.def"
 #undef ALLOW
 #undef CASE
