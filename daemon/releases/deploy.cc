@@ -463,6 +463,8 @@ void Deploy::OnServing(BootOutcome outcome) {
     return FailFor(*outcome.failure);
   if (config_.is_change)
     return PutInForce();
+  if (!WantsScript())
+    return Promote();
   RunScript(&Deploy::Promote);
 }
 
