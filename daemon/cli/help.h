@@ -31,7 +31,9 @@ inline constexpr const char* kDeployHelp =
     ".git, .venv, __pycache__, *.pyc, .cloister.env), adds the packages that the manifest asks\n"
     "for, and sends what the node has not got. An upload that broke off goes on where it\n"
     "stopped. Then the release is verified, compiled, booted in a confined worker and checked\n"
-    "with the requests of [[check]]; each step is shown as it ends. Only when all went well do\n"
+    "with the requests of [[check]]; each step is shown as it ends. What [entry] release names\n"
+    "runs before that, on a copy of the app's data, and once more for good. Only when all went "
+    "well do\n"
     "requests go to it, and what the former release had begun it finishes: until then, and\n"
     "after a failure, the release that was live serves on. Back again: `cloister rollback`.\n\n"
     "With --json, one object at the end: app, url, elapsed_ms, release (with its steps), or\n"
@@ -118,7 +120,8 @@ inline constexpr const char* kInitHelp =
 
 inline constexpr const char* kDevHelp =
     "Serves the app of DIR on 127.0.0.1, with stand-ins in memory for what a node has, and starts\n"
-    "anew when a file changes. Config comes from DIR/.cloister.env, a line NAME=VALUE each. What\n"
+    "anew when a file changes. What [entry] release of cloister.toml names runs first. Config\n"
+    "comes from DIR/.cloister.env, a line NAME=VALUE each. What\n"
     "differs from a node is said at the start. --test runs the unittests of DIR; --where prints\n"
     "the folder to import the cloister package from.\n\n"
     "Examples:\n"
