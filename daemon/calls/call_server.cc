@@ -167,19 +167,18 @@ void CallServer::Leave(WorkerCalls& worker, const Caller& caller) {
       service->OnOverlayEnded(caller.overlay);
 }
 
-void CallServer::NoteRefused(AppId id, const std::string& name, const std::string& version,
-                             std::string_view quota, std::uint32_t count) {
-  App& app = AppOf(id, version);
-  app.name = name;
-  NoteRefused(id, app, quota, NoticeOf(app, quota), count);
+void CallServer::NoteRefused(const AppVersion& of, std::string_view quota, std::uint32_t count) {
+  App& app = AppOf(of.app, of.version);
+  app.name = of.name;
+  NoteRefused(of.app, app, quota, NoticeOf(app, quota), count);
 }
 
-void CallServer::NoteUsed(AppId id, const std::string& name, const std::string& version,
-                          std::string_view quota, std::string_view limit, double used) {
+void CallServer::NoteUsed(const AppVersion& of, std::string_view quota, std::string_view limit,
+                          double used) {
   if (used < kQuotaNear)
     return;
-  AppOf(id, version).name = name;
-  NoteQuotaNear(id, quota, limit, used);
+  AppOf(of.app, of.version).name = of.name;
+  NoteQuotaNear(of.app, quota, limit, used);
 }
 
 void CallServer::NoteQuotaNear(AppId id, std::string_view quota, std::string_view limit,

@@ -33,6 +33,13 @@ struct Caller {
   const CallQuota& quota;
 };
 
+// The live release of an app, whose calls do not come here.
+struct AppVersion {
+  AppId app;
+  const std::string& name;
+  const std::string& version;
+};
+
 // What an app uses of the quota that meters an API's calls.
 struct CallUse {
   std::uint64_t used = 0;     // of those that may come at once
@@ -64,10 +71,8 @@ class CallServer : public CallAnswers {
 
   // Of an API whose statements do not come here: so many were refused; so much of a quota is used,
   // from 0 to 1.
-  void NoteRefused(AppId app, const std::string& name, const std::string& version,
-                   std::string_view quota, std::uint32_t count);
-  void NoteUsed(AppId app, const std::string& name, const std::string& version,
-                std::string_view quota, std::string_view limit, double used);
+  void NoteRefused(const AppVersion& of, std::string_view quota, std::uint32_t count);
+  void NoteUsed(const AppVersion& of, std::string_view quota, std::string_view limit, double used);
 
   // What WorkerCalls asks for.
   // kProtocol: no honest worker sends that.

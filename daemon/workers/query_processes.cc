@@ -88,6 +88,7 @@ void QueryProcesses::OpenFiles(QueryProcess& process) {
 
 void QueryProcesses::OnUse(QueryProcess& process, const QueryUse& use) {
   const QueryOwner& owner = process.owner();
+  const AppVersion of{.app = owner.app, .name = owner.name, .version = owner.version};
   const QueryQuota& quota = process.quota();
   const std::pair<const char*, std::uint32_t> refused[] = {
       {"query.bytes", use.refused_bytes},
@@ -98,11 +99,10 @@ void QueryProcesses::OnUse(QueryProcess& process, const QueryUse& use) {
       {"query.transaction_time", use.refused_transaction_time}};
   for (const auto& [name, count] : refused)
     if (count > 0)
-      env_.calls.NoteRefused(owner.app, owner.name, owner.version, name, count);
+      env_.calls.NoteRefused(of, name, count);
   if (quota.bytes_max.count > 0)
     env_.calls.NoteUsed(
-        owner.app, owner.name, owner.version, "query.bytes",
-        std::to_string(quota.bytes_max.count) + " bytes",
+        of, "query.bytes", std::to_string(quota.bytes_max.count) + " bytes",
         static_cast<double>(use.bytes) / static_cast<double>(quota.bytes_max.count));
   if (use.damaged > 0 && process.TellsDamage(env_.clock.Now())) {
     Log(LogLevel::kError, "database_damaged", {{"app", owner.name}, {"statements", use.damaged}});

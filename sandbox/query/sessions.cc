@@ -128,6 +128,15 @@ struct QuerySessions::Run {
   bool result_too_large = false;
 };
 
+// Of a statement that goes beyond a quota.
+struct QuerySessions::Refusal {
+  std::uint32_t QueryUse::* count;
+  std::string_view quota;
+  std::uint64_t limit;
+  std::uint64_t used;
+  std::uint32_t retry_after_ms = 0;  // 0: never
+};
+
 QuerySessions::~QuerySessions() = default;
 
 Result<void> QuerySessions::Open() {
@@ -147,12 +156,10 @@ QueryReplyHead QuerySessions::HeadOf(SessionId session, std::uint8_t flags) cons
           .flags = flags};
 }
 
-std::string QuerySessions::Refuse(Run& run, std::uint32_t QueryUse::* count, std::string_view quota,
-                                  std::uint64_t limit, std::uint64_t used,
-                                  std::uint32_t retry_after_ms) {
-  ++(use_.*count);
-  return EncodeQueryRefusal(HeadOf(run.session, run.statement.flags), quota, limit, used,
-                            retry_after_ms);
+std::string QuerySessions::Refuse(const Run& run, const Refusal& refusal) {
+  ++(use_.*refusal.count);
+  return EncodeQueryRefusal(HeadOf(run.session, run.statement.flags), refusal.quota, refusal.limit,
+                            refusal.used, refusal.retry_after_ms);
 }
 
 std::string QuerySessions::Fail(Run& run, QueryErrorClass kind, std::string_view code,
@@ -191,8 +198,11 @@ std::optional<std::string> QuerySessions::CheckBefore(Run& run) {
   const bool wants_one = run.word == "BEGIN" || run.word == "SAVEPOINT" ||
                          (run.statement.begin != QueryBegin::kNone && ChangesRows(run.word));
   if (!has_one && wants_one && transactions_.size() >= quota_.transactions_max)
-    return Refuse(run, &QueryUse::refused_transactions, "query.transactions",
-                  quota_.transactions_max, transactions_.size() + 1, 1000);
+    return Refuse(run, {.count = &QueryUse::refused_transactions,
+                        .quota = "query.transactions",
+                        .limit = quota_.transactions_max,
+                        .used = transactions_.size() + 1,
+                        .retry_after_ms = 1000});
   return std::nullopt;
 }
 
@@ -209,9 +219,12 @@ std::optional<std::string> QuerySessions::Serve(std::uint64_t worker,
     if (!bucket_.Take(cost, TimeOf(now))) {
       const auto wait = std::chrono::duration_cast<Millis>(bucket_.RetryAfter(cost));
       const bool never = cost > quota_.statements_rate;
-      return Refuse(run, &QueryUse::refused_statements, "query.statements", quota_.statements_rate,
-                    static_cast<std::uint64_t>(std::ceil(bucket_.used_amount() + cost)),
-                    never ? 0 : static_cast<std::uint32_t>(wait.count()));
+      return Refuse(run,
+                    {.count = &QueryUse::refused_statements,
+                     .quota = "query.statements",
+                     .limit = quota_.statements_rate,
+                     .used = static_cast<std::uint64_t>(std::ceil(bucket_.used_amount() + cost)),
+                     .retry_after_ms = never ? 0 : static_cast<std::uint32_t>(wait.count())});
     }
     ++use_.served;
   }
@@ -319,38 +332,15 @@ std::string QuerySessions::RunPrepared(Run& run, sqlite3_stmt* prepared, bool& l
   // What follows ends it, and is not to be stopped.
   connection.EndTime();
   std::string answer;
-  if (rc == SQLITE_DONE && run.misuse.empty() && !run.result_too_large) {
-    WireWriter out(answer);
-    HeadOf(run.session, run.statement.flags).Encode(out);
-    out.U64(ChangesRows(run.word) ? changed : kNotKnown);
-    const bool inserted = run.word == "INSERT" || run.word == "REPLACE";
-    out.U8(inserted ? 1 : 0);
-    out.U64(static_cast<std::uint64_t>(sqlite3_last_insert_rowid(connection.db())));
-    const int shown = run.statement.many ? 0 : columns;
-    out.U16(static_cast<std::uint16_t>(shown));
-    for (int i = 0; i < shown; ++i) {
-      AppendText(out, sqlite3_column_name(prepared, i));
-      AppendText(out, sqlite3_column_decltype(prepared, i));
-    }
-  }
+  if (rc == SQLITE_DONE && run.misuse.empty() && !run.result_too_large)
+    answer = DoneHead(run, prepared, changed);
   // The message is the statement's, which is gone with its reset.
   if (answer.empty())
     answer = ErrorOf(run, rc);
   sqlite3_reset(prepared);
   sqlite3_clear_bindings(prepared);
+  EndGuard(run, alone, answer);
   const bool done = answer.front() == static_cast<char>(QueryStatus::kDone);
-  // What was guarded is kept, or gone, as a whole.
-  if (run.guarded && connection.in_transaction()) {
-    int ended = SQLITE_OK;
-    if (!done)
-      (void)connection.Run("ROLLBACK TO cloister_statement");
-    ended = connection.Run("RELEASE cloister_statement");
-    if (ended != SQLITE_OK) {
-      answer = ErrorOf(run, ended);
-      if (alone && !run.began)
-        (void)connection.Run("ROLLBACK");
-    }
-  }
   const bool busy = (rc & kPrimaryCode) == SQLITE_BUSY && rc != SQLITE_BUSY_SNAPSHOT;
   if (busy && (alone || run.began)) {
     if (connection.in_transaction())
@@ -366,6 +356,39 @@ std::string QuerySessions::RunPrepared(Run& run, sqlite3_stmt* prepared, bool& l
   answer.at(2) = static_cast<char>(connection.flags());
   WireWriter(answer).Raw(rows);
   return answer;
+}
+
+// The answer of a statement that is done, without its rows.
+std::string QuerySessions::DoneHead(const Run& run, sqlite3_stmt* prepared,
+                                    std::uint64_t changed) const {
+  std::string head;
+  WireWriter out(head);
+  HeadOf(run.session, run.statement.flags).Encode(out);
+  out.U64(ChangesRows(run.word) ? changed : kNotKnown);
+  const bool inserted = run.word == "INSERT" || run.word == "REPLACE";
+  out.U8(inserted ? 1 : 0);
+  out.U64(static_cast<std::uint64_t>(sqlite3_last_insert_rowid(run.connection->db())));
+  const int shown = run.statement.many ? 0 : sqlite3_column_count(prepared);
+  out.U16(static_cast<std::uint16_t>(shown));
+  for (int i = 0; i < shown; ++i) {
+    AppendText(out, sqlite3_column_name(prepared, i));
+    AppendText(out, sqlite3_column_decltype(prepared, i));
+  }
+  return head;
+}
+
+void QuerySessions::EndGuard(Run& run, bool alone, std::string& answer) {
+  QueryConnection& connection = *run.connection;
+  if (!run.guarded || !connection.in_transaction())
+    return;
+  if (answer.front() != static_cast<char>(QueryStatus::kDone))
+    (void)connection.Run("ROLLBACK TO cloister_statement");
+  const int ended = connection.Run("RELEASE cloister_statement");
+  if (ended == SQLITE_OK)
+    return;
+  answer = ErrorOf(run, ended);
+  if (alone && !run.began)
+    (void)connection.Run("ROLLBACK");
 }
 
 int QuerySessions::RunSets(Run& run, sqlite3_stmt* prepared, std::string& rows,
@@ -394,7 +417,7 @@ int QuerySessions::RunSets(Run& run, sqlite3_stmt* prepared, std::string& rows,
   return SQLITE_DONE;
 }
 
-int QuerySessions::StepAll(Run& run, sqlite3_stmt* prepared, std::string& rows) {
+int QuerySessions::StepAll(Run& run, sqlite3_stmt* prepared, std::string& rows) const {
   const int columns = sqlite3_column_count(prepared);
   WireWriter out(rows);
   std::uint32_t count = 0;
@@ -457,8 +480,10 @@ std::string QuerySessions::ErrorOf(Run& run, int rc) {
   if (!run.misuse.empty())
     return Fail(run, QueryErrorClass::kProgramming, "sql_parameters", run.misuse);
   if (run.result_too_large)
-    return Refuse(run, &QueryUse::refused_result, "query.result", quota_.result_max.count,
-                  run.result_bytes, 0);
+    return Refuse(run, {.count = &QueryUse::refused_result,
+                        .quota = "query.result",
+                        .limit = quota_.result_max.count,
+                        .used = run.result_bytes});
   sqlite3* db = run.connection->db();
   const std::string message = sqlite3_errmsg(db);
   const auto statement_ms = static_cast<std::uint64_t>(quota_.statement_max.count());
@@ -469,16 +494,22 @@ std::string QuerySessions::ErrorOf(Run& run, int rc) {
   switch (rc & kPrimaryCode) {
     case SQLITE_INTERRUPT:
       if (run.connection->stopped() == QueryConnection::Stopped::kLogFull)
-        return Refuse(run, &QueryUse::refused_bytes, "query.bytes", quota_.bytes_max.count,
-                      SizeOfFile(kDatabaseLogPath), 0);
-      return Refuse(run, &QueryUse::refused_statement, "query.statement", statement_ms,
-                    statement_ms + 1, 0);
+        return Refuse(run, {.count = &QueryUse::refused_bytes,
+                            .quota = "query.bytes",
+                            .limit = quota_.bytes_max.count,
+                            .used = SizeOfFile(kDatabaseLogPath)});
+      return Refuse(run, {.count = &QueryUse::refused_statement,
+                          .quota = "query.statement",
+                          .limit = statement_ms,
+                          .used = statement_ms + 1});
     case SQLITE_FULL:
       if (const int error = sqlite3_system_errno(db); error == ENOSPC || error == EDQUOT)
         return Fail(run, QueryErrorClass::kOperational, "database_storage_full",
                     "the node's disk is full: nothing was changed");
-      return Refuse(run, &QueryUse::refused_bytes, "query.bytes", quota_.bytes_max.count,
-                    quota_.bytes_max.count + page_size_, 0);
+      return Refuse(run, {.count = &QueryUse::refused_bytes,
+                          .quota = "query.bytes",
+                          .limit = quota_.bytes_max.count,
+                          .used = quota_.bytes_max.count + page_size_});
     case SQLITE_BUSY:
     case SQLITE_LOCKED:
       return Fail(run, QueryErrorClass::kOperational, "database_locked", message);

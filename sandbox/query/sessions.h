@@ -63,10 +63,10 @@ class QuerySessions {
     SteadyTime began;
   };
   struct Run;
+  struct Refusal;
 
   QueryReplyHead HeadOf(SessionId session, std::uint8_t flags) const;
-  std::string Refuse(Run& run, std::uint32_t QueryUse::* count, std::string_view quota,
-                     std::uint64_t limit, std::uint64_t used, std::uint32_t retry_after_ms);
+  std::string Refuse(const Run& run, const Refusal& refusal);
   std::string Fail(Run& run, QueryErrorClass kind, std::string_view code, std::string_view message);
   std::optional<std::string> CheckBefore(Run& run);
   Result<std::unique_ptr<QueryConnection>> Borrow();
@@ -74,8 +74,11 @@ class QuerySessions {
   std::optional<std::string> Begin(Run& run, bool& locked);
   std::optional<std::string> RunOn(Run& run, bool& locked);
   std::string RunPrepared(Run& run, sqlite3_stmt* prepared, bool& locked);
+  std::string DoneHead(const Run& run, sqlite3_stmt* prepared, std::uint64_t changed) const;
+  // What was guarded is kept, or gone, as a whole.
+  void EndGuard(Run& run, bool alone, std::string& answer);
   int RunSets(Run& run, sqlite3_stmt* prepared, std::string& rows, std::uint64_t& changed);
-  int StepAll(Run& run, sqlite3_stmt* prepared, std::string& rows);
+  int StepAll(Run& run, sqlite3_stmt* prepared, std::string& rows) const;
   int Bind(Run& run, sqlite3_stmt* prepared, const std::vector<QueryParameters::Parameter>& set);
   std::string ErrorOf(Run& run, int rc);
   // After a statement: a session has a transaction now, or none any more.
