@@ -120,12 +120,13 @@ std::uint64_t PersistenceService::NowMs() const {
 void PersistenceService::Deliver(AppId app, CallId id, ObjectReply reply) {
   if (!reply.refused.empty())
     parts_.answers.NoteQuotaRefused(app, reply.refused);
-  if (!reply.damage.empty()) {
-    App& entry = apps_[app];
-    if (entry.damage.Near(parts_.clock.Now()))
-      Log(LogLevel::kError, "object_damaged", {{"app", app.number}, {"what", reply.damage}});
-  }
+  NoteDamage(app, reply.damage);
   parts_.answers.Answer(id, std::move(reply.bytes));
+}
+
+void PersistenceService::NoteDamage(AppId app, std::string_view damage) {
+  if (!damage.empty() && apps_[app].damage.Near(parts_.clock.Now()))
+    Log(LogLevel::kError, "object_damaged", {{"app", app.number}, {"what", damage}});
 }
 
 bool PersistenceService::RefuseRate(CallId id, const CallOrigin& origin) {
@@ -149,13 +150,9 @@ bool PersistenceService::RefuseRate(CallId id, const CallOrigin& origin) {
   return true;
 }
 
-std::shared_ptr<ObjectOverlay> PersistenceService::OverlayOf(const CallOrigin& origin) {
-  if (origin.overlay == 0)
-    return nullptr;
-  std::shared_ptr<ObjectOverlay>& overlay = overlays_[origin.overlay];
-  if (overlay == nullptr)
-    overlay = std::make_shared<ObjectOverlay>();
-  return overlay;
+std::shared_ptr<ObjectOverlay> PersistenceService::FindOverlay(OverlayId overlay) const {
+  const auto found = overlays_.find(overlay);
+  return found == overlays_.end() ? nullptr : found->second;
 }
 
 std::shared_ptr<ObjectWriter> PersistenceService::MakeWriter(const CallOrigin& origin) const {
@@ -172,6 +169,9 @@ void PersistenceService::Drop(AppId app, std::shared_ptr<ObjectWriter> writer) {
 
 Result<void> PersistenceService::Serve(CallId id, const CallOrigin& origin, CallNumber number,
                                        std::string_view args) {
+  // Only here, where a worker of it is alive: what is late must not bring it back.
+  if (origin.overlay != 0 && !overlays_.contains(origin.overlay))
+    overlays_.emplace(origin.overlay, std::make_shared<ObjectOverlay>());
   switch (number) {
     case CallNumber::kObjectWrite:
       return ServeWrite(id, origin, args);

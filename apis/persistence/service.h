@@ -97,6 +97,16 @@ class PersistenceService : public ApiService {
   enum class Access { kRead, kChange };
   void Do(AppId app, Access access, std::function<Result<std::string>(Objects&)> work,
           std::function<void(Result<std::string>)> done);
+  // A part of an object, for the node's own answers: as a call of a worker that is on that overlay
+  // would get it. Never answers from within this call.
+  struct PieceWish {
+    AppId app;
+    OverlayId overlay = 0;
+    Sha256 id;
+    std::uint64_t offset = 0;
+    std::uint32_t count = 0;  // 0: only its size
+  };
+  void ReadPiece(const PieceWish& wish, std::function<void(Result<ObjectPiece>)> done);
   // Keeps what `fill` writes, on a thread, and has `name`, unless it is empty, refer to it.
   struct KeepWish {
     std::function<Result<void>(ObjectWriter&)> fill;
@@ -179,6 +189,8 @@ class PersistenceService : public ApiService {
   bool RefuseRate(CallId id, const CallOrigin& origin);
   void NoteUse(AppId id, const App& app, const Batch& batch);
   void Deliver(AppId app, CallId id, ObjectReply reply);
+  // Of an object that is not what was written; empty: none is.
+  void NoteDamage(AppId app, std::string_view damage);
 
   Result<void> ServeWrite(CallId id, const CallOrigin& origin, std::string_view args);
   Result<void> ServeRead(CallId id, const CallOrigin& origin, std::string_view args);
@@ -191,7 +203,8 @@ class PersistenceService : public ApiService {
   Result<void> ServeListObjects(CallId id, const CallOrigin& origin, std::string_view args);
   Result<void> ServeUsage(CallId id, const CallOrigin& origin);
 
-  std::shared_ptr<ObjectOverlay> OverlayOf(const CallOrigin& origin);
+  // Null: there is none of that number, or none any more.
+  std::shared_ptr<ObjectOverlay> FindOverlay(OverlayId overlay) const;
   // Of an app's directory; of an overlay: in memory.
   std::shared_ptr<ObjectWriter> MakeWriter(const CallOrigin& origin) const;
   // Stores a finished object.

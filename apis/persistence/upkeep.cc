@@ -56,6 +56,32 @@ void PersistenceService::Do(AppId app, Access access,
        .quota = {}});
 }
 
+void PersistenceService::ReadPiece(const PieceWish& wish,
+                                   std::function<void(Result<ObjectPiece>)> done) {
+  if (deleted_.contains(wish.app))
+    return Run(wish.app, [done = std::move(done)]() -> std::function<void()> {
+      return [done] { done(Error{ErrorCode::kNotFound, "the app was deleted"}); };
+    });
+  const auto piece = std::make_shared<ObjectPiece>();
+  Add(wish.app, LaneKind::kRead,
+      {.work = [wish, piece](Objects& objects) -> Result<ObjectReply> {
+         *piece = TRY(objects.Read(wish.id, wish.offset, wish.count));
+         return ObjectReply{};
+       },
+       .done =
+           [this, wish, piece, done = std::move(done)](const ObjectReply& reply) {
+             if (reply.error)
+               return done(*reply.error);
+             if (piece->state == ObjectPiece::State::kDamaged)
+               NoteDamage(wish.app,
+                          "the object " + wish.id.Hex() + " is damaged: " + piece->damage);
+             done(std::move(*piece));
+           },
+       .overlay = FindOverlay(wish.overlay),
+       .bytes = wish.count,
+       .quota = {}});
+}
+
 void PersistenceService::Keep(AppId app, KeepWish wish,
                               std::function<void(Result<ObjectKept>)> done) {
   auto writer = std::make_shared<ObjectWriter>(DirectoryOf(app));

@@ -18,6 +18,8 @@ constexpr std::size_t kAnsweredPendingMax = 64 * 1024;
 // Read and dropped of a client that goes on sending after a refusal: many send a body whole before
 // they look at the answer.
 constexpr std::size_t kDiscardMax = 64 * 1024 * 1024;
+// Of what WriteNow() cannot send: so much waits in memory.
+constexpr std::size_t kKeptOfRest = std::size_t{60} * 1024;
 constexpr std::uint64_t kNoMark = ~std::uint64_t{0};
 
 constexpr HttpRefusal kHeadTimeout = {
@@ -244,10 +246,20 @@ bool HttpConnection::Write(std::string_view bytes) {
   return AppendBody(bytes);
 }
 
-bool HttpConnection::WriteNow(std::string_view bytes) {
-  if (!Write(bytes))
-    return false;
-  writer_waits_ = state_ == ConnectionState::kResponding && stream_.pending() > 0;
+bool HttpConnection::WriteNow(std::string_view& rest) {
+  ResponseProgress& response = request_->response;
+  const bool direct = state_ == ConnectionState::kResponding && response.has_body &&
+                      response.framing == ResponseFraming::kLength && outbox_.in_memory() &&
+                      rest.size() <= response.length - std::min(response.length, response.written);
+  if (!direct)
+    return Write(std::exchange(rest, {}));
+  stream_.Flush();
+  const std::size_t taken = stream_.SendNow(rest, kKeptOfRest);
+  rest.remove_prefix(taken);
+  response.written += taken;
+  writer_waits_ = stream_.pending() > 0;
+  if (writer_waits_ && !armed())
+    ArmReaderCheck();
   return !writer_waits_;
 }
 

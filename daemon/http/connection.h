@@ -88,7 +88,7 @@ class HttpConnection final : public Exchange,
   void Begin(int status, std::string_view reason, std::span<const HttpHeader> headers,
              std::optional<std::uint64_t> length) override;
   bool Write(std::string_view bytes) override;
-  bool WriteNow(std::string_view bytes) override;
+  bool WriteNow(std::string_view& rest) override;
   BodyFit Finish() override;
   void Abort() override;
 

@@ -195,14 +195,21 @@ std::string ProblemJson(int status, std::string_view code, std::string_view deta
 }
 
 void RespondProblem(Exchange& exchange, int status, std::string_view code, std::string_view detail,
-                    std::optional<Seconds> retry_after) {
+                    const HttpHeader& extra) {
   const std::string body = ProblemJson(status, code, detail, exchange.request().request_id);
-  const std::string seconds = std::to_string(retry_after.value_or(Seconds(0)).count());
   const std::array<HttpHeader, 2> headers = {
-      HttpHeader{.name = "Content-Type", .value = "application/problem+json"},
-      HttpHeader{.name = "Retry-After", .value = seconds}};
+      HttpHeader{.name = "Content-Type", .value = "application/problem+json"}, extra};
   exchange.notes().problem = code;
-  exchange.Respond(status, std::span(headers).first(retry_after.has_value() ? 2 : 1), body);
+  exchange.Respond(status, std::span(headers).first(extra.name.empty() ? 1 : 2), body);
+}
+
+void RespondProblem(Exchange& exchange, int status, std::string_view code, std::string_view detail,
+                    std::optional<Seconds> retry_after) {
+  if (!retry_after.has_value())
+    return RespondProblem(exchange, status, code, detail, HttpHeader{});
+  const std::string seconds = std::to_string(retry_after->count());
+  RespondProblem(exchange, status, code, detail,
+                 HttpHeader{.name = "Retry-After", .value = seconds});
 }
 
 }  // namespace cloister

@@ -12,6 +12,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "apis/base/clock.h"
@@ -129,9 +130,10 @@ class Exchange {
   // Takes all of `bytes` (what goes beyond the length is dropped). False: the buffers (memory, then
   // a file) are full; wait for OnWritable.
   virtual bool Write(std::string_view bytes) = 0;
-  // The same for a writer that has the rest at hand and can wait: false as soon as bytes wait for
-  // the client, so that they do not pile up in memory and files.
-  virtual bool WriteNow(std::string_view bytes) { return Write(bytes); }
+  // The same for a writer that has the rest at hand and can wait: takes from the front of `rest`
+  // what the client takes now and little more, so that nothing piles up in memory and files. False:
+  // wait for OnWritable.
+  virtual bool WriteNow(std::string_view& rest) { return Write(std::exchange(rest, {})); }
   // kTooShort: the connection is closed, so that the client notices.
   virtual BodyFit Finish() = 0;
   // The response cannot be completed: the connection is closed so that the client notices.
@@ -177,7 +179,9 @@ std::string_view ReasonPhrase(int status);
 // `detail`, `code` and, when not empty, `request_id`.
 std::string ProblemJson(int status, std::string_view code, std::string_view detail,
                         std::string_view request_id);
-// Responds with ProblemJson, and notes the code; `retry_after` adds that header.
+// Responds with ProblemJson, and notes the code; with one more header, or with Retry-After.
+void RespondProblem(Exchange& exchange, int status, std::string_view code, std::string_view detail,
+                    const HttpHeader& extra);
 void RespondProblem(Exchange& exchange, int status, std::string_view code, std::string_view detail,
                     std::optional<Seconds> retry_after = std::nullopt);
 

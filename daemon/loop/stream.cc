@@ -60,24 +60,50 @@ void Stream::Break() {
   handler_.OnEnd(true);
 }
 
-void Stream::Flush() {
-  if (broken_ || !watch_.has_value())
-    return;
-  const bool had_bytes = pending() > 0;
-  while (pending() > 0) {
+std::size_t Stream::Send(std::string_view bytes) {
+  std::size_t done = 0;
+  while (done < bytes.size()) {
     const ssize_t sent =
-        ::send(fd_.get(), out_.data() + out_sent_, pending(), MSG_NOSIGNAL | MSG_DONTWAIT);
+        ::send(fd_.get(), bytes.data() + done, bytes.size() - done, MSG_NOSIGNAL | MSG_DONTWAIT);
     if (sent < 0 && errno == EINTR)
       continue;
     if (sent < 0 && errno == EAGAIN)
       break;
     if (sent < 0) {
       Break();
-      return;
+      return done;
     }
-    out_sent_ += static_cast<std::size_t>(sent);
+    done += static_cast<std::size_t>(sent);
     sent_ += static_cast<std::size_t>(sent);
   }
+  return done;
+}
+
+std::size_t Stream::SendNow(std::string_view bytes, std::size_t keep) {
+  if (broken_ || !watch_.has_value())
+    return bytes.size();
+  if (pending() > 0)
+    return 0;
+  const std::size_t sent = Send(bytes.substr(0, kNowMax));
+  if (broken_)
+    return bytes.size();
+  const std::string_view kept = bytes.substr(sent, keep);
+  if (kept.empty())
+    return sent;
+  out() += kept;
+  // Also where the peer would take more: after the others had their turn.
+  blocked_ = true;
+  UpdateWatch();
+  return sent + kept.size();
+}
+
+void Stream::Flush() {
+  if (broken_ || !watch_.has_value())
+    return;
+  const bool had_bytes = pending() > 0;
+  out_sent_ += Send(std::string_view(out_).substr(out_sent_));
+  if (broken_)
+    return;
   blocked_ = pending() > 0;
   UpdateWatch();  // costs nothing when nothing changed
   if (blocked_)

@@ -40,6 +40,10 @@ class Stream : private FdWatch::Handler, private TurnTask {
   void ReadStart();
   void ReadStop();
   void Write(std::string_view bytes);
+  // Sends of `bytes`, from where they are, what the peer takes now: at most kNowMax, so that others
+  // have their turn. Of what is left the first `keep` bytes become pending. How many are not the
+  // caller's any more.
+  std::size_t SendNow(std::string_view bytes, std::size_t keep);
   // Sends what is pending now instead of at the end of the turn.
   void Flush();
   // Ends our side once everything pending has left.
@@ -64,10 +68,13 @@ class Stream : private FdWatch::Handler, private TurnTask {
  private:
   // Of a string that has no memory of its own.
   static constexpr std::size_t kNoCapacity = 15;
+  static constexpr std::size_t kNowMax = std::size_t{1} << 20;
 
   void OnReadable() override;
   void OnWritable() override;
   void OnTurnEnd() override;
+  // How many of `bytes` the peer took; it takes no more now, if that is not all.
+  std::size_t Send(std::string_view bytes);
   void Break();
   void UpdateWatch();
 

@@ -159,6 +159,7 @@ Node::Node(const NodeStart& start, Settings settings, Sockets sockets, UniqueFd 
                                            [](const std::function<void()>& then) { then(); });
                         },
                     .apps_directory = settings_.node.state_dir + "/apps"}),
+      object_responses_({.clock = clock_, .objects = persistence_, .logs = relay_}, {}),
       configs_(state_,
                std::make_shared<NodeKey>(settings_.node.state_dir, std::move(sockets_.node_key))),
       workers_({.loop = loop_,
@@ -168,7 +169,8 @@ Node::Node(const NodeStart& start, Settings settings, Sockets sockets, UniqueFd 
                 .logs = relay_,
                 .calls = calls_,
                 .configs = &configs_,
-                .state_dir = settings_.node.state_dir},
+                .state_dir = settings_.node.state_dir,
+                .objects = &object_responses_},
                WorkersOptions(settings_)),
       statics_(loop_, images_, {}),
       router_(settings_.node.base_domain, {.workers = workers_, .logs = relay_, .clock = clock_}),

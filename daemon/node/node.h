@@ -42,6 +42,7 @@
 #include "daemon/node/handover.h"
 #include "daemon/node/late_cache.h"
 #include "daemon/node/late_log.h"
+#include "daemon/objects/object_responses.h"
 #include "daemon/releases/configs.h"
 #include "daemon/releases/images.h"
 #include "daemon/releases/releases.h"
@@ -170,6 +171,7 @@ class Node : private KeeperListener {
   CacheService cache_;
   Background object_jobs_;
   PersistenceService persistence_;
+  ObjectResponses object_responses_;
   Configs configs_;
   Supervisor workers_;
   StaticFiles statics_;

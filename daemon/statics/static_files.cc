@@ -6,17 +6,18 @@
 #include <utility>
 
 #include "apis/base/log.h"
+#include "daemon/http/conditions.h"
 #include "daemon/http/http_date.h"
 #include "daemon/http/text.h"
-#include "daemon/statics/conditions.h"
 #include "daemon/statics/content_coding.h"
 #include "daemon/statics/media_types.h"
 
 namespace cloister {
 namespace {
 
-// Copied at a time. With a head it is what every connection may have in memory without a budget.
-constexpr std::size_t kPieceSize = std::size_t{60} * 1024;
+// What is written at once. With a head it is what every connection may have in memory without a
+// budget.
+constexpr std::size_t kSmall = std::size_t{60} * 1024;
 constexpr std::size_t kImagesMin = 2;
 constexpr Millis kRetryAfter{1000};
 
@@ -107,24 +108,9 @@ std::vector<HttpHeader> ValidatorHeaders(const Texts& texts, const StaticForm& f
   return headers;
 }
 
-void RespondFailure(Exchange& exchange, int status, std::string_view code, std::string_view detail,
-                    const HttpHeader& extra) {
-  exchange.notes().problem = code;
-  const std::string body = ProblemJson(status, code, detail, exchange.request().request_id);
-  exchange.Respond(status, {{.name = "Content-Type", .value = "application/problem+json"}, extra},
-                   body);
-}
-
 void RespondUnavailable(Exchange& exchange) {
   RespondProblem(exchange, 503, "static_unavailable", "The node cannot read the file now.",
                  std::chrono::duration_cast<Seconds>(kRetryAfter));
-}
-
-std::string RangeText(const FilePart& part, std::uint64_t size) {
-  if (part.kind != FilePart::Kind::kRange)
-    return "bytes */" + std::to_string(size);
-  return "bytes " + std::to_string(part.first) + "-" + std::to_string(part.first + part.size - 1) +
-         "/" + std::to_string(size);
 }
 
 }  // namespace
@@ -146,14 +132,9 @@ class StaticFiles::Transfer final : public ExchangeListener {
 
   // May be the end of this.
   void Go() {
-    bool room = true;
-    while (room && !rest_.empty()) {
-      const std::string_view piece = rest_.substr(0, kPieceSize);
-      rest_.remove_prefix(piece.size());
-      room = exchange_.WriteNow(piece);
-    }
-    if (!rest_.empty())
-      return;
+    while (!rest_.empty())
+      if (!exchange_.WriteNow(rest_) && !rest_.empty())
+        return;
     exchange_.Finish();
     owner_.EndTransfer(number_);
   }
@@ -218,7 +199,7 @@ StaticFiles::Found StaticFiles::Answer(const StaticSite& site, Exchange& exchang
   if (request.method == "GET" || request.method == "HEAD")
     RespondFile({.file = file, .form = *form, .image = image, .cache = route->cache}, exchange);
   else
-    RespondFailure(exchange, 405, "static_method", "This is a file: it can only be read.",
+    RespondProblem(exchange, 405, "static_method", "This is a file: it can only be read.",
                    {.name = "Allow", .value = "GET, HEAD"});
   return Found::kAnswered;
 }
@@ -231,7 +212,7 @@ void StaticFiles::RespondFile(const Hit& hit, Exchange& exchange) {
   std::vector<HttpHeader> headers = ValidatorHeaders(texts, hit.form);
   switch (CheckConditions(exchange.request(), validators)) {
     case Condition::kFailed:
-      return RespondFailure(exchange, 412, "precondition_failed",
+      return RespondProblem(exchange, 412, "precondition_failed",
                             "The file is another one than the request wants.", headers.front());
     case Condition::kNotModified:
       exchange.Begin(304, {}, headers, std::nullopt);
@@ -250,11 +231,11 @@ void StaticFiles::RespondPart(const Hit& hit, const Validators& validators,
                               std::vector<HttpHeader> headers, Exchange& exchange) {
   const std::string_view contents = hit.form.file.contents;
   const FilePart part = ChoosePart(exchange.request(), validators, contents.size());
-  const std::string range = RangeText(part, contents.size());
+  const std::string range = ContentRange(part, contents.size());
   const HttpHeader range_header = {.name = "Content-Range", .value = range};
   switch (part.kind) {
     case FilePart::Kind::kUnsatisfiable:
-      return RespondFailure(exchange, 416, "range_not_satisfiable", "The file has no such range.",
+      return RespondProblem(exchange, 416, "range_not_satisfiable", "The file has no such range.",
                             range_header);
     case FilePart::Kind::kRange:
       headers.push_back(range_header);
@@ -269,7 +250,7 @@ void StaticFiles::RespondPart(const Hit& hit, const Validators& validators,
 
 void StaticFiles::Send(Exchange& exchange, std::shared_ptr<const StaticImage> image,
                        std::string_view bytes) {
-  if (bytes.size() <= kPieceSize) {
+  if (bytes.size() <= kSmall) {
     (void)exchange.Write(bytes);
     (void)exchange.Finish();
     return;

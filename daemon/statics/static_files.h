@@ -25,9 +25,9 @@
 #include "apis/base/names.h"
 #include "apis/base/units.h"
 #include "config/manifest_static.h"
+#include "daemon/http/conditions.h"
 #include "daemon/http/message.h"
 #include "daemon/loop/loop.h"
-#include "daemon/statics/conditions.h"
 #include "daemon/statics/content_coding.h"
 #include "daemon/statics/static_image.h"
 

@@ -23,7 +23,8 @@ Supervisor::Supervisor(const Parts& parts, const SupervisorOptions& options)
            .calls = parts.calls,
            .processes = processes_,
            .options = options.worker,
-           .queries = nullptr},
+           .queries = nullptr,
+           .objects = parts.objects},
       memory_timer_(parts.loop),
       self_(std::make_shared<Supervisor*>(this)) {
   if (!parts.state_dir.empty()) {

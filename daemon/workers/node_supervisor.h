@@ -49,8 +49,9 @@ class Supervisor : public WorkerSupervisor,
     ImageSource& images;
     LogSink& logs;
     CallServer& calls;
-    ConfigSource* configs = nullptr;  // null: no app has config
-    std::string state_dir = {};       // of apps' databases; empty: no app has one
+    ConfigSource* configs = nullptr;     // null: no app has config
+    std::string state_dir = {};          // of apps' databases; empty: no app has one
+    ObjectResponses* objects = nullptr;  // null: no app has objects
   };
 
   Supervisor(const Parts& parts, const SupervisorOptions& options);

@@ -31,6 +31,7 @@ void ResponseRelay::Start(Exchange& exchange) {
   sent_ = false;
   blocked_ = false;
   uncredited_ = 0;
+  object_.reset();
   complaint_.clear();
 }
 
@@ -57,6 +58,13 @@ void ResponseRelay::Deliver(ResponseHead& head, std::string_view body, bool whol
   if (!length.ok())
     return Refuse(length.error().message);
   DropCookiesForOthers(head);
+  Result<std::optional<ObjectAnswer>> object =
+      ObjectAnswer::Of(head.status, head.reason, head.headers);
+  if (!object.ok())
+    return Refuse(object.error().message);
+  object_ = std::move(object).value();
+  if (object_)
+    return;
   if (whole)
     return DeliverWhole(head, body, length.value());
   sent_ = true;
@@ -116,11 +124,19 @@ Result<bool> ResponseRelay::TakeBody(const Frame& frame) {
   if (!head_taken_)
     return Protocol("a response body before its head");
   TRY(Account(frame.payload.size()));
-  if (exchange_ != nullptr && !frame.payload.empty())
+  const bool relayed = exchange_ != nullptr && !object_;
+  if (relayed && !frame.payload.empty())
     blocked_ = !exchange_->Write(frame.payload);
-  if (frame.Has(kFrameEnd) && exchange_ != nullptr)
+  if (relayed && frame.Has(kFrameEnd))
     FinishExchange();
   return frame.Has(kFrameEnd);
+}
+
+std::optional<ResponseRelay::ObjectWish> ResponseRelay::TakeObject() {
+  if (!object_ || exchange_ == nullptr)
+    return std::nullopt;
+  return ObjectWish{.exchange = *std::exchange(exchange_, nullptr),
+                    .answer = std::move(*std::exchange(object_, std::nullopt))};
 }
 
 void ResponseRelay::FinishExchange() {

@@ -5,7 +5,9 @@
 // Two kinds of wrong are kept apart. A frame that an honest worker never sends is an Error: it ends
 // the worker. A response that HTTP does not allow (a bad header, a body that does not fit its
 // Content-Length) is the app's mistake: the client gets a 502 or a closed connection, complaint()
-// says what to tell the tenant, and the worker goes on.
+// says what to tell the tenant, and the worker goes on. A response whose body is an object
+// (daemon/objects/object_responses.h) is kept until it is whole, without the body that it came
+// with.
 
 #include <cstdint>
 #include <optional>
@@ -16,6 +18,7 @@
 #include "apis/wire/channel.h"
 #include "apis/wire/frame.h"
 #include "daemon/http/message.h"
+#include "daemon/objects/object_responses.h"
 
 namespace cloister {
 
@@ -41,6 +44,13 @@ class ResponseRelay {
   std::uint32_t TakeCredit();
   void OnWritable() { blocked_ = false; }
 
+  // Of a response that is whole and names an object: the exchange is for who sends that.
+  struct ObjectWish {
+    Exchange& exchange;
+    ObjectAnswer answer;
+  };
+  std::optional<ObjectWish> TakeObject();
+
   // Who waits for the response; null: nobody any more.
   Exchange* exchange() const { return exchange_; }
   // What the app did wrong; empty: nothing.
@@ -60,6 +70,7 @@ class ResponseRelay {
   bool sent_ = false;     // something reached the client's connection
   bool blocked_ = false;  // the exchange wants no more for now
   std::uint32_t uncredited_ = 0;
+  std::optional<ObjectAnswer> object_;
   std::string complaint_;
 };
 

@@ -48,6 +48,7 @@ struct WorkerOptions {
   Millis exit_wait{1000};       // from the channel's end to the exit
 };
 
+class ObjectResponses;
 class QueryProcesses;
 
 // What all workers share.
@@ -60,7 +61,8 @@ struct WorkerEnv {
   CallServer& calls;
   ProcessTable& processes;
   WorkerOptions options;
-  QueryProcesses* queries = nullptr;  // null: there is no SQL
+  QueryProcesses* queries = nullptr;   // null: there is no SQL
+  ObjectResponses* objects = nullptr;  // null: there are no objects
 };
 
 class WorkerProcess : private Spawner::Client,

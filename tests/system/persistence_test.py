@@ -9,11 +9,13 @@ import threading
 
 import apps
 import pytest
-from raw_http import ConnectionEnded
+from node import host_of
+from raw_http import ConnectionEnded, request_bytes
 from waiting import wait_until
 
 APP = "demo/objects"
-# GET /?EXPRESSION as Python; GET /file/ID sends an object; POST / keeps the body.
+# GET /?EXPRESSION as Python; GET /file/ID sends an object, and so does
+# the node for GET /object/ID; POST / keeps the body.
 SOURCE = """
 import os
 import threading
@@ -33,6 +35,14 @@ def failing(size):
 
 def application(environ, start_response):
     path = environ["PATH_INFO"]
+    if path.startswith("/object/"):
+        headers = [("Cloister-Object", path[8:]), ("Content-Type", "image/png"),
+                   ("Set-Cookie", "seen=1")]
+        if environ["REQUEST_METHOD"] == "GET":
+            start_response((environ["QUERY_STRING"] or "200") + " So it is", headers)
+            return iter([b"not this", b"nor this"])
+        start_response("200 OK", headers + [("Content-Length", "0")])
+        return []
     if path.startswith("/file/"):
         reader = persistence.open(path[6:])
         start_response("200 OK", [("Content-Length", str(reader.size))])
@@ -284,3 +294,51 @@ def test_a_node_that_is_replaced_goes_on_with_the_same_objects(kept):
     wait_until(lambda: kept.processes("node") not in ([], [old]), kept.log)
     wait_until(lambda: len(kept.processes("node")) == 1, kept.log)
     assert ask(kept, "persistence.read(persistence.get('n'))") == "b'before'"
+
+
+def test_the_node_sends_the_object_that_a_response_names(kept):
+    data = os.urandom(3 << 20)
+    id = kept.http(APP, method="POST", body=data).body.decode()
+    answer = kept.http(APP, f"/object/{id}")
+    assert (answer.status, answer.body) == (200, data)
+    assert answer.header("Content-Length") == str(len(data))
+    assert answer.header("Content-Type") == "image/png"
+    assert answer.header("Set-Cookie") == "seen=1"
+    assert answer.header("ETag") == f'"{id}"'
+    assert answer.header("Cloister-Object") is None
+    part = kept.http(APP, f"/object/{id}", headers=[("Range", "bytes=1048570-1048580")])
+    assert (part.status, part.body) == (206, data[1048570:1048581])
+    assert part.header("Content-Range") == f"bytes 1048570-1048580/{len(data)}"
+    unchanged = kept.http(APP, f"/object/{id}", headers=[("If-None-Match", f'"{id}"')])
+    assert (unchanged.status, unchanged.body) == (304, b"")
+    head = kept.http(APP, f"/object/{id}", method="HEAD")
+    assert (head.status, head.header("Content-Length"), head.body) == (200, str(len(data)), b"")
+    beyond = kept.http(APP, f"/object/{id}", headers=[("Range", "bytes=9999999-")])
+    assert beyond.status == 416
+    page = kept.http(APP, f"/object/{id}?404")
+    assert (page.status, page.body) == (404, data)
+
+
+def test_a_response_that_names_no_object_says_so(kept):
+    missing = "0" * 64
+    answer = kept.http(APP, f"/object/{missing}")
+    assert answer.status == 404 and b"object_not_found" in answer.body
+    refused = kept.http(APP, "/object/../../etc/passwd")
+    assert refused.status == 502 and b"response_refused" in refused.body
+    log = kept.cli("logs", APP).stdout
+    assert missing in log and "64 hexadecimal digits" in log
+
+
+def test_many_clients_of_a_large_object_hold_no_worker(kept):
+    """Each reads slowly; the app, which has one worker, answers others meanwhile."""
+    data = os.urandom(8 << 20)
+    id = kept.http(APP, method="POST", body=data).body.decode()
+    slow = []
+    for _ in range(20):
+        client = kept.connect(receive_buffer=4096)
+        client.send(request_bytes("GET", f"/object/{id}", host_of(APP)))
+        slow.append(client)
+    assert ask(kept, "1 + 1") == "2"
+    for client in slow:
+        with client:
+            assert client.read_response().body == data

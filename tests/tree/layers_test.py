@@ -26,6 +26,7 @@ INNER_LINES = {
         "http",
         "logs",
         "calls",
+        "objects",
         "workers",
         "statics",
         "router",

@@ -42,6 +42,10 @@ def application(environ, start_response):
     elif path == "/bad":
         start_response("200 OK", [("X-A", "a\\nb")])
         return [b""]
+    elif path.startswith("/object"):
+        id = cloister.persistence.write(b"bytes of an object")
+        start_response("200 OK", [("Cloister-Object", path[8:] or id), ("Content-Length", "0")])
+        return [b""]
     elif path == "/write":
         open(os.path.join(os.path.dirname(__file__), "new.txt"), "w").close()
     elif path == "/endless":
@@ -182,6 +186,18 @@ def test_static_files_come_without_the_app(served):
     assert served.http("/assets/").body == b"<p>"
     for path in ("/assets/none", "/assets/../main.py", "/assets/%2e%2e/main.py", "/assets/%00"):
         assert served.http(path).status == 201, path
+
+
+def test_an_object_that_a_response_names_is_its_body(served):
+    answer = served.http("/object")
+    assert (answer.status, answer.body) == (200, b"bytes of an object")
+    tag = answer.header("ETag")
+    assert answer.header("Cloister-Object") is None and tag.strip('"') == tag[1:65]
+    assert served.http("/object", headers=[("If-None-Match", tag)]).status == 304
+    assert served.http("/object", "HEAD").header("Content-Length") == "18"
+    assert served.http("/object/" + "0" * 64).status == 404
+    assert served.http("/object/none").status == 500
+    assert "64 hexadecimal digits" in served.log()
 
 
 def test_what_a_node_refuses_is_refused_or_noted(served):

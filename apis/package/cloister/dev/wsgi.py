@@ -16,7 +16,7 @@ from typing import Callable
 from wsgiref.util import FileWrapper
 
 import cloister
-from cloister.dev import console
+from cloister.dev import console, objects
 from cloister.dev.project import BadInput
 
 BODY_MAX = 32 << 20
@@ -195,9 +195,23 @@ class _Call:
         if self._write_body is None:
             if self._head is None:
                 raise AppFailed('start_response was not called before the body')
+            # What comes with the name of an object is not its body.
+            if objects.named(self._head[1]) is not None:
+                return
             self._write_body = self._begin(*self._head)
         if data:
             self._write_body(data)
+
+    def _send_object(self, environ):
+        id = objects.named(self._head[1])
+        try:
+            status, headers, blocks = objects.answer(environ, id, *self._head)
+        except objects.Misused as error:
+            raise AppFailed(f'the response was not sent: {error}') from None
+        write = self._begin(status, headers)
+        for block in blocks:
+            if environ['REQUEST_METHOD'] != 'HEAD':
+                write(block)
 
     def _measured(self, body):
         """A list or tuple is one answer: its length is known."""
@@ -218,3 +232,5 @@ class _Call:
         finally:
             if hasattr(body, 'close'):
                 body.close()
+        if self._write_body is None:
+            self._send_object(environ)

@@ -1,4 +1,4 @@
-#include "daemon/statics/conditions.h"
+#include "daemon/http/conditions.h"
 
 #include <gtest/gtest.h>
 

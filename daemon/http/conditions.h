@@ -4,6 +4,7 @@
 // (RFC 9110, 13 and 14).
 
 #include <cstdint>
+#include <string>
 #include <string_view>
 
 #include "daemon/http/message.h"
@@ -41,5 +42,8 @@ struct FilePart {
 // Range, where If-Range does not rule it out. One range of bytes is served; of several, of another
 // unit, of one that is malformed and for another method than GET, the whole file.
 FilePart ChoosePart(const HttpRequest& request, const Validators& file, std::uint64_t file_size);
+
+// The Content-Range of a 206 or 416 about that part.
+std::string ContentRange(const FilePart& part, std::uint64_t file_size);
 
 }  // namespace cloister

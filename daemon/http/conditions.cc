@@ -1,4 +1,4 @@
-#include "daemon/statics/conditions.h"
+#include "daemon/http/conditions.h"
 
 #include <algorithm>
 #include <optional>
@@ -128,6 +128,13 @@ FilePart ChoosePart(const HttpRequest& request, const Validators& file, std::uin
   if (!EqualsIgnoreCase(value.substr(0, kUnit.size()), kUnit) || !RangeIsWanted(request, file))
     return {};
   return ParseRange(Trimmed(value.substr(kUnit.size())), file_size);
+}
+
+std::string ContentRange(const FilePart& part, std::uint64_t file_size) {
+  if (part.kind != FilePart::Kind::kRange)
+    return "bytes */" + std::to_string(file_size);
+  return "bytes " + std::to_string(part.first) + "-" + std::to_string(part.first + part.size - 1) +
+         "/" + std::to_string(file_size);
 }
 
 }  // namespace cloister
