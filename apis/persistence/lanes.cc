@@ -62,7 +62,10 @@ void PersistenceService::EndJob(AppId id) {
 
 void PersistenceService::Queue(const CallOrigin& origin, CallId id, LaneKind lane, ObjectWork work,
                                std::size_t bytes) {
-  std::shared_ptr<ObjectOverlay> overlay = OverlayOf(origin);
+  std::shared_ptr<ObjectOverlay> overlay = FindOverlay(origin.overlay);
+  // The check has ended while this was on its way.
+  if (origin.overlay != 0 && overlay == nullptr)
+    return Deliver(origin.app, id, FailedReply(Error{ErrorCode::kNotFound, "the check is over"}));
   // What the overlay changes is in no transaction.
   const LaneKind kind = overlay != nullptr ? LaneKind::kRead : lane;
   Add(origin.app, kind,
@@ -246,7 +249,7 @@ void PersistenceService::NoteUse(AppId id, const App& app, const Batch& batch) {
     if (part >= kQuotaNear)
       parts_.answers.NoteQuotaNear(id, name, std::to_string(limit) + unit, std::min(part, 1.0));
   };
-  note("persistence.bytes", app.totals.bytes, quota.bytes_max.count, " bytes");
+  note("persistence.bytes", app.totals.charged(), quota.bytes_max.count, " bytes");
   note("persistence.objects", std::max(app.totals.objects, app.totals.names), quota.objects_max,
        "");
 }

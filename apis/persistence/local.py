@@ -11,6 +11,7 @@ PIECE_MAX = 1 << 20
 CALL_MAX = PIECE_MAX + (64 << 10)
 LIST_MAX = 1000
 NAME_MAX = 1024
+NAME_BYTES = 1024
 STREAMS_MAX = 32
 _ID_BYTES = 32
 _ANY, _EXPECTED = range(2)
@@ -50,12 +51,17 @@ class _Store:
     def bytes(self):
         return sum(len(data) for data, _ in self.objects.values())
 
+    @property
+    def charged(self):
+        """What persistence.bytes looks at."""
+        return self.bytes + len(self.names) * NAME_BYTES
+
     def store(self, data):
         id = hashlib.sha256(data).digest()
         if id in self.objects:
             return id
         _check('persistence.object', len(data))
-        _check('persistence.bytes', self.bytes + len(data))
+        _check('persistence.bytes', self.charged + len(data))
         _check('persistence.objects', len(self.objects) + 1)
         self.objects[id] = bytes(data), int(_local.clock.wall() * 1000)
         return id
@@ -129,7 +135,7 @@ def append(stream, data):
         written = _store.streams.pop(stream)
         open_bytes = sum(map(len, _store.streams.values())) + len(written) + len(data)
         _check('persistence.object', len(written) + len(data))
-        _check('persistence.bytes', _store.bytes + open_bytes)
+        _check('persistence.bytes', _store.charged + open_bytes)
         written += data
         _store.streams[stream] = written
         return len(written)
@@ -194,6 +200,7 @@ def put(name, id, condition, expected):
             return _NO_OBJECT
         if current is None:
             _check('persistence.objects', len(_store.names) + 1)
+            _check('persistence.bytes', _store.charged + NAME_BYTES)
         _store.names[name] = id
         return _PUT
 

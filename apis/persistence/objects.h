@@ -43,10 +43,15 @@ struct ObjectPiece {
 };
 
 struct ObjectTotals {
+  // What a name counts as in `persistence.bytes`: it takes room as well, however short it is.
+  static constexpr std::uint64_t kNameBytes = 1024;
+
   std::uint64_t bytes = 0;
   std::uint64_t objects = 0;
   std::uint64_t names = 0;
 
+  // What `persistence.bytes` looks at.
+  std::uint64_t charged() const { return bytes + names * kNameBytes; }
   bool operator==(const ObjectTotals&) const = default;
 };
 
@@ -102,9 +107,10 @@ inline std::optional<QuotaRefusal> RefuseObject(const ObjectTotals& totals, std:
   if (size > quota.object_max.count)
     return QuotaRefusal{
         .quota = "persistence.object", .limit = quota.object_max.count, .used = size};
-  if (totals.bytes + size > quota.bytes_max.count)
-    return QuotaRefusal{
-        .quota = "persistence.bytes", .limit = quota.bytes_max.count, .used = totals.bytes + size};
+  if (totals.charged() + size > quota.bytes_max.count)
+    return QuotaRefusal{.quota = "persistence.bytes",
+                        .limit = quota.bytes_max.count,
+                        .used = totals.charged() + size};
   if (totals.objects + 1 > quota.objects_max)
     return QuotaRefusal{
         .quota = "persistence.objects", .limit = quota.objects_max, .used = totals.objects + 1};
@@ -114,10 +120,14 @@ inline std::optional<QuotaRefusal> RefuseObject(const ObjectTotals& totals, std:
 // The same of one more name.
 inline std::optional<QuotaRefusal> RefuseName(const ObjectTotals& totals,
                                               const PersistenceQuota& quota) {
-  if (totals.names + 1 <= quota.objects_max)
-    return std::nullopt;
-  return QuotaRefusal{
-      .quota = "persistence.objects", .limit = quota.objects_max, .used = totals.names + 1};
+  if (totals.names + 1 > quota.objects_max)
+    return QuotaRefusal{
+        .quota = "persistence.objects", .limit = quota.objects_max, .used = totals.names + 1};
+  const std::uint64_t bytes = totals.charged() + ObjectTotals::kNameBytes;
+  if (bytes > quota.bytes_max.count)
+    return QuotaRefusal{
+        .quota = "persistence.bytes", .limit = quota.bytes_max.count, .used = bytes};
+  return std::nullopt;
 }
 
 }  // namespace cloister

@@ -16,7 +16,7 @@ ObjectReply Gone() {
 }  // namespace
 
 void ObjectStreams::Begin(CallId id, const CallOrigin& origin) {
-  Use& use = uses_[origin.app];
+  Use& use = uses_[PlaceOf(origin)];
   if (use.streams >= kOpenMax) {
     CallFailure failure;
     failure.code = "too_many_streams";
@@ -27,6 +27,7 @@ void ObjectStreams::Begin(CallId id, const CallOrigin& origin) {
   const std::uint64_t number = ++last_;
   Stream& stream = streams_[number];
   stream.app = origin.app;
+  stream.overlay = origin.overlay;
   stream.caller = origin.caller;
   stream.writer = service_.MakeWriter(origin);
   // By the lane: from then on the app's totals are known.
@@ -49,7 +50,7 @@ ObjectStreams::Stream* ObjectStreams::FindOrFail(CallId id, const CallOrigin& or
 ObjectReply ObjectStreams::Refuse(const CallOrigin& origin, const Stream& stream,
                                   std::size_t more) {
   const PersistenceQuota& quota = origin.quota.persistence;
-  const std::uint64_t open = uses_[origin.app].bytes + more;
+  const std::uint64_t open = uses_[PlaceOf(origin)].bytes + more;
   if (origin.overlay != 0 && open > ObjectOverlay::kBytesMax)
     return FailedReply(Error{ErrorCode::kQuotaExceeded, "a check may write 32 MiB of objects"});
   if (stream.size + more > quota.object_max.count)
@@ -57,7 +58,7 @@ ObjectReply ObjectStreams::Refuse(const CallOrigin& origin, const Stream& stream
                          .limit = quota.object_max.count,
                          .used = stream.size + more});
   // What is open counts already, so that it never fills more of the disk.
-  const std::uint64_t used = service_.apps_[origin.app].totals.bytes + open;
+  const std::uint64_t used = service_.apps_[origin.app].totals.charged() + open;
   if (used > quota.bytes_max.count)
     return RefusedReply(
         {.quota = "persistence.bytes", .limit = quota.bytes_max.count, .used = used});
@@ -76,7 +77,7 @@ Result<void> ObjectStreams::Append(CallId id, const CallOrigin& origin, std::str
     return {};
   }
   stream->size += call.data.size();
-  uses_[origin.app].bytes += call.data.size();
+  uses_[PlaceOf(origin)].bytes += call.data.size();
   stream->waiting.push_back(
       {.id = id, .origin = origin, .data = std::make_shared<std::string>(call.data)});
   Advance(call.stream);
@@ -160,7 +161,7 @@ void ObjectStreams::OnFinished(std::uint64_t number, const Step& step,
 void ObjectStreams::Remove(std::uint64_t number) {
   auto node = streams_.extract(number);
   Stream& stream = node.mapped();
-  const auto use = uses_.find(stream.app);
+  const auto use = uses_.find(Place{stream.app.number, stream.overlay});
   use->second.bytes -= stream.size;
   if (--use->second.streams == 0)
     uses_.erase(use);

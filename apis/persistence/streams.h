@@ -8,10 +8,12 @@
 
 #include <cstdint>
 #include <deque>
+#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <utility>
 
 #include "apis/persistence/service.h"
 
@@ -19,7 +21,7 @@ namespace cloister {
 
 class ObjectStreams {
  public:
-  // Of one app at one time.
+  // Of one app, or of one check of it, at one time.
   static constexpr std::size_t kOpenMax = 32;
 
   explicit ObjectStreams(PersistenceService& service) : service_(service) {}
@@ -40,8 +42,12 @@ class ObjectStreams {
     CallOrigin origin;
     std::shared_ptr<std::string> data;  // null: the end
   };
+  // What counts together: an app's real objects, or those of one check.
+  using Place = std::pair<std::uint64_t, OverlayId>;
+  static Place PlaceOf(const CallOrigin& origin) { return {origin.app.number, origin.overlay}; }
   struct Stream {
     AppId app;
+    OverlayId overlay = 0;
     CallerId caller = 0;
     std::shared_ptr<ObjectWriter> writer;
     std::uint64_t size = 0;
@@ -49,7 +55,7 @@ class ObjectStreams {
     bool running = false;
     std::deque<Step> waiting;
   };
-  // What is open of one app.
+  // What is open there.
   struct Use {
     std::size_t streams = 0;
     std::uint64_t bytes = 0;
@@ -67,7 +73,7 @@ class ObjectStreams {
 
   PersistenceService& service_;
   std::unordered_map<std::uint64_t, Stream> streams_;
-  std::unordered_map<AppId, Use> uses_;
+  std::map<Place, Use> uses_;
   std::uint64_t last_ = 0;
 };
 

@@ -83,7 +83,7 @@ std::map<std::string_view, std::uint64_t> UseOf(AdminContext& context, const App
       {"limits.draining", app.draining.size()},
       {"cache.calls", context.parts.calls.UseOf(app.row.id, Api::kCache).used},
       {"cache.bytes", CacheUseOf(context, app).used.count},
-      {"persistence.bytes", facts.objects.totals.bytes},
+      {"persistence.bytes", facts.objects.totals.charged()},
       {"persistence.objects", std::max(facts.objects.totals.objects, facts.objects.totals.names)},
       {"persistence.writes", facts.objects.writes},
       {"persistence.calls", context.parts.calls.UseOf(app.row.id, Api::kPersistence).used},

@@ -110,11 +110,12 @@ TEST_F(ObjectOverlayTest, ItHoldsSoManyBytesAndNoMore) {
 }
 
 TEST_F(ObjectOverlayTest, QuotasHoldForBothTogether) {
-  quota.bytes_max = Bytes{3};
+  const std::uint64_t names = overlay.Totals().value().charged() - 2;
+  quota.bytes_max = Bytes{names + 3};
   EXPECT_EQ(Write("cd"), "persistence.bytes");
   EXPECT_EQ(Write("c"), "");
   quota.objects_max = 3;
-  quota.bytes_max = Bytes{100};
+  quota.bytes_max = Bytes{names + 100};
   EXPECT_EQ(Write("d"), "persistence.objects");
 }
 

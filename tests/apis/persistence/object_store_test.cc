@@ -115,6 +115,25 @@ TEST_F(ObjectStoreTest, QuotasAtTheirLimits) {
   EXPECT_EQ(store->Totals().value(), (ObjectTotals{.bytes = 1000, .objects = 3}));
 }
 
+TEST_F(ObjectStoreTest, NamesCountAsBytes) {
+  quota.bytes_max = Bytes{5 + 2 * ObjectTotals::kNameBytes};
+  const auto store = Open();
+  EXPECT_EQ(WriteTo(*store, "bytes"), "");
+  ASSERT_TRUE(store->Begin().ok());
+  const auto put = [&](const char* name) {
+    return store->Put({.name = name, .id = Sha256Of("bytes"), .expected = {}}, quota)
+        .value()
+        .refused;
+  };
+  EXPECT_FALSE(put("a"));
+  EXPECT_FALSE(put("b"));
+  EXPECT_EQ(put("c").value_or(QuotaRefusal{}).quota, "persistence.bytes");
+  // A name that is there already takes no more.
+  EXPECT_FALSE(put("b"));
+  ASSERT_TRUE(store->Commit().ok());
+  EXPECT_EQ(WriteTo(*store, "x"), "persistence.bytes");
+}
+
 TEST_F(ObjectStoreTest, AnObjectBeyondTheQuotaLeavesNoFile) {
   const auto store = Open();
   quota.bytes_max = Bytes{300000};

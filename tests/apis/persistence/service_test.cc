@@ -265,6 +265,33 @@ TEST_F(PersistenceServiceTest, ACheckLeavesNothing) {
   EXPECT_EQ(Totals(), (ObjectTotals{.bytes = 5, .objects = 1}));
 }
 
+// What is late must not bring back an overlay that nobody would end any more.
+TEST_F(PersistenceServiceTest, AnOverlayThatHasEndedStaysSo) {
+  CallOrigin check = origin;
+  check.overlay = 5;
+  const CallId call = Begin(ObjectWrite{.data = Pattern(1 << 20)}, check);
+  service->OnOverlayEnded(5);
+  EXPECT_EQ(Outcome(call), "storage_failed");
+  bool asked = false;
+  service->ReadPiece({.app = AppId{1}, .overlay = 5, .id = Sha256Of(Pattern(1 << 20)), .count = 1},
+                     [&](const Result<ObjectPiece>& piece) {
+                       asked = true;
+                       EXPECT_EQ(piece.value().state, ObjectPiece::State::kMissing);
+                     });
+  EXPECT_TRUE(RunUntil(loop, [&] { return asked; }));
+}
+
+TEST_F(PersistenceServiceTest, WhatTheLiveReleaseWritesIsNotCountedForACheck) {
+  const std::uint64_t live = BeginStream();
+  for (int i = 0; i < 40; ++i)
+    EXPECT_EQ(Outcome(Begin(ObjectAppend{.stream = live, .data = Pattern(1 << 20)})), "done");
+  CallOrigin check = origin;
+  check.overlay = 5;
+  const std::uint64_t stream = Take<ObjectBeginResult>(Begin(ObjectBegin{}, check)).stream;
+  EXPECT_EQ(Outcome(Begin(ObjectAppend{.stream = stream, .data = Pattern(1 << 20)}, check)),
+            "done");
+}
+
 TEST_F(PersistenceServiceTest, WhatNoWorkerSendsIsRefused) {
   const auto refused = [&](const auto& args) {
     std::string bytes;
