@@ -60,6 +60,12 @@ constexpr WallStep<WorkerWalls> kWorkerSteps[] = {
 constexpr WallStep<QueryWalls> kQuerySteps[] = {
     {"descriptors",
      [](const QueryWalls& walls) { return CloseDescriptors(kChannelFd, walls.last_fd); }},
+    // The last one can only be read. Workers' sockets come later, and none of them may be where a
+    // library writes its last words.
+    {"standard_streams",
+     [](const QueryWalls& walls) {
+       return OccupyStandardStreams(static_cast<int>(walls.last_fd));
+     }},
     {"empty_root", [](const QueryWalls&) { return EnterEmptyRoot(); }},
     {"capabilities", [](const QueryWalls&) { return DropCapabilities(); }},
     {"no_new_privileges", [](const QueryWalls&) { return RenouncePrivileges(); }},

@@ -321,7 +321,8 @@ def _plain(parameters):
 
 def _guard(stand, word, many, sql):
     """Whether a savepoint of ours is around the statement: what is refused is gone as a whole."""
-    if word not in _CHANGES or not (many or re.search(r'\bRETURNING\b', sql, re.IGNORECASE)):
+    returns = re.search(r'\bRETURNING\b', sql, re.IGNORECASE)
+    if word not in (*_CHANGES, 'WITH') or not (many or returns):
         return False
     stand.run('SAVEPOINT cloister_statement')
     return True

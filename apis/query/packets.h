@@ -91,6 +91,9 @@ struct QueryStatement {
   std::uint32_t sets = 0;        // of parameters; 1 unless it is many
   std::string_view parameters;   // all of them, sound
 
+  // Of its encoded form: session, begin and flags.
+  static constexpr std::size_t kHeadSize = 10;
+
   // kProtocol: truncated, bytes left over, or values that there are not.
   static Result<QueryStatement> Decode(std::string_view bytes);
 };

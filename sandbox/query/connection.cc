@@ -12,8 +12,6 @@ namespace {
 
 // Virtual instructions between two looks at the time.
 constexpr int kProgressSteps = 2000;
-// Looks at the time between two looks at the size of the log.
-constexpr unsigned kLogLook = 16;
 
 struct Limit {
   int id = 0;
@@ -50,7 +48,7 @@ void StatementDeleter::operator()(sqlite3_stmt* statement) const {
 Result<std::unique_ptr<QueryConnection>> QueryConnection::Open(const char* path, SqlAccess access) {
   sqlite3* db = nullptr;
   const int rc = sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE, nullptr);
-  std::unique_ptr<QueryConnection> connection(new QueryConnection(db, access));
+  std::unique_ptr<QueryConnection> connection(new QueryConnection(db, path, access));
   if (rc != SQLITE_OK)
     return Error{ErrorCode::kUnavailable, db == nullptr ? "out of memory" : sqlite3_errmsg(db)};
   TRY(connection->SetUp());
@@ -161,15 +159,8 @@ int QueryConnection::Run(const char* sql) {
   return rc;
 }
 
-void QueryConnection::BeginTime(SteadyTime end, std::uint64_t log_max) {
-  end_ = end;
-  log_max_ = log_max;
-  stopped_ = Stopped::kNo;
-}
-
-void QueryConnection::EndTime() {
-  end_ = SteadyTime::max();
-  log_max_ = ~std::uint64_t{0};
+void QueryConnection::WriteBack() {
+  (void)sqlite3_wal_checkpoint_v2(db_, "main", SQLITE_CHECKPOINT_PASSIVE, nullptr, nullptr);
 }
 
 // NOLINTNEXTLINE(readability-function-size): SQLite's signature
@@ -187,15 +178,7 @@ int QueryConnection::Authorize(void* self, int action, const char* first, const 
 }
 
 int QueryConnection::OnProgress(void* self) {
-  auto& connection = *static_cast<QueryConnection*>(self);
-  if (std::chrono::steady_clock::now() >= connection.end_) {
-    connection.stopped_ = Stopped::kOverTime;
-    return 1;
-  }
-  if (++connection.progress_ % kLogLook != 0 || SizeOfFile(kDatabaseLogPath) <= connection.log_max_)
-    return 0;
-  connection.stopped_ = Stopped::kLogFull;
-  return 1;
+  return std::chrono::steady_clock::now() >= static_cast<QueryConnection*>(self)->end_ ? 1 : 0;
 }
 
 }  // namespace cloister

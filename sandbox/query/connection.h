@@ -16,6 +16,7 @@
 
 #include "apis/base/result.h"
 #include "apis/query/packets.h"
+#include "sandbox/query/files.h"
 #include "sandbox/query/sql_rules.h"
 
 struct sqlite3;
@@ -32,9 +33,6 @@ using OwnStatement = std::unique_ptr<sqlite3_stmt, StatementDeleter>;
 
 class QueryConnection {
  public:
-  // What stopped a statement, beside SQLite itself.
-  enum class Stopped { kNo, kOverTime, kLogFull };
-
   // kUnavailable: the file is damaged, or cannot be used.
   static Result<std::unique_ptr<QueryConnection>> Open(const char* path, SqlAccess access);
   QueryConnection(const QueryConnection&) = delete;
@@ -62,10 +60,14 @@ class QueryConnection {
   // A statement of ours, which nobody checks. The code of SQLite.
   int Run(const char* sql);
 
-  // Statements that run from now on are stopped then, or when the log is larger than that.
-  void BeginTime(SteadyTime end, std::uint64_t log_max);
-  void EndTime();
-  Stopped stopped() const { return stopped_; }
+  // Statements that run from now on are stopped then.
+  void BeginTime(SteadyTime end) { end_ = end; }
+  void EndTime() { end_ = SteadyTime::max(); }
+
+  // How large the log is; and has what it holds be written back as far as readers let it, so that
+  // it can be begun anew.
+  std::uint64_t log_size() const { return SizeOfFile(log_path_.c_str()); }
+  void WriteBack();
 
  private:
   struct Kept {
@@ -75,7 +77,8 @@ class QueryConnection {
   static constexpr std::size_t kKeptMax = 64;
   static constexpr std::size_t kKeptSqlMax = 4096;
 
-  QueryConnection(sqlite3* db, SqlAccess access) : db_(db), access_(access) {}
+  QueryConnection(sqlite3* db, const char* path, SqlAccess access)
+      : db_(db), log_path_(std::string(path) + "-wal"), access_(access) {}
   static int Authorize(void* self, int action, const char* first, const char* second,
                        const char* database, const char* trigger);
   static int OnProgress(void* self);
@@ -83,6 +86,7 @@ class QueryConnection {
   sqlite3_stmt* Keep(std::string_view sql, OwnStatement statement);
 
   sqlite3* db_;
+  std::string log_path_;
   SqlAccess access_;
   bool ours_ = false;  // what is prepared now is our own
   std::string refusal_;
@@ -90,9 +94,6 @@ class QueryConnection {
   std::unordered_map<std::string_view, Kept> kept_;
   OwnStatement passing_;  // one that is not kept
   SteadyTime end_ = SteadyTime::max();
-  std::uint64_t log_max_ = ~std::uint64_t{0};
-  unsigned progress_ = 0;
-  Stopped stopped_ = Stopped::kNo;
   std::uint8_t flags_ = 0;
   std::uint64_t pages_max_ = 0;
 };

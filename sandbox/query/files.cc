@@ -5,8 +5,10 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <string_view>
 #include <utility>
 
 #include <sqlite3.h>
@@ -33,9 +35,46 @@ int StatFd(int fd, struct stat* status) {
   return static_cast<int>(::syscall(SYS_fstat, fd, status));
 }
 
+// Which of SQLite's descriptors are of a log, how large a log may be, and what came of writing.
+struct Logs {
+  std::vector<bool> is_log;  // by descriptor
+  std::uint64_t size_max = ~std::uint64_t{0};
+  WriteFailure failure = WriteFailure::kNone;
+};
+
+Logs& TheLogs() {
+  static Logs logs;
+  return logs;
+}
+
 int Open(const char* path, int /*flags*/, int /*mode*/) {
-  const int fd = Find(path);
-  return fd < 0 ? -1 : ::fcntl(fd, F_DUPFD_CLOEXEC, 3);
+  const int found = Find(path);
+  const int fd = found < 0 ? -1 : ::fcntl(found, F_DUPFD_CLOEXEC, 3);
+  if (fd < 0)
+    return -1;
+  std::vector<bool>& is_log = TheLogs().is_log;
+  const auto index = static_cast<std::size_t>(fd);
+  is_log.resize(std::max(is_log.size(), index + 1));
+  is_log[index] = std::string_view(path).ends_with("-wal");
+  return fd;
+}
+
+ssize_t WriteAt(int fd, const void* bytes, std::size_t size, off_t offset) {
+  Logs& logs = TheLogs();
+  const auto index = static_cast<std::size_t>(fd);
+  const bool is_log = index < logs.is_log.size() && logs.is_log[index];
+  // SQLite takes ENOSPC alone for SQLITE_FULL, and what it was doing is undone.
+  if (is_log && static_cast<std::uint64_t>(offset) + size > logs.size_max) {
+    logs.failure = WriteFailure::kLogFull;
+    errno = ENOSPC;
+    return -1;
+  }
+  const ssize_t written = ::pwrite(fd, bytes, size, offset);
+  if (written < 0 && (errno == ENOSPC || errno == EDQUOT)) {
+    logs.failure = WriteFailure::kDiskFull;
+    errno = ENOSPC;
+  }
+  return written;
 }
 
 int Access(const char* path, int /*mode*/) {
@@ -125,11 +164,21 @@ Result<void> ServeFiles(std::vector<QueryFile> files) {
       {"rmdir", AsCall(RemoveDirectory)},
       {"fchmod", AsCall(ChangeMode)},
       {"fchown", AsCall(ChangeOwner)},
-      {"geteuid", AsCall(EffectiveUser)}};
+      {"geteuid", AsCall(EffectiveUser)},
+      {"pwrite", AsCall(WriteAt)},
+      {"pwrite64", AsCall(WriteAt)}};
   for (const auto& [name, call] : calls)
     if (vfs->xSetSystemCall(vfs, name, call) != SQLITE_OK)
       return Error{ErrorCode::kSystem, std::string("SQLite has no system call ") + name};
   return {};
+}
+
+void SetLogMax(std::uint64_t bytes) {
+  TheLogs().size_max = bytes;
+}
+
+WriteFailure TakeWriteFailure() {
+  return std::exchange(TheLogs().failure, WriteFailure::kNone);
 }
 
 std::uint64_t SizeOfFile(const char* path) {

@@ -15,7 +15,6 @@
 namespace cloister {
 
 inline constexpr const char* kDatabasePath = "/db";
-inline constexpr const char* kDatabaseLogPath = "/db-wal";
 inline constexpr const char* kCopyPath = "/copy";
 
 struct QueryFile {
@@ -25,6 +24,12 @@ struct QueryFile {
 
 // Tells SQLite; once, before it is used. The descriptors stay open.
 Result<void> ServeFiles(std::vector<QueryFile> files);
+
+// A log grows no further than that: what would make it is SQLITE_FULL.
+void SetLogMax(std::uint64_t bytes);
+// Why SQLite could not write, since this was asked last.
+enum class WriteFailure { kNone, kLogFull, kDiskFull };
+WriteFailure TakeWriteFailure();
 
 // The size of a file of the table; 0 when there is none.
 std::uint64_t SizeOfFile(const char* path);

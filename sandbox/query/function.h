@@ -3,6 +3,7 @@
 // What the SQL functions of cloister-query are written with. Only their sources include this.
 
 #include <cstdint>
+#include <new>
 #include <string_view>
 
 #include <sqlite3.h>
@@ -41,11 +42,22 @@ inline void Fail(sqlite3_context* context, std::string_view why) {
   sqlite3_result_error(context, why.data(), static_cast<int>(why.size()));
 }
 
+// SQLite is C: nothing may be thrown through it.
+inline void RunFunction(sqlite3_context* context, int count, sqlite3_value** values) {
+  const auto run = reinterpret_cast<decltype(SqlFunction::run)>(sqlite3_user_data(context));
+  try {
+    run(context, count, values);
+  } catch (const std::bad_alloc&) {
+    sqlite3_result_error_nomem(context);
+  }
+}
+
 inline int AddFunction(sqlite3* db, const SqlFunction& function) {
   const int flags =
       SQLITE_UTF8 | SQLITE_INNOCUOUS | (function.deterministic ? SQLITE_DETERMINISTIC : 0);
-  return sqlite3_create_function_v2(db, function.name, function.arguments, flags, nullptr,
-                                    function.run, nullptr, nullptr, nullptr);
+  return sqlite3_create_function_v2(db, function.name, function.arguments, flags,
+                                    reinterpret_cast<void*>(function.run), RunFunction, nullptr,
+                                    nullptr, nullptr);
 }
 
 // Each of a source of its own.

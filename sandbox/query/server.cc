@@ -20,8 +20,10 @@ constexpr std::chrono::milliseconds kLockWait{5000};
 constexpr std::chrono::milliseconds kLockLook{10};
 constexpr std::chrono::milliseconds kReportPeriod{250};
 constexpr std::chrono::milliseconds kOpenLook{1000};
-// Of all workers together: what is beyond is refused.
-constexpr std::size_t kPartialMax = std::size_t{64} << 20;
+// Of all workers together: statements that are not whole (what is beyond is refused), and answers
+// that they have not taken (then nothing more is read of any of them).
+constexpr std::size_t kPartialMax = std::size_t{40} << 20;
+constexpr std::size_t kOutMax = std::size_t{16} << 20;
 // Statements that one worker may have parked.
 constexpr std::size_t kParkedMax = kQueriesMax;
 constexpr std::size_t kPacketsPerTurn = 64;
@@ -84,7 +86,8 @@ int QueryServer::WaitMillis(SteadyTime now) const {
 void QueryServer::Wait() {
   std::vector<pollfd> watched = {{.fd = control_fd_, .events = POLLIN, .revents = 0}};
   for (const Link& link : links_) {
-    const int events = link.out.empty() ? POLLIN : POLLOUT;
+    const int reads = out_bytes_ <= kOutMax ? POLLIN : 0;
+    const int events = link.out.empty() ? reads : POLLOUT;
     watched.push_back({.fd = link.fd.get(), .events = static_cast<short>(events), .revents = 0});
   }
   if (::poll(watched.data(), watched.size(), WaitMillis(Now())) < 0)
@@ -127,8 +130,10 @@ void QueryServer::Attach(const QueryAttach& attach, UniqueFd fd) {
 
 void QueryServer::Drop(Link& link) {
   link.gone = true;
-  for (const auto& [id, bytes] : link.partial)
-    partial_bytes_ -= bytes.size();
+  for (const auto& [id, partial] : link.partial)
+    partial_bytes_ -= partial.size;
+  for (const std::string& packet : link.out)
+    out_bytes_ -= packet.size();
   link.partial.clear();
   link.out.clear();
   std::erase_if(parked_, [&link](const Parked& each) { return each.link == link.number; });
@@ -182,18 +187,37 @@ bool QueryServer::Take(Link& link, std::string_view bytes) {
   }
   if (found == link.partial.end() && link.partial.size() >= kQueriesMax)
     return false;
-  std::string& statement = found == link.partial.end() ? link.partial[packet.id] : found->second;
-  if (statement.size() + packet.piece.size() > kQueryStatementMax)
+  return TakePiece(link, packet);
+}
+
+bool QueryServer::TakePiece(Link& link, const QueryPacket& packet) {
+  Partial& partial = link.partial[packet.id];
+  if (partial.size + packet.piece.size() > kQueryStatementMax)
     return false;
-  partial_bytes_ += packet.piece.size();
-  statement += packet.piece;
-  if (partial_bytes_ > kPartialMax)
-    return false;
-  if (more)
+  if (partial.head.empty())
+    partial.head = packet.piece.substr(0, QueryStatement::kHeadSize);
+  if (!partial.refused && partial_bytes_ + packet.piece.size() > kPartialMax) {
+    partial_bytes_ -= partial.size;
+    partial = {.pieces = {}, .size = 0, .head = std::move(partial.head), .refused = true};
+  }
+  if (!partial.refused) {
+    partial.pieces.emplace_back(packet.piece);
+    partial.size += packet.piece.size();
+    partial_bytes_ += packet.piece.size();
+  }
+  if ((packet.flags & kQueryMore) != 0)
     return true;
-  std::string whole = std::move(statement);
+  const Partial last = std::move(partial);
   link.partial.erase(packet.id);
-  partial_bytes_ -= whole.size();
+  partial_bytes_ -= last.size;
+  if (last.refused) {
+    Reply(link, packet.id, sessions_.NoRoom(link.number, last.head));
+    return true;
+  }
+  std::string whole;
+  whole.reserve(last.size);
+  for (const std::string& piece : last.pieces)
+    whole += piece;
   Execute(link, packet.id, std::move(whole));
   return true;
 }
@@ -248,6 +272,7 @@ void QueryServer::Reply(Link& link, std::uint32_t id, std::string_view reply) {
                                           .epoch = link.epoch,
                                           .id = id,
                                           .piece = piece}));
+    out_bytes_ += link.out.back().size();
   } while (!reply.empty());
   Flush(link);
 }
@@ -261,6 +286,7 @@ void QueryServer::Flush(Link& link) {
       return;
     if (sent < 0)
       return Drop(link);
+    out_bytes_ -= packet.size();
     link.out.pop_front();
   }
 }

@@ -35,13 +35,20 @@ class QueryServer {
   Result<void> Serve();
 
  private:
+  // A statement that is not whole, as the pieces that came.
+  struct Partial {
+    std::vector<std::string> pieces;
+    std::size_t size = 0;
+    std::string head;      // of the first one
+    bool refused = false;  // there was no room for it: it is answered when it is whole
+  };
   struct Link {
     UniqueFd fd;
     std::uint64_t number = 0;  // of QueryAttach
     std::uint32_t epoch = 0;
-    std::map<std::uint32_t, std::string> partial;  // statements that are not whole, by id
-    std::deque<std::string> out;                   // packets that the worker has no room for
-    std::size_t waiting = 0;                       // statements that are parked
+    std::map<std::uint32_t, Partial> partial;  // statements that are not whole, by id
+    std::deque<std::string> out;               // packets that the worker has no room for
+    std::size_t waiting = 0;                   // statements that are parked
     bool gone = false;
     bool readable = false;
     bool writable = false;
@@ -60,6 +67,7 @@ class QueryServer {
   void Receive(Link& link);
   // False: it broke the rules.
   bool Take(Link& link, std::string_view bytes);
+  bool TakePiece(Link& link, const QueryPacket& packet);
   void Execute(Link& link, std::uint32_t id, std::string statement);
   void Retry();
   void SendFrame(FrameType type, std::string_view payload) const;
@@ -78,6 +86,7 @@ class QueryServer {
   std::list<Link> links_;
   std::deque<Parked> parked_;
   std::size_t partial_bytes_ = 0;  // of all statements that are not whole
+  std::size_t out_bytes_ = 0;      // of all answers that were not taken
   SteadyTime last_asked_ = std::chrono::steady_clock::now();
   SteadyTime report_at_;
   bool to_report_ = false;

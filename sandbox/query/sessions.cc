@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <new>
 
 #include <sqlite3.h>
 
@@ -20,9 +21,10 @@ constexpr std::size_t kIdleMax = 4;
 // What the log may have beyond the database's own quota: a checkpoint needs all readers to be gone.
 constexpr std::uint64_t kLogBeyond = std::uint64_t{64} << 20;
 constexpr std::uint32_t kSetsOfOne = 100;
-// What an answer may have beside its rows.
+// Of a count of rows.
 constexpr std::uint64_t kNotKnown = ~std::uint64_t{0};
 constexpr int kPrimaryCode = 0xff;
+constexpr int kBindsPerLook = 256;
 // Sessions whose transaction was ended for them, and which have not asked since.
 constexpr std::size_t kExpiredMax = 1000;
 
@@ -173,6 +175,17 @@ std::string QuerySessions::Locked(std::uint64_t worker, const QueryStatement& st
                             "database is locked: another transaction has written and is not ended");
 }
 
+std::string QuerySessions::NoRoom(std::uint64_t worker, std::string_view head) const {
+  WireReader in(head);
+  const std::uint64_t session = in.U64();
+  (void)in.U8();
+  const std::uint8_t flags = in.U8();
+  return EncodeQueryFailure(HeadOf({worker, session}, flags), QueryErrorClass::kOperational,
+                            "database_memory",
+                            "so many large statements are under way that the database's process "
+                            "has no memory for this one: run it again");
+}
+
 Result<std::unique_ptr<QueryConnection>> QuerySessions::Borrow() {
   if (idle_.empty())
     return QueryConnection::Open(path_, access_);
@@ -240,7 +253,13 @@ std::optional<std::string> QuerySessions::Serve(std::uint64_t worker,
     run.connection = run.borrowed.get();
   }
   bool locked = false;
-  std::optional<std::string> reply = RunOn(run, locked);
+  std::optional<std::string> reply;
+  try {
+    reply = RunOn(run, locked);
+  } catch (const std::bad_alloc&) {
+    SetOvertime(SteadyTime::max());
+    return Abandon(run);
+  }
   run.connection->EndTime();
   SetOvertime(SteadyTime::max());
   Settle(run);
@@ -250,6 +269,17 @@ std::optional<std::string> QuerySessions::Serve(std::uint64_t worker,
   if (reply)
     reply->at(1) = transactions_.contains(run.session) ? 1 : 0;
   return reply;
+}
+
+// The statement needs more memory than there is, outside of SQLite: its connection is in no state
+// to go on.
+std::string QuerySessions::Abandon(Run& run) {
+  run.borrowed.reset();
+  endings_ += transactions_.erase(run.session);
+  return EncodeQueryFailure(HeadOf(run.session, run.statement.flags), QueryErrorClass::kOperational,
+                            "database_memory",
+                            "the statement needs more memory than the database's process has; "
+                            "its transaction was rolled back");
 }
 
 void QuerySessions::Settle(Run& run) {
@@ -287,7 +317,10 @@ std::optional<std::string> QuerySessions::RunOn(Run& run, bool& locked) {
   connection.SetPagesMax(std::max<std::uint64_t>(1, quota_.bytes_max.count / page_size_));
   sqlite3_set_last_insert_rowid(connection.db(), run.statement.last_row_id);
   const SteadyTime end = std::chrono::steady_clock::now() + quota_.statement_max;
-  connection.BeginTime(end, quota_.bytes_max.count + kLogBeyond);
+  connection.BeginTime(end);
+  const std::uint64_t log_max = quota_.bytes_max.count + kLogBeyond;
+  SetLogMax(log_max);
+  (void)TakeWriteFailure();
   SetOvertime(end);
   const QueryConnection::Prepared prepared = connection.Prepare(run.statement.sql);
   if (prepared.rc != SQLITE_OK) {
@@ -297,6 +330,10 @@ std::optional<std::string> QuerySessions::RunOn(Run& run, bool& locked) {
   if (!IsBlank(prepared.tail))
     return Fail(run, QueryErrorClass::kProgramming, "sql_several",
                 "You can only execute one statement at a time.");
+  const bool writes =
+      prepared.statement != nullptr && sqlite3_stmt_readonly(prepared.statement) == 0;
+  if (writes && !connection.in_transaction() && connection.log_size() > log_max / 2)
+    connection.WriteBack();
   if (auto failed = Begin(run, locked))
     return failed;
   if (prepared.statement != nullptr)
@@ -314,14 +351,14 @@ std::optional<std::string> QuerySessions::RunOn(Run& run, bool& locked) {
 
 std::string QuerySessions::RunPrepared(Run& run, sqlite3_stmt* prepared, bool& locked) {
   QueryConnection& connection = *run.connection;
-  const int columns = sqlite3_column_count(prepared);
   const bool writes = sqlite3_stmt_readonly(prepared) == 0;
   if (run.statement.many && (!writes || !ChangesRows(run.word)))
     return Fail(run, QueryErrorClass::kProgramming, "sql_many",
                 "executemany() can only execute INSERT, UPDATE, DELETE and REPLACE.");
   const bool alone = !connection.in_transaction();
   // What is refused half-way must be gone as a whole: several rows, or rows that come back.
-  if (writes && ChangesRows(run.word) && (run.statement.many || columns > 0)) {
+  const bool changes = ChangesRows(run.word) || run.word == "WITH";
+  if (writes && changes && (run.statement.many || sqlite3_column_count(prepared) > 0)) {
     run.guarded = connection.Run("SAVEPOINT cloister_statement") == SQLITE_OK;
     if (!run.guarded)
       return ErrorOf(run, sqlite3_extended_errcode(connection.db()));
@@ -401,6 +438,8 @@ int QuerySessions::RunSets(Run& run, sqlite3_stmt* prepared, std::string& rows,
       run.misuse = "a statement has at most " + std::to_string(kQueryParametersMax) + " parameters";
       return SQLITE_MISUSE;
     }
+    if (run.statement.named)
+      std::ranges::sort(set, {}, &QueryParameters::Parameter::name);
     int rc = Bind(run, prepared, set);
     if (rc != SQLITE_OK)
       return rc;
@@ -418,13 +457,14 @@ int QuerySessions::RunSets(Run& run, sqlite3_stmt* prepared, std::string& rows,
 }
 
 int QuerySessions::StepAll(Run& run, sqlite3_stmt* prepared, std::string& rows) const {
-  const int columns = sqlite3_column_count(prepared);
   WireWriter out(rows);
   std::uint32_t count = 0;
   int rc = SQLITE_ROW;
   while ((rc = sqlite3_step(prepared)) == SQLITE_ROW) {
     if (run.statement.many)
       continue;
+    // Not known before: a step may have prepared anew, after a change of the schema.
+    const int columns = sqlite3_column_count(prepared);
     for (int i = 0; i < columns; ++i)
       AppendValue(out, prepared, i);
     ++count;
@@ -439,6 +479,7 @@ int QuerySessions::StepAll(Run& run, sqlite3_stmt* prepared, std::string& rows) 
   return rc;
 }
 
+// Of named parameters the set is in the order of their names.
 int QuerySessions::Bind(Run& run, sqlite3_stmt* prepared,
                         const std::vector<QueryParameters::Parameter>& set) {
   const int wanted = sqlite3_bind_parameter_count(prepared);
@@ -462,10 +503,15 @@ int QuerySessions::Bind(Run& run, sqlite3_stmt* prepared,
                    " has no name, but you supplied a dictionary (which has only names).";
       return SQLITE_MISUSE;
     }
+    // SQLite looks for each name from the first one on.
+    if (i % kBindsPerLook == 0 &&
+        std::chrono::steady_clock::now() - run.now >= quota_.statement_max)
+      return SQLITE_INTERRUPT;
     // Without the mark in front of it.
+    const std::string_view wanted_name(name + 1);
     const auto found =
-        std::ranges::find(set, std::string_view(name + 1), &QueryParameters::Parameter::name);
-    if (found == set.end()) {
+        std::ranges::lower_bound(set, wanted_name, {}, &QueryParameters::Parameter::name);
+    if (found == set.end() || found->name != wanted_name) {
       run.misuse =
           std::string("You did not supply a value for binding parameter :") + (name + 1) + ".";
       return SQLITE_MISUSE;
@@ -474,6 +520,20 @@ int QuerySessions::Bind(Run& run, sqlite3_stmt* prepared,
       return rc;
   }
   return SQLITE_OK;
+}
+
+std::string QuerySessions::RefuseFull(Run& run, WriteFailure why) {
+  if (why == WriteFailure::kDiskFull)
+    return Fail(run, QueryErrorClass::kOperational, "database_storage_full",
+                "the node's disk is full: nothing was changed");
+  // The log can be begun anew once the transactions that read it have ended.
+  const bool log_full = why == WriteFailure::kLogFull;
+  return Refuse(
+      run, {.count = &QueryUse::refused_bytes,
+            .quota = "query.bytes",
+            .limit = quota_.bytes_max.count,
+            .used = log_full ? run.connection->log_size() : quota_.bytes_max.count + page_size_,
+            .retry_after_ms = log_full ? 1000U : 0U});
 }
 
 std::string QuerySessions::ErrorOf(Run& run, int rc) {
@@ -493,23 +553,12 @@ std::string QuerySessions::ErrorOf(Run& run, int rc) {
     return Fail(run, QueryErrorClass::kNotSupported, "sql_refused", refusal);
   switch (rc & kPrimaryCode) {
     case SQLITE_INTERRUPT:
-      if (run.connection->stopped() == QueryConnection::Stopped::kLogFull)
-        return Refuse(run, {.count = &QueryUse::refused_bytes,
-                            .quota = "query.bytes",
-                            .limit = quota_.bytes_max.count,
-                            .used = SizeOfFile(kDatabaseLogPath)});
       return Refuse(run, {.count = &QueryUse::refused_statement,
                           .quota = "query.statement",
                           .limit = statement_ms,
                           .used = statement_ms + 1});
     case SQLITE_FULL:
-      if (const int error = sqlite3_system_errno(db); error == ENOSPC || error == EDQUOT)
-        return Fail(run, QueryErrorClass::kOperational, "database_storage_full",
-                    "the node's disk is full: nothing was changed");
-      return Refuse(run, {.count = &QueryUse::refused_bytes,
-                          .quota = "query.bytes",
-                          .limit = quota_.bytes_max.count,
-                          .used = quota_.bytes_max.count + page_size_});
+      return RefuseFull(run, TakeWriteFailure());
     case SQLITE_BUSY:
     case SQLITE_LOCKED:
       return Fail(run, QueryErrorClass::kOperational, "database_locked", message);

@@ -44,6 +44,8 @@ class QuerySessions {
                                    Metered metered, SteadyTime now);
   // The answer to a statement that was asked for too long.
   std::string Locked(std::uint64_t worker, const QueryStatement& statement) const;
+  // The answer to a statement that is too large for now, of which only the head was kept.
+  std::string NoRoom(std::uint64_t worker, std::string_view head) const;
   // Its transactions are rolled back.
   void Forget(std::uint64_t worker);
   // Rolls back what is open for too long.
@@ -67,6 +69,7 @@ class QuerySessions {
 
   QueryReplyHead HeadOf(SessionId session, std::uint8_t flags) const;
   std::string Refuse(const Run& run, const Refusal& refusal);
+  std::string Abandon(Run& run);
   std::string Fail(Run& run, QueryErrorClass kind, std::string_view code, std::string_view message);
   std::optional<std::string> CheckBefore(Run& run);
   Result<std::unique_ptr<QueryConnection>> Borrow();
@@ -80,6 +83,7 @@ class QuerySessions {
   int RunSets(Run& run, sqlite3_stmt* prepared, std::string& rows, std::uint64_t& changed);
   int StepAll(Run& run, sqlite3_stmt* prepared, std::string& rows) const;
   int Bind(Run& run, sqlite3_stmt* prepared, const std::vector<QueryParameters::Parameter>& set);
+  std::string RefuseFull(Run& run, WriteFailure why);
   std::string ErrorOf(Run& run, int rc);
   // After a statement: a session has a transaction now, or none any more.
   void Settle(Run& run);

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -35,12 +36,14 @@ std::string_view Head(std::string_view text, std::size_t characters) {
   return text.substr(0, at);
 }
 
-// So many characters of `fill`, again and again.
-std::string Filled(std::string_view fill, std::size_t characters) {
+// So many characters of `fill`, again and again; nothing: they would be too many bytes.
+std::optional<std::string> Filled(std::string_view fill, std::size_t characters) {
   const std::size_t each = CountCharacters(fill);
   std::string text;
   if (each == 0)
     return text;
+  if (characters / each >= kResultMax / fill.size())
+    return std::nullopt;
   for (std::size_t i = 0; i < characters / each; ++i)
     text += fill;
   return text += Head(fill, characters % each);
@@ -59,11 +62,14 @@ void Pad(sqlite3_context* context, int count, sqlite3_value** values) {
   const std::size_t has = CountCharacters(text);
   if (length <= has)
     return ReturnText(context, Head(text, length));
-  if (length > kResultMax / 4)
+  std::optional<std::string> padding = Filled(fill, length - has);
+  if (!padding || padding->size() + text.size() > kResultMax)
     return sqlite3_result_error_toobig(context);
-  const std::string padding = Filled(fill, length - has);
-  ReturnText(context,
-             side == Side::kLeft ? padding + std::string(text) : std::string(text) + padding);
+  if (side == Side::kLeft)
+    *padding += text;
+  else
+    padding->insert(0, text);
+  ReturnText(context, *padding);
 }
 
 void Repeat(sqlite3_context* context, int count, sqlite3_value** values) {

@@ -115,7 +115,8 @@ std::optional<Micros64> TakeDate(std::string_view& text) {
   if (!month || !TakeChar(text, "-"))
     return std::nullopt;
   const std::optional<int> day = TakeNumber(text);
-  if (!day || *year < 1 || *year > 9999)
+  // Beyond a byte they would be other ones.
+  if (!day || *year < 1 || *year > 9999 || *month > 12 || *day > 31)
     return std::nullopt;
   const std::chrono::year_month_day date{std::chrono::year(*year),
                                          std::chrono::month(static_cast<unsigned>(*month)),

@@ -16,4 +16,11 @@ Result<void> CloseDescriptors(unsigned first_kept, unsigned last_kept) {
   return {};
 }
 
+Result<void> OccupyStandardStreams(int fd) {
+  for (const int number : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO})
+    if (::dup2(fd, number) != number)
+      return SystemError("dup2");
+  return {};
+}
+
 }  // namespace cloister

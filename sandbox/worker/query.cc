@@ -266,6 +266,25 @@ PyObject* RaiseRefused(WireReader& in, int in_transaction, int flags) {
       static_cast<unsigned long long>(used), static_cast<unsigned int>(retry_after))));
 }
 
+// The statement is done, but its rows are no values: text that is not UTF-8.
+PyObject* RaiseUndecodable(int in_transaction, int flags) {
+  PyObject* type = nullptr;
+  PyObject* value = nullptr;
+  PyObject* traceback = nullptr;
+  PyErr_Fetch(&type, &value, &traceback);
+  PyErr_NormalizeException(&type, &value, &traceback);
+  const PyRef kind = PyRef::Steal(type);
+  const PyRef error = PyRef::Steal(value);
+  const PyRef trace = PyRef::Steal(traceback);
+  const PyRef message =
+      PyRef::Steal(PyUnicode_FromFormat("Could not decode to UTF-8: %S", error.get()));
+  if (!message)
+    return nullptr;
+  return Raise(PyRef::Steal(Py_BuildValue("(siiisO)", "failed", in_transaction, flags,
+                                          static_cast<int>(QueryErrorClass::kOperational),
+                                          "sql_error", message.get())));
+}
+
 PyObject* TakeReply(std::string_view reply) {
   WireReader in(reply);
   const QueryStatus status{in.U8()};
@@ -283,6 +302,8 @@ PyObject* TakeReply(std::string_view reply) {
     return Malformed();
   const PyRef columns = ColumnsOf(in, count);
   const PyRef rows = columns ? RowsOf(in, count) : PyRef();
+  if (!rows && PyErr_ExceptionMatches(PyExc_UnicodeDecodeError) != 0)
+    return RaiseUndecodable(in_transaction, flags);
   if (!rows || !in.AtEnd())
     return Malformed();
   const PyRef id = has_row_id ? PyRef::Steal(PyLong_FromLongLong(row_id)) : PyRef::Share(Py_None);

@@ -7,8 +7,8 @@
 #include <string_view>
 
 #include "apis/base/check.h"
+#include "daemon/http/conditions.h"
 #include "daemon/http/http_date.h"
-#include "daemon/statics/conditions.h"
 #include "daemon/statics/content_coding.h"
 #include "daemon/statics/media_types.h"
 

@@ -369,7 +369,7 @@ class Connection:
         self._detect_types = detect_types
         self._flags = 0
         self._last_row_id = 0
-        self._in_transaction = False
+        self._in_transaction = self._unsure = False
         self._epoch = _query_epoch()
         self._changes = 0
         self.row_factory = None
@@ -394,14 +394,17 @@ class Connection:
                             self._last_row_id, sql, parameters)
         except _Failure as failure:
             raise self._error_of(failure.args) from None
-        except UnicodeDecodeError as wrong:
-            raise OperationalError(f'Could not decode to UTF-8: {wrong}') from None
         except UnicodeEncodeError as wrong:
             raise ProgrammingError(f'Could not encode as UTF-8: {wrong}') from None
         except TypeError as wrong:
             raise ProgrammingError(f'Error binding parameter: {wrong}') from None
+        except BaseException:
+            # It may have begun a transaction: whoever undoes it asks the database.
+            self._in_transaction = self._unsure = True
+            self._epoch = _query_epoch()
+            raise
         self._epoch = _query_epoch()
-        self._in_transaction, self._flags = bool(result[0]), result[1]
+        self._in_transaction, self._unsure, self._flags = bool(result[0]), False, result[1]
         if result[3] is not None and not many:
             self._last_row_id = result[3]
         self._changes += max(0, result[2])
@@ -409,7 +412,7 @@ class Connection:
 
     def _error_of(self, details):
         kind, in_transaction, flags = details[:3]
-        self._in_transaction = bool(in_transaction)
+        self._in_transaction, self._unsure = bool(in_transaction), False
         self._epoch = _query_epoch()
         if kind == 'refused':
             quota, limit, used, wait = details[3:]
@@ -468,14 +471,23 @@ class Connection:
         """Ends the transaction, if there is one; what it did is safe when this returns."""
         self._check()
         if self._in_transaction:
-            self._run('COMMIT', False, (), begin=False)
+            self._end('COMMIT')
 
     def rollback(self) -> None:
         """Undoes the transaction, if there is one."""
         self._check()
         if self._in_transaction and self._epoch == _query_epoch():
-            self._run('ROLLBACK', False, (), begin=False)
-        self._in_transaction = False
+            self._end('ROLLBACK')
+        self._in_transaction = self._unsure = False
+
+    def _end(self, how):
+        unsure = self._unsure
+        try:
+            self._run(how, False, (), begin=False)
+        except OperationalError:
+            # There was none.
+            if not unsure or self._in_transaction:
+                raise
 
     def close(self) -> None:
         """Undoes what is not committed; the connection is of no use any more."""

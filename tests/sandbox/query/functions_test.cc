@@ -20,6 +20,8 @@ TEST_F(FunctionsTest, TheyAnswerAsDjangos) {
       {"django_date_extract('quarter', '2024-05-01')", "2"},
       {"django_date_extract('month', 'no date')", "NULL"},
       {"django_date_extract('month', '2023-02-29')", "NULL"},
+      {"django_date_extract('month', '2024-257-05')", "NULL"},
+      {"django_date_extract('month', '2024-12-261')", "NULL"},
       {"django_date_extract('month', NULL)", "NULL"},
       {"django_date_trunc('week', '2024-02-29', NULL, NULL)", "2024-02-26"},
       {"django_date_trunc('quarter', '2024-05-31', NULL, NULL)", "2024-04-01"},
@@ -79,6 +81,10 @@ TEST_F(FunctionsTest, WhatIsTooMuchIsRefused) {
   EXPECT_EQ("sql_error", Code("SELECT 'x' REGEXP printf('%.*c', 6000, 'x')"));
   EXPECT_EQ("sql_error", Code("SELECT REPEAT('x', 1000000000)"));
   EXPECT_EQ("sql_error", Code("SELECT LPAD('x', 1000000000, 'y')"));
+  // A character may have any number of bytes in what is no UTF-8.
+  EXPECT_EQ("sql_error",
+            Code("SELECT LPAD('', 1000, CAST(replace(hex(zeroblob(500000)), '00', x'80') AS TEXT) "
+                 "|| 'a')"));
   EXPECT_EQ("sql_error",
             Code("SELECT django_date_trunc('day', '2024-01-01', 'Europe/Paris', 'UTC')"));
 }

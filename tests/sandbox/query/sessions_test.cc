@@ -184,5 +184,44 @@ TEST_F(SessionsTest, SchemasThatRecurseAndLargePatternsAreBounded) {
   EXPECT_EQ("sql_error", Code("SELECT '" + std::string((1 << 20) + 1, 'x') + "'"));
 }
 
+TEST_F(SessionsTest, AStatementThatIsKeptFollowsTheSchema) {
+  (void)Ask("CREATE TABLE t (a)");
+  (void)Ask("INSERT INTO t VALUES (1)");
+  EXPECT_EQ((Texts{"1"}), Values("SELECT * FROM t"));
+  (void)Ask("ALTER TABLE t ADD COLUMN b DEFAULT 2");
+  EXPECT_EQ((Texts{"1", "2"}), Values("SELECT * FROM t"));
+  EXPECT_EQ((Texts{"3", "4"}), Values("INSERT INTO t VALUES (3, 4) RETURNING *"));
+}
+
+TEST_F(SessionsTest, RowsThatComeBackOfAWithAreGoneWhenTheyAreRefused) {
+  quota_.result_max = Bytes{1000};
+  sessions_->SetQuota(quota_);
+  (void)Ask("CREATE TABLE t (a)");
+  EXPECT_EQ("query.result",
+            Ask("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 40) "
+                "INSERT INTO t SELECT zeroblob(100) FROM n RETURNING a")
+                ->code);
+  EXPECT_EQ("0", Value("SELECT count(*) FROM t"));
+}
+
+// Two readers that overlap for ever keep the log from being begun anew.
+TEST_F(SessionsTest, TheLogIsBounded) {
+  quota_.bytes_max = Bytes{std::uint64_t{4} << 20};
+  sessions_->SetQuota(quota_);
+  (void)Ask("CREATE TABLE t (a)");
+  (void)Ask("INSERT INTO t VALUES (randomblob(1000000))");
+  (void)Ask("BEGIN", 2);
+  EXPECT_EQ("1", Ask("SELECT count(*) FROM t", 2)->values.front());
+  std::string refused;
+  for (int i = 0; i < 200 && refused.empty(); ++i)
+    refused = Ask("UPDATE t SET a = randomblob(1000000)")->code;
+  EXPECT_EQ("query.bytes", refused);
+  EXPECT_LE(SizeOfFile("/db-wal"), std::uint64_t{68} << 20);
+  // It goes on once the reader has ended.
+  (void)Ask("COMMIT", 2);
+  EXPECT_EQ("", Ask("UPDATE t SET a = randomblob(1000000)")->code);
+  EXPECT_EQ("", Ask("UPDATE t SET a = randomblob(1000000)")->code);
+}
+
 }  // namespace
 }  // namespace cloister
