@@ -86,6 +86,8 @@ struct LimitSettings : EntrypointQuota {
 struct ReleaseSettings {
   std::uint32_t kept_max = 100;
   Millis kept_age{0};  // 0: for ever
+  std::uint32_t snapshots_max = 5;
+  Bytes snapshot_size = MiB(256);
 };
 
 // [modules]: which modules of the platform apps may import.

@@ -1,6 +1,7 @@
 #include "apis/backends/sqlite.h"
 
 #include <fcntl.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <utility>
@@ -270,6 +271,39 @@ Result<void> Transaction::Commit() {
   CHECK(db_ != nullptr);
   TRY(db_->Run("COMMIT"));
   db_ = nullptr;
+  return {};
+}
+
+Result<void> CopyDatabase(const std::string& from, const std::string& to) {
+  const UniqueFd made(::open(to.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600));
+  if (!made.valid())
+    return SystemError("creating " + to);
+  using Handle = std::unique_ptr<sqlite3, decltype([](sqlite3* db) { sqlite3_close_v2(db); })>;
+  const auto open = [](const std::string& path, int flags, Handle& handle) -> Result<void> {
+    sqlite3* db = nullptr;
+    const int outcome = sqlite3_open_v2(path.c_str(), &db, flags, nullptr);
+    handle.reset(db);
+    if (outcome != SQLITE_OK)
+      return Error{CodeOf(outcome, errno), "opening " + path + ": " + sqlite3_errstr(outcome)};
+    sqlite3_busy_timeout(db, 5000);
+    return {};
+  };
+  Handle source;
+  Handle target;
+  TRY(open(from, SQLITE_OPEN_READONLY, source));
+  TRY(open(to, SQLITE_OPEN_READWRITE, target));
+  errno = 0;
+  // In one step: all of it is of one transaction.
+  sqlite3_backup* backup = sqlite3_backup_init(target.get(), "main", source.get(), "main");
+  if (backup != nullptr)
+    (void)sqlite3_backup_step(backup, -1);
+  const int error_number = errno;
+  const int outcome =
+      backup == nullptr ? sqlite3_errcode(target.get()) : sqlite3_backup_finish(backup);
+  if (outcome != SQLITE_OK)
+    return Error{CodeOf(outcome, error_number), "copying " + from + ": " + sqlite3_errstr(outcome)};
+  if (::fsync(made.get()) != 0)
+    return SystemError("syncing " + to);
   return {};
 }
 

@@ -147,6 +147,10 @@ class Database {
   std::unordered_map<std::string, Statement::OwnCached> statements_;
 };
 
+// Copies the database at `from`, as of one moment, to a file `to` that it makes, on the disk when
+// it returns. Writers of `from` go on meanwhile. kAlreadyExists: `to` is there.
+Result<void> CopyDatabase(const std::string& from, const std::string& to);
+
 // One transaction: rolled back when destroyed without Commit(). Takes the write lock at once, so
 // that nothing read in it can be outdated when it writes.
 class Transaction {

@@ -221,12 +221,22 @@ Outcome<std::string> ParseVersionBody(std::string_view text) {
   return fields.OptionalText("version", "");
 }
 
+Outcome<TurnBody> ParseTurnBody(std::string_view text) {
+  const Json body = TRY(ParseObject(text, {}));
+  const Fields fields = TRY(Fields::Of(body, {"version", "with_data", "snapshot"}));
+  return TurnBody{.version = TRY(fields.OptionalText("version", "")),
+                  .with_data = TRY(fields.Flag("with_data")),
+                  .snapshot = TRY(fields.OptionalNumber("snapshot", 0))};
+}
+
 Outcome<ReleaseBody> ParseReleaseBody(std::string_view text) {
   const Json body = TRY(ParseObject(text, kFileListBounds));
-  const Fields fields =
-      TRY(Fields::Of(body, {"files", "allow_downgrade", "left_out", "goal", "canary_percent"}));
+  const Fields fields = TRY(Fields::Of(
+      body, {"files", "allow_downgrade", "left_out", "goal", "canary_percent", "no_rehearsal"}));
   ReleaseBody release;
   TRY(ReadGoal(fields, release));
+  if (TRY(fields.Flag("no_rehearsal")))
+    release.rehearsal = Rehearsal::kNo;
   release.allow_downgrade = TRY(fields.Flag("allow_downgrade"));
   if (const Json* left_out = TRY(fields.OptionalList("left_out")); left_out != nullptr)
     release.left_out = left_out->size();

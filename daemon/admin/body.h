@@ -83,15 +83,24 @@ Outcome<std::string> ParseName(std::string_view text);
 // {"files": [{"sha256", "size"}]}.
 Outcome<std::vector<ContentName>> ParseContentNames(std::string_view text);
 
+struct TurnBody {
+  std::string version;  // may be empty
+  bool with_data = false;
+  std::uint64_t snapshot = 0;  // that is meant; 0: the newest
+};
+// {"version", "with_data", "snapshot"}: all of them may be missing.
+Outcome<TurnBody> ParseTurnBody(std::string_view text);
+
 struct ReleaseBody {
   std::vector<ReleaseFile> files;
   bool allow_downgrade = false;
   std::size_t left_out = 0;
   ReleaseGoal goal = ReleaseGoal::kLive;
   std::uint32_t canary_percent = 0;
+  Rehearsal rehearsal = Rehearsal::kYes;
 };
 // {"files": [{"path", "size", "sha256"}], "allow_downgrade", "left_out": [path],
-//  "goal": "live" | "check" | "canary", "canary_percent": 1-99}.
+//  "goal": "live" | "check" | "canary", "canary_percent": 1-99, "no_rehearsal"}.
 Outcome<ReleaseBody> ParseReleaseBody(std::string_view text);
 
 // The parameters of a query.

@@ -23,6 +23,8 @@
 
 namespace cloister {
 
+class Backups;
+
 // A word and its value, as `cloister status` shows it.
 using StatusFact = std::pair<std::string, std::string>;
 
@@ -53,6 +55,8 @@ struct AdminOptions {
   std::function<QueryUse(AppId)> query_use = {};
   // The objects of apps; null: none.
   PersistenceService* objects = nullptr;
+  // Null: none are made.
+  Backups* backups = nullptr;
 };
 
 // NOLINTNEXTLINE(cppcoreguidelines-pro-type-member-init): its references have no default.

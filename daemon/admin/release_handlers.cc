@@ -54,6 +54,7 @@ struct CheckedRelease {
   bool allow_downgrade = false;
   ReleaseGoal goal = ReleaseGoal::kLive;
   std::uint32_t canary_percent = 0;
+  Rehearsal rehearsal = Rehearsal::kYes;
 };
 
 Outcome<CheckedRelease> CheckReleaseBody(const TakenBody& body) {
@@ -62,7 +63,8 @@ Outcome<CheckedRelease> CheckReleaseBody(const TakenBody& body) {
   return CheckedRelease{.bundle = TRY(CheckBundle(std::move(release.files), release.left_out)),
                         .allow_downgrade = release.allow_downgrade,
                         .goal = release.goal,
-                        .canary_percent = release.canary_percent};
+                        .canary_percent = release.canary_percent,
+                        .rehearsal = release.rehearsal};
 }
 
 Outcome<std::vector<ContentName>> CheckContentNames(const TakenBody& body) {
@@ -171,6 +173,7 @@ void HandleCreateRelease(AdminContext& context, const AdminRequest& request,
              .allow_downgrade = checked.value().allow_downgrade,
              .goal = checked.value().goal,
              .canary_percent = checked.value().canary_percent,
+             .rehearsal = checked.value().rehearsal,
              .who = who},
             [&context, name, reply](const Outcome<DeployAnswer>& answer) {
               if (!answer.ok())

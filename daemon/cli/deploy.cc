@@ -164,6 +164,8 @@ class DeployRun {
                  {"goal", GoalName()}};
     if (options_.goal == DeployOptions::Goal::kCanary)
       body["canary_percent"] = options_.canary_percent;
+    if (options_.no_rehearsal)
+      body["no_rehearsal"] = true;
     Json answer = TRY(api_.Post(AppTarget(app, "/releases"), body));
     const Json& release = ObjectOf(answer, "release");
     if (!FlagOf(release, "under_way") && TextOf(release, "state") == "live") {

@@ -24,6 +24,7 @@ struct DeployOptions {
   enum class Goal { kLive, kCheck, kCanary };
   Goal goal = Goal::kLive;
   std::uint32_t canary_percent = 0;
+  bool no_rehearsal = false;  // the release script runs for good only
   std::string python = kDefaultPython;
 };
 

@@ -43,7 +43,56 @@ inline constexpr const char* kDeployHelp =
     "  cloister deploy docs/examples/hello --app demo/hello\n"
     "  cloister deploy --python .venv/bin/python\n"
     "  cloister deploy --canary 10%\n"
+    "  cloister deploy --no-rehearsal   # a release script, and a database over 256 MiB\n"
     "  cloister deploy --json | jq -r .url\n\n";
+
+inline constexpr const char* kRollbackHelp =
+    "The release is booted from the store and takes the requests; its code, its manifest and the\n"
+    "limits in it come back, cut to today's quotas. What runs on the present release finishes\n"
+    "there. While there is a canary, a rollback without VERSION ends that instead. A second\n"
+    "rollback returns to where the first one came from: name the VERSION to go further back.\n\n"
+    "The data stays, unless --with-data is there: then the app's database is again what it was\n"
+    "right before a release script changed it, and what was written since is gone with the\n"
+    "database that is there now. It says how much that is and asks first; that database becomes a\n"
+    "snapshot, so that a rollback --with-data to its version is the way back. Objects, cache and\n"
+    "config are none of it.\n\n"
+    "Examples:\n"
+    "  cloister rollback demo/hello\n"
+    "  cloister rollback demo/hello 1.4.2\n"
+    "  cloister rollback demo/hello 1.4.2 --with-data\n"
+    "  cloister rollback demo/hello --with-data --yes --json\n\n";
+
+inline constexpr const char* kSnapshotsHelp =
+    "The node takes one before the script of a release ([entry] release) runs for good, of the\n"
+    "version that is live then, and keeps the database that a rollback --with-data replaced. Of\n"
+    "an app it keeps as many as the node's settings say ([releases] snapshots_max), and none of a\n"
+    "release that is gone; of a database larger than snapshot_size none is taken.\n\n"
+    "Examples:\n"
+    "  cloister snapshots demo/shop\n"
+    "  cloister snapshots demo/shop --json | jq '.snapshots[0].taken_at'\n\n";
+
+inline constexpr const char* kBackupHelp =
+    "What the node knows (tenants, apps, releases, config), the databases of apps, and their\n"
+    "objects, each of one moment, while all of it is used. DIR has them as files, and a MANIFEST\n"
+    "with their hashes, which is written last: what was broken off has another name and none. "
+    "Logs,\n"
+    "caches, snapshots, and what apps keep on servers of their own are not in it.\n"
+    "Secrets are in it as they are stored: sealed with the node's key, which is only in it with\n"
+    "--with-node-key.\n\n"
+    "Examples:\n"
+    "  cloister backup /srv/backups/$(date +%F)\n"
+    "  cloister restore --check /srv/backups/2026-11-27\n\n";
+
+inline constexpr const char* kRestoreHelp =
+    "The node must not run, and its state directory must be empty. Every file is compared with "
+    "its\n"
+    "hash while it is copied; until all are there no node starts on the directory, and a restore\n"
+    "that was broken off is begun anew. Afterwards start the node, and run `cloister verify`. As\n"
+    "root the files are given to the node's user (node.uid_base of its settings).\n\n"
+    "Examples:\n"
+    "  cloister restore /srv/backups/2026-11-27\n"
+    "  cloister restore /srv/backups/2026-11-27 --config other.toml\n"
+    "  cloister restore --check /srv/backups/2026-11-27 --json\n\n";
 
 inline constexpr const char* kLogsHelp =
     "What the app printed, logged with `logging` or wrote to wsgi.errors, and what the node "

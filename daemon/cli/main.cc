@@ -16,6 +16,7 @@
 #include "config/values.h"
 #include "daemon/cli/commands.h"
 #include "daemon/cli/config.h"
+#include "daemon/cli/data_arguments.h"
 #include "daemon/cli/deploy.h"
 #include "daemon/cli/help.h"
 #include "daemon/cli/local_arguments.h"
@@ -24,7 +25,6 @@
 #include "daemon/cli/object_arguments.h"
 #include "daemon/cli/quota.h"
 #include "daemon/cli/release_commands.h"
-#include "daemon/cli/turn.h"
 
 namespace cloister {
 namespace {
@@ -49,6 +49,7 @@ struct Arguments {
   std::vector<std::string> quotas;
   ConfigWish config;
   ObjectWish object;
+  DataArguments data;
   Verb verb;
 };
 
@@ -189,6 +190,10 @@ void AddDeploy(CLI::App& root, Arguments& arguments) {
         return ReadPercent(text, arguments.deploy.canary_percent);
       })
       ->excludes(dry_run);
+  deploy
+      ->add_flag("--no-rehearsal", arguments.deploy.no_rehearsal,
+                 "Run [entry] release for good at once, without trying it and without checks")
+      ->excludes(dry_run);
   deploy->footer(kDeployHelp + std::string(kExitCodes));
   SetDeployVerb(deploy, arguments);
 }
@@ -205,32 +210,6 @@ CLI::App* AddOfRelease(CLI::App& root, Arguments& arguments, const std::string& 
     };
   });
   return command;
-}
-
-void AddTurns(CLI::App& root, Arguments& arguments) {
-  CLI::App* rollback =
-      AddOfRelease(root, arguments, "rollback", "Go back to a release that was live.", Rollback);
-  rollback->add_option("VERSION", arguments.version, "Which one")
-      ->option_text("(the one that was live before)");
-  rollback->footer(
-      "The release is booted from the store and takes the requests; its code, its manifest and "
-      "the\n"
-      "limits in it come back, cut to today's quotas. What runs on the present release finishes\n"
-      "there. While there is a canary, a rollback without VERSION ends that instead. A second\n"
-      "rollback returns to where the first one came from: name the VERSION to go further back.\n\n"
-      "Examples:\n"
-      "  cloister rollback demo/hello\n"
-      "  cloister rollback demo/hello 1.4.2\n\n" +
-      std::string(kExitCodes));
-  CLI::App* promote =
-      AddOfRelease(root, arguments, "promote", "Put a release live that is there.", Promote);
-  promote->add_option("VERSION", arguments.version, "Which one")->required();
-  promote->footer(
-      "A canary, a release that was only checked, or one that was live at some time.\n\n"
-      "Examples:\n"
-      "  cloister deploy --canary 10% && cloister promote demo/hello 1.5.0\n"
-      "  cloister check && cloister promote demo/hello 1.5.0\n\n" +
-      std::string(kExitCodes));
 }
 
 // What is wrong, for CLI11; empty: nothing.
@@ -545,7 +524,8 @@ int Main(int argc, char** argv) {
   AddLocalVerbs(root, arguments.local, arguments.verb);
   AddDeploy(root, arguments);
   AddCheck(root, arguments);
-  AddTurns(root, arguments);
+  AddTurns(root, arguments.data, arguments.verb);
+  AddBackups(root, arguments.data, arguments.verb);
   AddApps(root, arguments);
   AddTenants(root, arguments);
   AddReleases(root, arguments);

@@ -14,6 +14,13 @@ constexpr Millis kPlainEvery{5000};
 // Before that a rate says little.
 constexpr Millis kRateAfter{200};
 
+std::string Bar(std::uint64_t done, std::uint64_t total) {
+  constexpr std::size_t kCells = 12;
+  const double part = total == 0 ? 1 : static_cast<double>(done) / static_cast<double>(total);
+  const auto full = static_cast<std::size_t>(std::min(part, 1.0) * kCells);
+  return "[" + std::string(full, '#') + std::string(kCells - full, '-') + "]";
+}
+
 }  // namespace
 
 std::string FormatBytes(std::uint64_t bytes) {
@@ -77,11 +84,12 @@ void Progress::Set(std::uint64_t done) {
   if (now - shown_ < (console_.live() ? kLiveEvery : kPlainEvery))
     return;
   shown_ = now;
-  const std::string line = what_ + " " + FormatProgress(done, total_, elapsed());
+  // What is counted may have grown meanwhile.
+  const std::string text = FormatProgress(done, std::max(done, total_), elapsed());
   if (console_.live())
-    console_.Status(line);
+    console_.Status(what_ + " " + Bar(done, total_) + " " + text);
   else
-    console_.Note(line);
+    console_.Note(what_ + " " + text);
 }
 
 Millis Progress::elapsed() const {

@@ -1,9 +1,15 @@
 #include "daemon/cli/turn.h"
 
 #include <fmt/format.h>
+#include <unistd.h>
+
+#include <cstdint>
+#include <iostream>
+#include <vector>
 
 #include <nlohmann/json.hpp>
 
+#include "apis/base/time_text.h"
 #include "daemon/cli/app_ref.h"
 #include "daemon/cli/follow.h"
 #include "daemon/cli/progress.h"
@@ -48,15 +54,56 @@ void TellConfig(Console& console, const Json& config) {
                     NumberOf(config, "version"), NumberOf(config, "as_in"), names));
 }
 
-Attempt<void> Turn(AdminApi& api, Console& console, const std::string& app_text,
-                   const std::string& version, const char* verb) {
+std::string Since(const Json& snapshot, const Json& preview) {
+  const Result<WallTime> taken = ParseTime(TextOf(snapshot, "taken_at"));
+  const Result<WallTime> now = ParseTime(TextOf(preview, "now"));
+  if (!taken.ok() || !now.ok() || now.value() < taken.value())
+    return "";
+  return " (" + FormatDuration(std::chrono::duration_cast<Millis>(now.value() - taken.value())) +
+         " ago)";
+}
+
+// Says what would be lost, and asks where somebody can answer. The snapshot that was shown.
+Attempt<std::uint64_t> Confirm(AdminApi& api, Console& console, const AppName& app,
+                               const TurnWish& wish) {
+  const std::string query = wish.version.empty() ? "" : "?version=" + PercentEncoded(wish.version);
+  const Json preview = TRY(api.Get(AppTarget(app, "/rollback" + query)));
+  const Json& snapshot = ObjectOf(preview, "snapshot");
+  console.Note(fmt::format(
+      "{} goes back to {}, and its database to snapshot {}:\n"
+      "  taken     {}{}, {}\n"
+      "  it has    {}\n"
+      "  now       {}: what was written since is no longer the app's; it becomes a snapshot",
+      app.ToString(), TextOf(preview, "version"), NumberOf(snapshot, "number"),
+      TextOf(snapshot, "taken_at"), Since(snapshot, preview), Harmless(TextOf(snapshot, "reason")),
+      FormatBytes(NumberOf(snapshot, "bytes")), FormatBytes(NumberOf(preview, "database_bytes"))));
+  if (wish.yes)
+    return NumberOf(snapshot, "number");
+  if (::isatty(STDIN_FILENO) != 1 || console.json())
+    return Failure{ExitCode::kUsage, "confirmation_needed",
+                   "what was written since the snapshot would be lost", "",
+                   "say --yes if that is meant"};
+  console.Note("Go back? Type yes:");
+  std::string answer;
+  std::getline(std::cin, answer);
+  if (answer != "yes" && answer != "y")
+    return Failure{ExitCode::kRefused, "confirmation_needed", "nothing was changed", "", ""};
+  return NumberOf(snapshot, "number");
+}
+
+Attempt<void> Turn(AdminApi& api, Console& console, const TurnWish& wish, const char* verb) {
   const SystemClock clock;
-  const MonotonicTime started = clock.Now();
-  const AppName app = TRY(ResolveApp(api, app_text));
+  const AppName app = TRY(ResolveApp(api, wish.app));
   Json body = Json::object();
-  if (!version.empty())
-    body["version"] = version;
+  if (!wish.version.empty())
+    body["version"] = wish.version;
+  if (wish.with_data) {
+    body["snapshot"] = TRY(Confirm(api, console, app, wish));
+    body["with_data"] = true;
+  }
+  const MonotonicTime started = clock.Now();
   Json answer = TRY(api.Post(AppTarget(app, std::string("/") + verb), body));
+  const std::uint64_t snapshot = NumberOf(answer, "snapshot");
   const std::string former = TextOf(answer, "former");
   const Json config = ObjectOf(answer, "config");
   if (const Json release = ObjectOf(answer, "release"); FlagOf(release, "under_way")) {
@@ -67,11 +114,17 @@ Attempt<void> Turn(AdminApi& api, Console& console, const std::string& app_text,
   const auto elapsed = std::chrono::duration_cast<Millis>(clock.Now() - started);
   Conclude(console, app, answer, former, elapsed);
   TellConfig(console, config);
+  if (snapshot != 0)
+    console.Line(
+        fmt::format("  its database is that of snapshot {}; `cloister snapshots {}` has "
+                    "the one that was replaced",
+                    snapshot, app.ToString()));
   if (console.json())
     console.Raw(Dump({{"app", app.ToString()},
                       {"former", former},
                       {"elapsed_ms", elapsed.count()},
                       {"config", config},
+                      {"snapshot", snapshot == 0 ? Json() : Json(snapshot)},
                       {"release", ObjectOf(answer, "release")}}) +
                 "\n");
   return {};
@@ -79,14 +132,29 @@ Attempt<void> Turn(AdminApi& api, Console& console, const std::string& app_text,
 
 }  // namespace
 
-Attempt<void> Rollback(AdminApi& api, Console& console, const std::string& app,
-                       const std::string& version) {
-  return Turn(api, console, app, version, "rollback");
+Attempt<void> Rollback(AdminApi& api, Console& console, const TurnWish& wish) {
+  return Turn(api, console, wish, "rollback");
 }
 
-Attempt<void> Promote(AdminApi& api, Console& console, const std::string& app,
-                      const std::string& version) {
-  return Turn(api, console, app, version, "promote");
+Attempt<void> Promote(AdminApi& api, Console& console, const TurnWish& wish) {
+  return Turn(api, console, wish, "promote");
+}
+
+Attempt<void> ListSnapshots(AdminApi& api, Console& console, const TurnWish& wish) {
+  const AppName app = TRY(ResolveApp(api, wish.app));
+  const Json answer = TRY(api.Get(AppTarget(app, "/snapshots")));
+  if (console.json())
+    console.Raw(Dump(answer) + "\n");
+  std::vector<std::vector<std::string>> rows;
+  for (const Json& snapshot : ListOf(answer, "snapshots"))
+    rows.push_back({std::to_string(NumberOf(snapshot, "number")), TextOf(snapshot, "version"),
+                    TextOf(snapshot, "taken_at"), FormatBytes(NumberOf(snapshot, "bytes")),
+                    Harmless(TextOf(snapshot, "reason"))});
+  if (rows.empty())
+    console.Line("no snapshots of " + app.ToString());
+  else
+    console.Table({"SNAPSHOT", "VERSION", "TAKEN", "SIZE", "WHY"}, rows);
+  return {};
 }
 
 }  // namespace cloister

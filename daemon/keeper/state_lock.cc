@@ -10,6 +10,8 @@
 #include <charconv>
 #include <sstream>
 
+#include "config/backup_manifest.h"
+
 namespace cloister {
 namespace {
 
@@ -96,6 +98,11 @@ LockRecord ParseLockRecord(std::string_view text) {
 
 Result<StateLock> StateLock::Take(const std::string& state_dir, uid_t node_uid) {
   const UniqueFd directory = TRY(OpenStateDirectory(state_dir, node_uid));
+  if (::faccessat(directory.get(), std::string(kUnfinishedRestore).c_str(), F_OK, 0) == 0)
+    return Error{ErrorCode::kUnavailable,
+                 state_dir +
+                     ": a backup was not restored to the end there; run `cloister restore` "
+                     "again"};
   StateLock taken;
   taken.lock_ = TRY(OpenLockFile(directory.get(), "lock"));
   if (::flock(taken.lock_.get(), LOCK_EX | LOCK_NB) != 0) {

@@ -84,6 +84,7 @@ AdminOptions Node::DescribeNode(const NodeStart& start) {
   options.cache_use = [this](AppId app) { return cache_.UseOf(app); };
   options.query_use = [this](AppId app) { return workers_.queries()->UseOf(app); };
   options.objects = &persistence_;
+  options.backups = &backups_;
   return options;
 }
 
@@ -182,8 +183,10 @@ Node::Node(const NodeStart& start, Settings settings, Sockets sockets, UniqueFd 
                  .logs = logs_,
                  .workers = workers_,
                  .router = router_,
-                 .calls = calls_},
+                 .calls = calls_,
+                 .databases = workers_.queries()},
                 QuotaOf(settings_), settings_.releases),
+      backups_(loop_, settings_.node.state_dir, workers_.queries()),
       front_handler_(router_, settings_.http.body_max),
       access_log_(loop_, UniqueFd(::fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1))),
       passed_on_(loop_, std::move(sockets_.pass_on)),
@@ -239,6 +242,7 @@ void Node::OnStarted(const Result<void>& started) {
   if (phase_ != Phase::kStarting)
     return;
   phase_ = Phase::kServing;
+  backups_.Start();
   for (UniqueFd& fd : sockets_.http)
     front_.Listen(std::move(fd));
   for (UniqueFd& fd : sockets_.health)

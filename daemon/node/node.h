@@ -43,6 +43,7 @@
 #include "daemon/node/late_cache.h"
 #include "daemon/node/late_log.h"
 #include "daemon/objects/object_responses.h"
+#include "daemon/releases/backups.h"
 #include "daemon/releases/configs.h"
 #include "daemon/releases/images.h"
 #include "daemon/releases/releases.h"
@@ -177,6 +178,7 @@ class Node : private KeeperListener {
   StaticFiles statics_;
   Router router_;
   Releases releases_;
+  Backups backups_;
   FrontHandler front_handler_;
   FileAccessLog access_log_;
   HandoverSender passed_on_;

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <charconv>
 #include <map>
 #include <system_error>
 #include <utility>
@@ -15,6 +14,7 @@
 #include "daemon/logs/redactor.h"
 #include "daemon/releases/catalog.h"
 #include "daemon/releases/config_change.h"
+#include "daemon/releases/deploy_text.h"
 #include "daemon/releases/problem.h"
 #include "daemon/releases/receive.h"
 #include "daemon/store/bytecode.h"
@@ -23,22 +23,6 @@
 
 namespace cloister {
 namespace {
-
-// A tenant's text in a report: enough to find the fault, not enough to fill the database.
-constexpr std::size_t kMessageMax = 2048;
-constexpr std::size_t kTracebackMax = std::size_t{64} * 1024;
-
-std::string Cut(std::string text, std::size_t size) {
-  if (text.size() > size) {
-    text.resize(size);
-    text += kCutMark;
-  }
-  return text;
-}
-
-std::string Milliseconds(Micros time) {
-  return fmt::format("{:.1f} ms", static_cast<double>(time.count()) / 1000.0);
-}
 
 // The codes of `outcome` that were asked for, under the names of `modules`.
 std::vector<Bytecode> Match(std::vector<BytecodeName> modules, std::vector<CompiledCode> codes) {
@@ -334,55 +318,6 @@ void Deploy::Check() {
   RunScript(&Deploy::StartChecks);
 }
 
-bool Deploy::WantsScript() const {
-  if (config_.is_change || release_.state == ReleaseState::kCanary)
-    return false;
-  // What is gone back to finds the data that came after it.
-  return !HasServed() || IsAhead();
-}
-
-bool Deploy::IsAhead() const {
-  const AppEntry* entry = parts_.catalog.FindApp(app_.name, app_.id);
-  if (entry == nullptr || !entry->live)
-    return true;
-  const Result<Version> live = Version::Parse(entry->live->version);
-  const Result<Version> next = Version::Parse(release_.version);
-  return live.ok() && next.ok() && next.value() > live.value();
-}
-
-void Deploy::RunScript(Action next) {
-  after_script_ = next;
-  parts_.state.Read(
-      app_.id.number,
-      [id = release_.id](Database& db) -> Result<Manifest> {
-        return ParseManifest(TRY(FindManifest(db, id)), kManifestPath);
-      },
-      Then(&Deploy::OnManifest));
-}
-
-void Deploy::OnManifest(Result<Manifest> manifest) {
-  if (!manifest.ok())
-    return FailFor(manifest.error());
-  manifest_ = std::move(manifest).value();
-  if (manifest_.release_entry.empty() || !WantsScript())
-    return (this->*after_script_)();
-  script_ = std::make_unique<ReleaseScript>(
-      ReleaseScript::Parts{.loop = parts_.loop, .clock = parts_.clock, .workers = parts_.workers},
-      Run(), manifest_.release_entry, Then(&Deploy::OnScript));
-}
-
-void Deploy::OnScript(std::optional<ReportRow> failure) {
-  const auto script = std::move(script_);
-  if (failure)
-    return Fail({.code = failure->code,
-                 .message = Cut(failure->message, kMessageMax),
-                 .file = Cut(failure->file, kMessageMax),
-                 .line = failure->line,
-                 .traceback = Cut(failure->traceback, kTracebackMax)});
-  script_said_ = "release script " + Milliseconds(script->time()) + ", ";
-  (this->*after_script_)();
-}
-
 void Deploy::StartChecks() {
   checks_ = std::make_unique<CheckRun>(CheckRun::Parts{.loop = parts_.loop,
                                                        .clock = parts_.clock,
@@ -427,6 +362,15 @@ void Deploy::OnKept(Result<void> kept) {
 }
 
 void Deploy::Serve() {
+  if (config_.snapshot != 0)
+    return parts_.data.CopySnapshot(app_, config_.snapshot, Then(&Deploy::OnData));
+  parts_.images.LoadImage(release_.id, Then(&Deploy::OnServingImage));
+}
+
+void Deploy::OnData(Result<std::uint64_t> data) {
+  if (!data.ok())
+    return FailFor(data.error(), "snapshot_failed");
+  app_.data = data.value();
   parts_.images.LoadImage(release_.id, Then(&Deploy::OnServingImage));
 }
 
@@ -470,10 +414,15 @@ void Deploy::OnServing(BootOutcome outcome) {
 
 void Deploy::Promote() {
   const auto serve = next_ == ReleaseState::kLive ? GoLive : GoCanary;
+  Along along(config_.number);
+  along.detail = std::exchange(script_said_, {});
+  along.detail = along.detail.substr(0, along.detail.rfind(", "));
+  if (config_.snapshot != 0)
+    along.data = {.data = app_.data, .reason = "replaced by that of " + release_.version};
   parts_.state.Write(
       app_.id.number,
-      [serve, id = release_.id, config = config_.number, subject = Subject(),
-       change = ChangeNow()](Database& db) { return serve(db, id, config, subject, change); },
+      [serve, id = release_.id, along = std::move(along), subject = Subject(),
+       change = ChangeNow()](Database& db) { return serve(db, id, along, subject, change); },
       Then(&Deploy::OnPromoted));
 }
 
@@ -574,6 +523,7 @@ void Deploy::End(Displaced displaced, std::optional<ReportRow> unsaved) {
                                .displaced = std::move(displaced),
                                .unsaved = std::move(unsaved),
                                .config = config_,
+                               .data = app_.data,
                                .values = in_force ? values_ : nullptr});
 }
 

@@ -6,7 +6,8 @@
 //   verified -> compiled: modules without bytecode, in a confined worker
 //   compiled -> booted:   a worker imports the entry point, on the overlay
 //   booted   -> checked:  the script of the release, then the manifest's checks, on the overlay
-//   checked  -> live:     workers are booted anew, one runs the script, then one transaction
+//   checked  -> live:     workers are booted anew, the database has its snapshot taken, one of
+//                         them runs the script, then one transaction
 //                         decides; or -> canary; or, when only a check was wanted, -> kept
 //   kept, draining, canary -> live: the same last step, for a rollback or a promotion. The script
 //                         runs for what is newer than the live release only, and once for a canary
@@ -32,6 +33,7 @@
 #include "daemon/releases/catalog.h"
 #include "daemon/releases/checks.h"
 #include "daemon/releases/configs.h"
+#include "daemon/releases/data_steps.h"
 #include "daemon/releases/images.h"
 #include "daemon/releases/modules.h"
 #include "daemon/releases/quotas.h"
@@ -45,12 +47,14 @@
 
 namespace cloister {
 
-// With which config a walk goes.
+// With which config a walk goes, and with which data.
 struct WalkConfig {
   std::uint64_t number = 0;  // 0: the app has none
   // The walk is for the config alone: the release is live, before and after.
   bool is_change = false;
   bool reload_live = false;  // of a change: workers that run get it, none are booted anew
+  // Of a release that served: its data comes back from this snapshot. 0: the data stays.
+  std::uint64_t snapshot = 0;
 };
 
 // How a walk ended.
@@ -60,6 +64,7 @@ struct DeployEnd {
   // Failed, but the database could not say so (its disk is full); the next start does.
   std::optional<ReportRow> unsaved;
   WalkConfig config;
+  std::uint64_t data = 0;  // the app's database, when the release serves
   // Of a change of the config that is in force now: its values; else null.
   std::shared_ptr<const RunConfig> values;
 };
@@ -86,6 +91,7 @@ class Deploy {
     const Quotas& quotas;
     Router& router;
     Catalog& catalog;
+    DataSteps& data;
     DeployObserver& observer;
     OverlayId overlay = 0;  // of this walk
   };
@@ -155,12 +161,18 @@ class Deploy {
   // Whether it is newer than the live release, or there is none.
   bool IsAhead() const;
   void OnManifest(Result<Manifest> manifest);
+  // Of the app's database, when the script is to run for good.
+  void TakeSnapshot();
+  void OnSnapshot(Result<std::string> snapshot);
+  void StartScript();
   void OnScript(std::optional<ReportRow> failure);
+  void OnMeasured(Result<Bytes> size);
   void StartChecks();
   void OnChecked(CheckOutcome outcome);
   void Keep();
   void OnKept(Result<void> kept);
   void Serve();
+  void OnData(Result<std::uint64_t> data);
   void OnServingImage(Result<std::shared_ptr<const UniqueFd>> image);
   void BootServing();
   // How many workers serve the app now: as many are booted before a release takes its place.

@@ -23,7 +23,13 @@ bool HasEnded(std::uint32_t begun, std::uint32_t after) {
 
 }  // namespace
 
-Pipeline::Pipeline(const Parts& parts) : parts_(parts), self_(std::make_shared<Pipeline*>(this)) {}
+Pipeline::Pipeline(const Parts& parts)
+    : parts_(parts),
+      data_({.clock = parts.clock,
+             .state = parts.state,
+             .databases = parts.databases,
+             .settings = parts.settings}),
+      self_(std::make_shared<Pipeline*>(this)) {}
 
 Pipeline::~Pipeline() {
   *self_ = nullptr;
@@ -82,6 +88,7 @@ void Pipeline::Deploy(DeployRequest request, std::function<void(Outcome<DeployAn
                          .allow_downgrade = request.allow_downgrade,
                          .goal = request.goal,
                          .canary_percent = request.canary_percent,
+                         .rehearsal = request.rehearsal,
                          .quota = parts_.quotas.Of(app->row).limits};
   parts_.state.Write(
       app->row.id.number,
@@ -155,6 +162,7 @@ void Pipeline::Walk(const AppRow& app, ReleaseRow release, WalkConfig config,
                               .quotas = parts_.quotas,
                               .router = parts_.router,
                               .catalog = parts_.catalog,
+                              .data = data_,
                               .observer = *this,
                               .overlay = ++last_overlay_},
       app, std::move(release), config, sequence, std::move(who), parts_.router.HostOf(app.name));
@@ -203,6 +211,7 @@ void Pipeline::OnTurnChosen(const AppRow& app, const std::string& who, Outcome<C
   if (entry != nullptr && entry->live)
     answer.former = entry->live->version;
   answer.config = chosen.value().config;
+  answer.snapshot = chosen.value().snapshot;
   if (chosen.value().need == TurnNeed::kServe)
     return ServeChosen(app, who, std::move(chosen).value().release, std::move(answer), done);
   --receiving_;
@@ -228,7 +237,7 @@ void Pipeline::ServeChosen(const AppRow& app, const std::string& who, ReleaseRow
       return (*self)->GiveUp(app, answer.config.number, who, view.error(),
                              [done, why = view.error()] { done(Problem(why)); });
     const std::uint32_t sequence = LastSequence(view.value().steps);
-    const WalkConfig config{.number = answer.config.number};
+    const WalkConfig config{.number = answer.config.number, .snapshot = answer.snapshot};
     answer.view = std::move(view).value();
     answer.view.under_way = true;
     done(std::move(answer));
@@ -374,6 +383,7 @@ void Pipeline::TakePlace(const AppRow& app, const DeployEnd& end) {
     return;
   const ReleaseRow& release = end.release;
   const std::uint64_t former = std::exchange(entry->config, end.config.number);
+  entry->row.data = end.data;
   if (release.state == ReleaseState::kLive) {
     entry->live =
         LiveRelease{.id = release.id, .version = release.version, .statics = StaticsOf(release)};
@@ -476,6 +486,9 @@ void Pipeline::Pause(std::function<void()> done) {
 void Pipeline::LeaveAll(std::function<void()> done) {
   for (const auto& [id, deploy] : deploys_) {
     const ReleaseRow& release = deploy->release();
+    // Nobody is to find data gone back that was never seen to go: it is asked for again.
+    if (deploy->config().snapshot != 0)
+      continue;
     left_.push_back(
         {deploy->app().id,
          {id, IsUnfinished(release.state) ? ResumeMark::Walk::kDeploy : ResumeMark::Walk::kTurn}});

@@ -43,6 +43,8 @@ struct DeployAnswer {
   std::string former;
   // Of these: the config with which it goes live.
   ReleaseConfig config = {};
+  // The snapshot that its data comes from; 0: the data stays.
+  std::uint64_t snapshot = 0;
 };
 
 // What becomes of a change of an app's config.
@@ -59,6 +61,7 @@ struct DeployRequest {
   bool allow_downgrade = false;
   ReleaseGoal goal = ReleaseGoal::kLive;
   std::uint32_t canary_percent = 0;
+  Rehearsal rehearsal = Rehearsal::kYes;
   std::string who;
 };
 
@@ -76,6 +79,8 @@ class Pipeline : private DeployObserver {
     Catalog& catalog;
     const Quotas& quotas;
     Configs& configs;
+    DatabaseSource* databases = nullptr;  // null: no app has one
+    ReleaseSettings settings = {};
   };
   using WaitId = std::uint64_t;
 
@@ -184,6 +189,7 @@ class Pipeline : private DeployObserver {
   void WakeWaits(ReleaseId release, std::optional<std::uint32_t> begun);
 
   Parts parts_;
+  DataSteps data_;
   std::unordered_map<ReleaseId, std::unique_ptr<cloister::Deploy>> deploys_;
   std::size_t receiving_ = 0;
   std::unordered_map<AppId, Receiving> receives_;

@@ -106,7 +106,8 @@ Outcome<ReceivedRelease> Create(Database& db, const ReceiveRequest& request,
                                                        .files = request.bundle.files,
                                                        .left_out = request.bundle.left_out,
                                                        .goal = request.goal,
-                                                       .canary_percent = request.canary_percent},
+                                                       .canary_percent = request.canary_percent,
+                                                       .rehearsal = request.rehearsal},
                                                       change)),
                          .created = true};
 }
@@ -183,7 +184,8 @@ ReleaseSpec SpecOf(const AppRow& app, const ReleaseRow& release, const Quota& qu
       .queue_max = release.run.queue_max,
       .concurrent_max = quota.limits.concurrent_max,
       .call_quota = {.cache = quota.cache, .persistence = quota.persistence, .query = quota.query},
-      .config = config};
+      .config = config,
+      .data = app.data};
 }
 
 Outcome<ReceivedRelease> ReceiveRelease(Database& db, const ReceiveRequest& request,

@@ -32,6 +32,7 @@ struct ReceiveRequest {
   bool allow_downgrade = false;
   ReleaseGoal goal = ReleaseGoal::kLive;
   std::uint32_t canary_percent = 0;
+  Rehearsal rehearsal = Rehearsal::kYes;
   LimitSettings quota;  // what the manifest asks for is cut to this
 };
 

@@ -116,7 +116,9 @@ Releases::Releases(const Parts& parts, const Quota& quota, const ReleaseSettings
                  .router = parts.router,
                  .catalog = catalog_,
                  .quotas = quotas_,
-                 .configs = parts.configs}),
+                 .configs = parts.configs,
+                 .databases = parts.databases,
+                 .settings = policy}),
       verifier_(parts.state, parts.configs.key()),
       collector_(
           {.loop = parts.loop, .clock = parts.clock, .state = parts.state, .catalog = catalog_},

@@ -44,6 +44,7 @@ class Releases {
     WorkerSupervisor& workers;
     Router& router;
     CallServer& calls;
+    DatabaseSource* databases = nullptr;  // null: no app has one
   };
 
   // `quota`: the node's. `policy`: which former releases stay.

@@ -4,6 +4,8 @@
 
 #include "daemon/releases/receive.h"
 #include "daemon/store/release_rows.h"
+#include "daemon/workers/database_copy.h"
+#include "daemon/workers/database_source.h"
 
 namespace cloister {
 namespace {
@@ -58,12 +60,48 @@ Outcome<ReleaseRow> FindTarget(Database& db, const AppRow& app, const TurnReques
                  "no other release of " + app.name.ToString() + " was live before and is kept");
 }
 
+// The snapshot that the data of `release` comes back from.
+Outcome<SnapshotRow> ChooseSnapshot(Database& db, const AppRow& app, const ReleaseRow& release) {
+  if (release.state == ReleaseState::kLive)
+    return Refused(ProblemCode::kNotServable,
+                   release.version + " is live already; data goes back with a release");
+  if (release.state == ReleaseState::kCanary)
+    return Refused(ProblemCode::kNotServable,
+                   "the canary " + release.version +
+                       " is withdrawn without data; name the VERSION to go back to");
+  std::optional<SnapshotRow> snapshot = TRY(FindSnapshot(db, release.id));
+  if (snapshot)
+    return std::move(*snapshot);
+  return Refused(ProblemCode::kSnapshotNotFound,
+                 "there is no snapshot of the database from when " + release.version +
+                     " was live; `cloister snapshots " + app.name.ToString() +
+                     "` lists those that there are");
+}
+
 }  // namespace
+
+Outcome<DataPreview> PreviewData(Database& db, const AppRow& app, const std::string& version,
+                                 const std::string& app_directory) {
+  DataPreview preview{
+      .release = TRY(FindTarget(db, app, {.kind = TurnKind::kRollback, .version = version})),
+      .snapshot = {},
+      .snapshot_bytes = {},
+      .database_bytes = SizeOfDatabase(DataDirectory(app_directory, app.data))};
+  preview.snapshot = TRY(ChooseSnapshot(db, app, preview.release));
+  preview.snapshot_bytes = SizeOfDatabase(DataDirectory(app_directory, preview.snapshot.number));
+  return preview;
+}
 
 Outcome<ChosenTurn> ChooseTurn(Database& db, const AppRow& app, const TurnRequest& request,
                                const LimitSettings& quota, const Change& change) {
   ChosenTurn chosen{.release = TRY(FindTarget(db, app, request))};
   ReleaseRow& release = chosen.release;
+  if (request.data == TurnedData::kGoesBack)
+    chosen.snapshot = TRY(ChooseSnapshot(db, app, release)).number;
+  if (request.snapshot != 0 && request.snapshot != chosen.snapshot)
+    return Refused(ProblemCode::kSnapshotNotFound, "snapshot " + std::to_string(request.snapshot) +
+                                                       " is not the newest one of " +
+                                                       release.version + " any more; look again");
   if (release.state == ReleaseState::kLive)
     return chosen;
   if (release.state == ReleaseState::kCanary && request.kind == TurnKind::kRollback) {

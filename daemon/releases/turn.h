@@ -11,6 +11,7 @@
 #include "daemon/releases/config_change.h"
 #include "daemon/releases/problem.h"
 #include "daemon/store/rows.h"
+#include "daemon/store/snapshot_rows.h"
 
 namespace cloister {
 
@@ -20,9 +21,14 @@ enum class TurnKind {
   kPromote,   // of a canary, or of any release that has been checked
 };
 
+// Whether the app's database goes back as well, to a snapshot of the release.
+enum class TurnedData { kStays, kGoesBack };
+
 struct TurnRequest {
   TurnKind kind = TurnKind::kRollback;
   std::string version;  // may be empty for kRollback
+  TurnedData data = TurnedData::kStays;
+  std::uint64_t snapshot = 0;  // of kGoesBack: this one is meant; 0: the newest of the release
 };
 
 // What is to be done for it.
@@ -35,14 +41,26 @@ enum class TurnNeed {
 struct ChosenTurn {
   TurnNeed need = TurnNeed::kNothing;
   ReleaseRow release;
-  ReleaseConfig config = {};  // for kServe: with which it goes live
+  ReleaseConfig config = {};   // for kServe: with which it goes live
+  std::uint64_t snapshot = 0;  // the data comes from; 0: it stays
 };
 
 // A rollback takes the plain config along with which the release served last; a promotion leaves
 // the config as it is. A release that is to serve runs within `quota`, today's, whatever held when
 // it was deployed. kReleaseNotFound, kNoPrevious, kNotServable, kVersionTaken, kConfigMissing,
-// kIntegrity.
+// kIntegrity, kSnapshotNotFound.
 Outcome<ChosenTurn> ChooseTurn(Database& db, const AppRow& app, const TurnRequest& request,
                                const LimitSettings& quota, const Change& change);
+
+// What a rollback with data would do, for whoever decides about it.
+struct DataPreview {
+  ReleaseRow release;
+  SnapshotRow snapshot;
+  Bytes snapshot_bytes;
+  Bytes database_bytes;  // of what is there now
+};
+// `app_directory`: as DataDirectory has it. Errors: as above; nothing is changed.
+Outcome<DataPreview> PreviewData(Database& db, const AppRow& app, const std::string& version,
+                                 const std::string& app_directory);
 
 }  // namespace cloister

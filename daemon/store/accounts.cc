@@ -19,6 +19,7 @@ constexpr const char* kAppRows[] = {
     "DELETE FROM cache_generations WHERE app_id = ?",
     "DELETE FROM config_values WHERE app_id = ?",
     "DELETE FROM config_versions WHERE app_id = ?",
+    "DELETE FROM snapshots WHERE app_id = ?",
     "DELETE FROM apps WHERE id = ?",
 };
 
@@ -66,14 +67,15 @@ Result<std::vector<TenantRow>> ListTenants(Database& db) {
 
 Result<std::vector<AppRow>> ListApps(Database& db) {
   Statement rows =
-      TRY(db.Query("SELECT a.id, a.tenant_id, t.name, a.name, a.created_at "
+      TRY(db.Query("SELECT a.id, a.tenant_id, t.name, a.name, a.created_at, a.data "
                    "FROM apps a JOIN tenants t ON t.id = a.tenant_id ORDER BY a.id"));
   std::vector<AppRow> apps;
   while (TRY(rows.Step()))
     apps.push_back({.id = {rows.UInt(0)},
                     .tenant = {rows.UInt(1)},
                     .name = TRY(AppName::Create(rows.Text(2), rows.Text(3))),
-                    .created_at = FromColumn(rows.Int(4))});
+                    .created_at = FromColumn(rows.Int(4)),
+                    .data = rows.UInt(5)});
   return apps;
 }
 

@@ -25,7 +25,7 @@ std::string SelectReleases(std::string_view where) {
   return "SELECT id, app_id, version, attempt, state, live, went_live_at, digest, entry, "
          "memory_max_bytes, address_space_max_bytes, threads_max, cpu_millis, wall_max_ms, "
          "workers_min, workers_max, queue_max, created_at, goal, canary_percent, created_by, "
-         "live_sequence, pinned, statics FROM releases WHERE " +
+         "live_sequence, pinned, statics, rehearsal FROM releases WHERE " +
          std::string(where);
 }
 
@@ -62,7 +62,8 @@ Result<ReleaseRow> ReadRelease(const Statement& row) {
                     .goal = *goal,
                     .canary_percent = U32(row, 19),
                     .created_by = std::string(row.Text(20)),
-                    .live_sequence = row.IsNull(21) ? 0 : row.UInt(21)};
+                    .live_sequence = row.IsNull(21) ? 0 : row.UInt(21),
+                    .rehearsal = row.Int(24) != 0 ? Rehearsal::kYes : Rehearsal::kNo};
 }
 
 Result<std::vector<ReleaseRow>> ReadReleases(Statement rows) {
@@ -85,18 +86,18 @@ Result<void> InsertRelease(Database& db, const NewRelease& release, const Change
       "INSERT INTO releases (app_id, version, attempt, state, digest, entry, manifest, "
       "memory_max_bytes, address_space_max_bytes, threads_max, cpu_millis, wall_max_ms, "
       "workers_min, workers_max, queue_max, created_at, goal, canary_percent, created_by, "
-      "run_seal, statics) "
+      "run_seal, statics, rehearsal) "
       "VALUES (?1, ?2, (SELECT coalesce(max(attempt), 0) + 1 FROM ("
       "SELECT attempt FROM releases WHERE app_id = ?1 AND version = ?2 UNION ALL "
       "SELECT attempt FROM collected_releases WHERE app_id = ?1 AND version = ?2)), ?3, ?4, ?5, "
       "?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, "
-      "?15, ?16, ?17, ?18, ?19, ?20)",
+      "?15, ?16, ?17, ?18, ?19, ?20, ?21)",
       release.app.number, release.version, ReleaseStateName(ReleaseState::kReceived),
       Blob{release.digest.view()}, run.entry, release.manifest, run.limits.memory_max.count,
       run.limits.address_space_max.count, run.limits.threads_max, run.limits.cpu_millis,
       run.limits.wall_max.count(), run.workers_min, run.workers_max, run.queue_max,
       ToColumn(change.when), ReleaseGoalName(release.goal), release.canary_percent, change.who,
-      Blob{seal.view()}, run.statics);
+      Blob{seal.view()}, run.statics, release.rehearsal == Rehearsal::kYes ? 1 : 0);
 }
 
 // Moves a release within the table; a row that cannot be where it is was changed by others.
@@ -151,7 +152,6 @@ Result<void> BeginServing(Database& db, const ReleaseRow& release, ReleaseState 
         db.Run("UPDATE releases SET live = 1, live_sequence = 1 + (SELECT "
                "coalesce(max(live_sequence), 0) FROM releases WHERE app_id = ?) WHERE id = ?",
                release.app.number, release.id.number));
-  TRY(EndStep(db, release.id, {"done", "", change.when}));
   TRY(db.Run("DELETE FROM reports WHERE release_id = ?", release.id.number));
   return AddAudit(db, change, state == ReleaseState::kLive ? "release_live" : "release_canary",
                   subject);
@@ -345,26 +345,30 @@ Result<void> KeepChecked(Database& db, ReleaseId id, std::string_view subject,
   return transaction.Commit();
 }
 
-Result<Displaced> GoLive(Database& db, ReleaseId id, std::uint64_t config, std::string_view subject,
+Result<Displaced> GoLive(Database& db, ReleaseId id, const Along& along, std::string_view subject,
                          const Change& change) {
   Transaction transaction = TRY(Transaction::Begin(db));
   const ReleaseRow release = TRY(FindRelease(db, id));
   Displaced displaced;
-  if (const std::optional<ReleaseRow> former = TRY(FindLive(db, release.app)))
+  if (const std::optional<ReleaseRow> former = TRY(FindLive(db, release.app))) {
     displaced.push_back(former->id);
+    if (along.data)
+      TRY(TurnData(db, *former, *along.data, change.when));
+  }
   if (const std::optional<ReleaseRow> canary = TRY(FindCanary(db, release.app)))
     displaced.push_back(canary->id);
   std::erase(displaced, id);
   for (const ReleaseId former : displaced)
     TRY(EndServing(db, former, change.when));
+  TRY(EndStep(db, id, {"done", along.detail, change.when}));
   TRY(BeginServing(db, release, ReleaseState::kLive, subject, change));
-  TRY(TakeConfigAlong(db, release.app, id, config));
+  TRY(TakeConfigAlong(db, release.app, id, along.config));
   TRY(transaction.Commit());
   return displaced;
 }
 
-Result<Displaced> GoCanary(Database& db, ReleaseId id, std::uint64_t config,
-                           std::string_view subject, const Change& change) {
+Result<Displaced> GoCanary(Database& db, ReleaseId id, const Along& along, std::string_view subject,
+                           const Change& change) {
   Transaction transaction = TRY(Transaction::Begin(db));
   const ReleaseRow release = TRY(FindRelease(db, id));
   Displaced displaced;
@@ -372,8 +376,9 @@ Result<Displaced> GoCanary(Database& db, ReleaseId id, std::uint64_t config,
     displaced.push_back(former->id);
     TRY(EndServing(db, former->id, change.when));
   }
+  TRY(EndStep(db, id, {"done", along.detail, change.when}));
   TRY(BeginServing(db, release, ReleaseState::kCanary, subject, change));
-  TRY(TakeConfigAlong(db, release.app, id, config));
+  TRY(TakeConfigAlong(db, release.app, id, along.config));
   TRY(transaction.Commit());
   return displaced;
 }

@@ -13,6 +13,7 @@
 
 #include "apis/backends/sqlite.h"
 #include "daemon/store/rows.h"
+#include "daemon/store/snapshot_rows.h"
 
 namespace cloister {
 
@@ -66,11 +67,20 @@ using Displaced = std::vector<ReleaseId>;
 // In one transaction: the step is done and the release is live; the former live one is draining,
 // and so is a canary. A report of an earlier attempt to make this release live again goes.
 // `config`: the version that it was booted with, in force from here on.
-Result<Displaced> GoLive(Database& db, ReleaseId id, std::uint64_t config, std::string_view subject,
+// `data`, where there is one: the app's database from here on (daemon/store/snapshot_rows.h).
+struct Along {
+  // NOLINTNEXTLINE(google-explicit-constructor): most have a config alone.
+  Along(std::uint64_t of_config) : config(of_config) {}
+
+  std::uint64_t config = 0;
+  std::optional<DataTurn> data = {};
+  std::string detail = {};  // of the step
+};
+Result<Displaced> GoLive(Database& db, ReleaseId id, const Along& along, std::string_view subject,
                          const Change& change);
 // The same for a canary: the live release stays, another canary is draining.
-Result<Displaced> GoCanary(Database& db, ReleaseId id, std::uint64_t config,
-                           std::string_view subject, const Change& change);
+Result<Displaced> GoCanary(Database& db, ReleaseId id, const Along& along, std::string_view subject,
+                           const Change& change);
 // The canary is draining.
 Result<void> WithdrawCanary(Database& db, ReleaseId id, std::string_view subject,
                             const Change& change);

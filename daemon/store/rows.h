@@ -33,6 +33,7 @@ struct AppRow {
   TenantId tenant;
   AppName name;
   WallTime created_at;
+  std::uint64_t data = 0;  // the generation of its database (daemon/workers/database_source.h)
 };
 
 // A content as a client names it before anything was uploaded.
@@ -86,6 +87,10 @@ constexpr std::optional<ReleaseGoal> ReleaseGoalOf(std::string_view name) {
   return std::nullopt;
 }
 
+// Whether a release's script is tried on the overlay, and the release checked there, before the
+// script runs for good.
+enum class Rehearsal { kNo, kYes };
+
 struct NewRelease {
   AppId app;
   TenantId tenant;
@@ -98,6 +103,7 @@ struct NewRelease {
   std::size_t left_out = 0;  // files of the directory that the client did not send
   ReleaseGoal goal = ReleaseGoal::kLive;
   std::uint32_t canary_percent = 0;  // of kCanary: its share of the requests, 1-99
+  Rehearsal rehearsal = Rehearsal::kYes;
 };
 
 struct ReleaseRow {
@@ -117,6 +123,13 @@ struct ReleaseRow {
   std::string created_by;
   // Counts up in its app each time that a release goes live; 0: this one never did.
   std::uint64_t live_sequence = 0;
+  Rehearsal rehearsal = Rehearsal::kYes;
+};
+
+// A release by both its names.
+struct ReleaseName {
+  ReleaseId id;
+  std::string version;
 };
 
 enum class StepOutcome { kRunning, kDone, kFailed };

@@ -234,9 +234,26 @@ CREATE TABLE config_values (
 ALTER TABLE releases ADD COLUMN config INTEGER;
 )sql";
 
-constexpr Migration kMigrations[] = {kVersion1,  kGoals,   {kSeals, SealOlderRows},
-                                     kRetention, kModules, kQuotas,
-                                     kStatics,   kCache,   kConfig};
+// Which database is the app's: its generation, and the last number that was given to one. Numbers
+// are also those of the snapshots, each of a time when that release was live.
+constexpr const char* kSnapshots = R"sql(
+ALTER TABLE apps ADD COLUMN data INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE apps ADD COLUMN data_last INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE releases ADD COLUMN rehearsal INTEGER NOT NULL DEFAULT 1 CHECK (rehearsal IN (0, 1));
+CREATE TABLE snapshots (
+  app_id INTEGER NOT NULL REFERENCES apps (id),
+  number INTEGER NOT NULL CHECK (number >= 0),
+  release_id INTEGER NOT NULL,
+  version TEXT NOT NULL,
+  taken_at INTEGER NOT NULL,
+  reason TEXT NOT NULL,
+  PRIMARY KEY (app_id, number)
+) STRICT, WITHOUT ROWID;
+)sql";
+
+constexpr Migration kMigrations[] = {
+    kVersion1, kGoals,    {kSeals, SealOlderRows}, kRetention, kModules, kQuotas, kStatics, kCache,
+    kConfig,   kSnapshots};
 
 }  // namespace
 

@@ -61,7 +61,7 @@ class Supervisor : public WorkerSupervisor,
   ~Supervisor() override;
 
   // Apps' databases; null: there are none.
-  const QueryProcesses* queries() const { return queries_.get(); }
+  QueryProcesses* queries() const { return queries_.get(); }
 
   // Blanks come from here from now on.
   void SetZygote(UniqueFd socket) { spawner_.SetZygote(std::move(socket)); }

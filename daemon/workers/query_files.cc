@@ -9,6 +9,8 @@
 #include <utility>
 
 #include "apis/query/database_file.h"
+#include "daemon/workers/database_copy.h"
+#include "daemon/workers/database_source.h"
 
 namespace cloister {
 namespace {
@@ -54,6 +56,16 @@ Result<UniqueFd> MakeNamelessFile(const std::string& directory) {
   return fd;
 }
 
+// Unless it is there.
+Result<void> MakeFirstDatabase(const std::string& directory) {
+  const std::string parent = directory.substr(0, directory.rfind('/'));
+  for (const std::string& each : {parent, directory})
+    if (::mkdir(each.c_str(), kOwnersDirectory) != 0 && errno != EEXIST)
+      return SystemError("making " + each);
+  const std::string path = directory + kDatabaseFile;
+  return ::access(path.c_str(), F_OK) == 0 ? Result<void>() : MakeDatabase(directory, path);
+}
+
 std::uint64_t SizeOf(const UniqueFd& fd) {
   struct stat status = {};
   return ::fstat(fd.get(), &status) == 0 ? static_cast<std::uint64_t>(status.st_size) : 0;
@@ -61,17 +73,14 @@ std::uint64_t SizeOf(const UniqueFd& fd) {
 
 }  // namespace
 
-Result<QueryFiles> OpenQueryFiles(const std::string& directory, QueryPurpose purpose) {
-  const std::string parent = directory.substr(0, directory.rfind('/'));
-  for (const std::string& each : {parent, directory})
-    if (::mkdir(each.c_str(), kOwnersDirectory) != 0 && errno != EEXIST)
-      return SystemError("making " + each);
-  const std::string path = directory + "/query.db";
-  if (::access(path.c_str(), F_OK) != 0)
-    TRY(MakeDatabase(directory, path));
-  UniqueFd database = TRY(OpenFile(path, 0));
-  UniqueFd log = TRY(OpenFile(path + "-wal", O_CREAT));
-  UniqueFd index = TRY(OpenFile(path + "-shm", O_CREAT));
+Result<QueryFiles> OpenQueryFiles(const std::string& app_directory, std::uint64_t data,
+                                  QueryPurpose purpose) {
+  const std::string directory = DataDirectory(app_directory, data);
+  if (data == 0)
+    TRY(MakeFirstDatabase(app_directory));
+  UniqueFd database = TRY(OpenFile(directory + kDatabaseFile, 0));
+  UniqueFd log = TRY(OpenFile(directory + kDatabaseLogFile, O_CREAT));
+  UniqueFd index = TRY(OpenFile(directory + kDatabaseIndexFile, O_CREAT));
   // What is written to the log is found again only if its name is.
   TRY(SyncDirectory(directory));
   QueryFiles opened;

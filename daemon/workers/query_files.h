@@ -3,6 +3,7 @@
 // The files of an app's database, opened by the node for the app's query process. The node reads
 // none of their bytes.
 
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>
@@ -25,7 +26,9 @@ struct QueryFiles {
 
 enum class QueryPurpose { kServe, kCheck };
 
-// Opens, and makes where there are none, `directory`/query.db and what belongs to it. Blocks.
-Result<QueryFiles> OpenQueryFiles(const std::string& directory, QueryPurpose purpose);
+// Opens the app's database of that generation (daemon/workers/database_source.h) and what belongs
+// to it. The first one is made where there is none. Blocks.
+Result<QueryFiles> OpenQueryFiles(const std::string& app_directory, std::uint64_t data,
+                                  QueryPurpose purpose);
 
 }  // namespace cloister

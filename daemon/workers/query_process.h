@@ -30,6 +30,7 @@ struct QueryOwner {
   std::string version;  // of the release that spoke last, for the app's log
   std::string group;    // the app's cgroup
   OverlayId overlay = 0;
+  std::uint64_t data = 0;  // the generation of its database
   std::uint32_t cpu_millis = 1000;
 };
 
@@ -56,6 +57,8 @@ class QueryProcess : private WorkerProcess::Listener {
   void Enter(QueryLink& link) { links_.push_back(&link); }
   void Leave(QueryLink& link);
   bool unused() const { return links_.empty(); }
+  // On its way to serve.
+  bool starting() const { return state_ == State::kOpening || state_ == State::kStarting; }
   // Something came from that worker.
   void Want(QueryLink& link);
   void OnFiles(Result<QueryFiles> files);

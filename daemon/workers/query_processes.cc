@@ -16,7 +16,14 @@ QueryProcesses::QueryProcesses(WorkerEnv& env, QueryOptions options)
     : env_(env),
       options_(std::move(options)),
       self_(std::make_shared<QueryProcesses*>(this)),
-      background_(env.loop, kThreads) {}
+      background_(env.loop, kThreads),
+      copies_(env.loop, options_.state_dir, [this](AppId app, std::uint64_t data) {
+        for (auto each = processes_.lower_bound({app.number, 0, 0});
+             each != processes_.end() && std::get<0>(each->first) == app.number; ++each)
+          if (each->second->owner().data == data && each->second->starting())
+            return true;
+        return false;
+      }) {}
 
 QueryProcesses::~QueryProcesses() {
   *self_ = nullptr;
@@ -24,7 +31,8 @@ QueryProcesses::~QueryProcesses() {
 
 std::unique_ptr<QueryLink> QueryProcesses::MakeLink(const ReleaseSpec& spec, UniqueFd far_end,
                                                     QueryLink::Listener& listener) {
-  std::unique_ptr<QueryProcess>& process = processes_[{spec.app_id.number, spec.overlay}];
+  std::unique_ptr<QueryProcess>& process =
+      processes_[{spec.app_id.number, spec.overlay, spec.data}];
   if (process == nullptr)
     process = std::make_unique<QueryProcess>(env_, static_cast<QueryProcess::Host&>(*this),
                                              QueryOwner{.app = spec.app_id,
@@ -32,6 +40,7 @@ std::unique_ptr<QueryLink> QueryProcesses::MakeLink(const ReleaseSpec& spec, Uni
                                                         .version = spec.version,
                                                         .group = GroupOf(spec),
                                                         .overlay = spec.overlay,
+                                                        .data = spec.data,
                                                         .cpu_millis = spec.limits.cpu_millis},
                                              options_.idle);
   process->owner().version = spec.version;
@@ -43,23 +52,27 @@ std::unique_ptr<QueryLink> QueryProcesses::MakeLink(const ReleaseSpec& spec, Uni
 }
 
 void QueryProcesses::SetQuota(AppId app, const QueryQuota& quota) {
-  for (auto each = processes_.lower_bound({app.number, 0});
-       each != processes_.end() && each->first.first == app.number; ++each)
+  for (auto each = processes_.lower_bound({app.number, 0, 0});
+       each != processes_.end() && std::get<0>(each->first) == app.number; ++each)
     each->second->SetQuota(quota);
 }
 
 void QueryProcesses::Forget(AppId app) {
   std::erase_if(processes_, [app](const auto& each) {
-    return each.first.first == app.number && each.second->unused();
+    return std::get<0>(each.first) == app.number && each.second->unused();
   });
 }
 
 void QueryProcesses::OnUnused(QueryProcess& process) {
-  // What was written on an overlay goes with its last worker.
-  const OverlayId overlay = process.owner().overlay;
-  if (overlay == 0)
+  // What was written on an overlay goes with its last worker, and nobody comes for a database that
+  // another one has replaced.
+  const Key key = KeyOf(process.owner());
+  const auto next = processes_.upper_bound(key);
+  const bool replaced = next != processes_.end() && std::get<0>(next->first) == std::get<0>(key) &&
+                        std::get<1>(next->first) == 0;
+  if (process.owner().overlay == 0 && !replaced)
     return;
-  env_.loop.AtTurnEnd([self = self_, key = Key{process.owner().app.number, overlay}] {
+  env_.loop.AtTurnEnd([self = self_, key] {
     if (*self == nullptr)
       return;
     const auto found = (*self)->processes_.find(key);
@@ -70,12 +83,19 @@ void QueryProcesses::OnUnused(QueryProcess& process) {
 
 void QueryProcesses::OpenFiles(QueryProcess& process) {
   const QueryOwner& owner = process.owner();
-  const Key key{owner.app.number, owner.overlay};
-  const QueryPurpose purpose = owner.overlay == 0 ? QueryPurpose::kServe : QueryPurpose::kCheck;
+  copies_.Hold(owner.app, owner.data, [self = self_, key = KeyOf(owner)] {
+    if (*self != nullptr)
+      (*self)->OpenFilesNow(key);
+  });
+}
+
+void QueryProcesses::OpenFilesNow(const Key& key) {
+  const auto [app, overlay, data] = key;
+  const QueryPurpose purpose = overlay == 0 ? QueryPurpose::kServe : QueryPurpose::kCheck;
   background_.Run(
-      owner.app.number,
-      [directory = options_.state_dir + "/apps/" + std::to_string(owner.app.number), purpose] {
-        return OpenQueryFiles(directory, purpose);
+      app,
+      [directory = options_.state_dir + "/apps/" + std::to_string(app), data = data, purpose] {
+        return OpenQueryFiles(directory, data, purpose);
       },
       [self = self_, key](Result<QueryFiles> files) {
         if (*self == nullptr)
@@ -129,8 +149,14 @@ void QueryProcesses::Say(QueryProcess& process, std::uint8_t level, std::string 
 }
 
 QueryUse QueryProcesses::UseOf(AppId app) const {
-  const auto found = processes_.find({app.number, 0});
-  return found == processes_.end() ? QueryUse{} : found->second->last_use();
+  // The newest: that of a database that was replaced is not the app's any more.
+  QueryUse use;
+  for (auto each = processes_.lower_bound({app.number, 0, 0});
+       each != processes_.end() && std::get<0>(each->first) == app.number &&
+       std::get<1>(each->first) == 0;
+       ++each)
+    use = each->second->last_use();
+  return use;
 }
 
 }  // namespace cloister

@@ -8,9 +8,11 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <tuple>
 #include <utility>
 
 #include "daemon/loop/background.h"
+#include "daemon/workers/database_copies.h"
 #include "daemon/workers/query_link.h"
 #include "daemon/workers/query_process.h"
 #include "daemon/workers/supervisor.h"
@@ -22,7 +24,7 @@ struct QueryOptions {
   Millis idle{30000};
 };
 
-class QueryProcesses : private QueryProcess::Host {
+class QueryProcesses : public DatabaseSource, private QueryProcess::Host {
  public:
   QueryProcesses(WorkerEnv& env, QueryOptions options);
   QueryProcesses(const QueryProcesses&) = delete;
@@ -37,13 +39,22 @@ class QueryProcesses : private QueryProcess::Host {
   // The app is gone, and its workers.
   void Forget(AppId app);
 
+  void Copy(DatabaseCopy copy, std::function<void(Result<Bytes>)> done) override {
+    copies_.Add(std::move(copy), std::move(done));
+  }
+
   // What the app was last known to use.
   QueryUse UseOf(AppId app) const;
 
  private:
-  using Key = std::pair<std::uint64_t, OverlayId>;
+  // App, overlay, generation of the database.
+  using Key = std::tuple<std::uint64_t, OverlayId, std::uint64_t>;
 
+  static Key KeyOf(const QueryOwner& owner) {
+    return {owner.app.number, owner.overlay, owner.data};
+  }
   void OpenFiles(QueryProcess& process) override;
+  void OpenFilesNow(const Key& key);
   void OnUse(QueryProcess& process, const QueryUse& use) override;
   void Say(QueryProcess& process, std::uint8_t level, std::string text) override;
   void OnUnused(QueryProcess& process) override;
@@ -54,6 +65,7 @@ class QueryProcesses : private QueryProcess::Host {
   std::uint64_t last_link_ = 0;
   std::shared_ptr<QueryProcesses*> self_;  // null inside once this is gone
   Background background_;
+  DatabaseCopies copies_;
 };
 
 }  // namespace cloister

@@ -52,6 +52,7 @@ struct ReleaseSpec {
   Writes writes = Writes::kKept;
   OverlayId overlay = 0;     // of kOverlay: one that this process has given to nobody else
   std::uint64_t config = 0;  // the version of its app's config; 0: none
+  std::uint64_t data = 0;    // the generation of its app's database
   // Its values, for Boot; null where they are loaded when a worker is wanted.
   std::shared_ptr<const RunConfig> values = {};
 

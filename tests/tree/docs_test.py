@@ -22,6 +22,7 @@ EXPECTED = [
     "docs/threats.md",
     "docs/errors.md",
     "docs/quotas.md",
+    "docs/operating/backup.md",
     "docs/operating/cache.md",
     "docs/apps/entry-points.md",
     "docs/apps/cache.md",

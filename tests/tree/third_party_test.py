@@ -14,7 +14,12 @@ PLACES = {
     r"openssl/.*": ["apis/base/sha256", "sandbox/query/text_functions"],
     r"seccomp\.h": ["sandbox/steps/seccomp"],
     r"(Python|structmember|marshal)\.h": ["sandbox/worker/"],
-    r"CLI/.*": ["daemon/cli/main", "daemon/cli/local_arguments", "daemon/cli/object_arguments"],
+    r"CLI/.*": [
+        "daemon/cli/main",
+        "daemon/cli/data_arguments",
+        "daemon/cli/local_arguments",
+        "daemon/cli/object_arguments",
+    ],
     r"spdlog/.*": ["apis/base/log"],
     r"benchmark/.*": ["tests/bench/"],
     r"systemd/.*": ["daemon/logs/journal"],

@@ -75,7 +75,8 @@ TEST(ProgressTest, OneLineThatChangesOnATerminal) {
     progress.Set(100);
   }
   EXPECT_EQ(written.text(),
-            "hashing 50 B of 100 B (50%)\r\x1b[Khashing 100 B of 100 B (100%), 500 B/s\r\x1b[K");
+            "hashing [######------] 50 B of 100 B (50%)\r\x1b[K"
+            "hashing [############] 100 B of 100 B (100%), 500 B/s\r\x1b[K");
 }
 
 }  // namespace

@@ -1,11 +1,13 @@
 #include "daemon/workers/query_processes.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/socket.h>
 
 #include <array>
 #include <csignal>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "apis/wire/fd_socket.h"
@@ -331,6 +333,52 @@ TEST_F(QueryProcessesTest, AnAppThatIsForgottenHasNoProcess) {
   EXPECT_TRUE(ground_.Until([&] {
     return std::ranges::find(ground_.processes.killed, id) != ground_.processes.killed.end();
   }));
+}
+
+TEST_F(QueryProcessesTest, ACopyMakesWayForAProcessThatStarts) {
+  ASSERT_TRUE(OpenQueryFiles(directory_.At("apps/3"), 0, QueryPurpose::kServe).ok());
+  // Somebody writes back from the log: the copy waits, with locks of its own.
+  const UniqueFd index(
+      ::open(directory_.At("apps/3/query.db-shm").c_str(), O_RDWR | O_CLOEXEC));
+  struct flock lock = {};
+  lock.l_type = F_WRLCK;
+  lock.l_start = 121;
+  lock.l_len = 1;
+  ASSERT_EQ(0, ::fcntl(index.get(), F_OFD_SETLK, &lock));
+  std::optional<Result<Bytes>> copied;
+  queries_.Copy({.app = {3}, .from = 0, .to = directory_.At("apps/3/data/1")},
+                [&copied](Result<Bytes> done) { copied.emplace(std::move(done)); });
+  const auto client = Connect();
+  client->Send(Packet("first"));
+  const FakeProcesses::Query& process = Serve(1);
+  EXPECT_FALSE(copied);
+  EXPECT_EQ(Packet("first"), Peek(AwaitAttach(process).fd.get()));
+  lock.l_type = F_UNLCK;
+  ASSERT_EQ(0, ::fcntl(index.get(), F_OFD_SETLK, &lock));
+  ASSERT_TRUE(ground_.Until([&] { return copied.has_value(); }));
+  ASSERT_TRUE(copied->ok()) << copied->error().message;
+  EXPECT_TRUE(std::filesystem::exists(directory_.At("apps/3/data/1/query.db")));
+  EXPECT_FALSE(std::filesystem::exists(directory_.At("apps/3/data/1.new")));
+}
+
+TEST_F(QueryProcessesTest, EachGenerationOfADatabaseHasAProcessOfItsOwn) {
+  const auto former = Connect();
+  former->Send(Packet("former"));
+  const UniqueFd first = std::move(AwaitAttach(Serve(1)).fd);
+  std::filesystem::create_directories(directory_.At("apps/3/data/1"));
+  std::filesystem::copy(directory_.At("apps/3/query.db"), directory_.At("apps/3/data/1/query.db"));
+  spec_.data = 1;
+  const auto next = Connect();
+  next->Send(Packet("next"));
+  const UniqueFd second = std::move(AwaitAttach(Serve(2)).fd);
+  EXPECT_EQ(Packet("former"), Peek(first.get()));
+  EXPECT_EQ(Packet("next"), Peek(second.get()));
+  // One that is not there is not made.
+  spec_.data = 2;
+  const auto lost = Connect();
+  lost->Send(Packet("lost"));
+  EXPECT_NE(std::string::npos, AwaitPacket(*lost).find("cannot be opened"));
+  EXPECT_EQ(2U, ground_.processes.queries.size());
 }
 
 }  // namespace
