@@ -113,6 +113,9 @@ struct CacheSettings : CacheQuota {
 
 // [query]: what one app may use of its database.
 struct QuerySettings : QueryQuota {
+  std::string server;         // empty: SQLite, in files of the node
+  std::string password_file;  // empty: no password
+  std::uint32_t connections = 5;
   Millis idle_timeout{30000};
 };
 

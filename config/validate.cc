@@ -8,6 +8,7 @@
 
 #include "config/cache_address.h"
 #include "config/module_rules.h"
+#include "config/query_address.h"
 #include "config/values.h"
 
 namespace cloister {
@@ -105,6 +106,16 @@ Result<void> ValidateCache(const CacheSettings& cache) {
   return {};
 }
 
+Result<void> ValidateQuery(const QuerySettings& query) {
+  if (Result<SqlServerAddress> server = ParseQueryServer(query.server);
+      !query.server.empty() && !server.ok())
+    return std::move(server).error().In("[query] server");
+  if (!query.password_file.empty() && !query.password_file.starts_with('/'))
+    return Wrong("[query] password_file",
+                 "must be an absolute path, not '" + query.password_file + "'");
+  return {};
+}
+
 }  // namespace
 
 Result<SocketAddress> ParseAddress(std::string_view text) {
@@ -136,6 +147,7 @@ Result<void> ValidateSettings(const Settings& settings) {
   TRY(ValidateAdmin(settings.admin));
   TRY(ValidateModules(settings.modules));
   TRY(ValidateCache(settings.cache));
+  TRY(ValidateQuery(settings.query));
   // A socket's path has 108 bytes in the kernel, the closing zero included.
   if (AdminSocketPath(settings).size() > 107)
     return Wrong("[admin] socket", "the path is longer than 107 characters");

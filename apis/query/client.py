@@ -137,7 +137,7 @@ class Table:
         connection = db.connect(isolation_level=None)
         try:
             return connection.execute(sql, parameters).fetchall()
-        except db.OperationalError as error:
+        except db.DatabaseError as error:
             if self._is_missing(error):
                 return []
             raise
@@ -145,7 +145,8 @@ class Table:
             connection.close()
 
     def _is_missing(self, error):
-        return str(error) == f'no such table: kv_{self._name}'
+        return str(error).startswith((f'no such table: kv_{self._name}',
+                                      f'relation "kv_{self._name}" does not exist'))
 
     def _write(self, changes):
         """Does all of [(put or delete, key, value)]; how many keys were there or are now."""
@@ -169,13 +170,19 @@ class Table:
         from cloister import db
         try:
             return self._apply(connection, changes)
-        except db.OperationalError as error:
+        except db.DatabaseError as error:
             if not self._is_missing(error):
                 raise
         if not any(is_put for is_put, _, _ in changes):
             return 0
-        connection.execute(f'CREATE TABLE IF NOT EXISTS {self._sql_name} '
-                           '(key TEXT PRIMARY KEY NOT NULL, value BLOB NOT NULL) WITHOUT ROWID')
+        kind, end = ('BLOB', ' WITHOUT ROWID') if db.engine() == 'sqlite' else ('BYTEA', '')
+        try:
+            connection.execute(f'CREATE TABLE IF NOT EXISTS {self._sql_name} '
+                               f'(key TEXT PRIMARY KEY NOT NULL, value {kind} NOT NULL){end}')
+        except db.IntegrityError:
+            # PostgreSQL's way to say that somebody else makes it at this moment.
+            if db.engine() == 'sqlite':
+                raise
         return self._apply(connection, changes)
 
     def _apply(self, connection, changes):

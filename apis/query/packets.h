@@ -59,6 +59,7 @@ enum class QueryMode : std::uint32_t {
   kKept = 0,      // the app's database
   kCopy = 1,      // a copy of it that is thrown away: of a release that is checked
   kReadOnly = 2,  // the app's database, of a release that is checked, when it is too large to copy
+  kRolledBack = 3,  // on a server: one transaction that is never committed, of one that is checked
 };
 
 // Which transaction a statement that changes rows begins when none is open.

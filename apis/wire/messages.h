@@ -115,9 +115,10 @@ Result<M> DecodeMessage(std::string_view packet) {
 
 // What a blank is to become.
 enum class WorkerJob : std::uint32_t {
-  kServe = 1,    // import the entry point, answer requests
-  kCompile = 2,  // compile every module of the image without importing any
-  kQuery = 3,    // run cloister-query: an app's SQL
+  kServe = 1,            // import the entry point, answer requests
+  kCompile = 2,          // compile every module of the image without importing any
+  kQuery = 3,            // run cloister-query: an app's SQL, on its files
+  kQueryPostgresql = 4,  // run cloister-query-postgresql: an app's SQL, on a server
 };
 
 }  // namespace cloister

@@ -68,10 +68,15 @@ Result<void> Nodes::StartOne() {
   fds.push_back(TRY(Duplicate(adopt_.get())));
   fds.push_back(TRY(Duplicate(pass_on_.get())));
   names += "adopt pass_on ";
-  if (UniqueFd password = OpenCachePassword(); password.valid()) {
-    fds.push_back(std::move(password));
-    names += "cache_password ";
-  }
+  const Settings& settings = ground_.settings;
+  const std::pair<const char*, const std::string&> passwords[] = {
+      {"cache_password", settings.cache.password_file},
+      {"query_password", settings.query.password_file}};
+  for (const auto& [name, path] : passwords)
+    if (UniqueFd password = OpenPassword(name, path); password.valid()) {
+      fds.push_back(std::move(password));
+      names += std::string(name) + " ";
+    }
   if (UniqueFd key = TRY(OpenKeyCredential()); key.valid()) {
     fds.push_back(std::move(key));
     names += "node_key ";
@@ -108,14 +113,12 @@ Result<void> Nodes::StartOne() {
   return {};
 }
 
-UniqueFd Nodes::OpenCachePassword() const {
-  const std::string& path = ground_.settings.cache.password_file;
+UniqueFd Nodes::OpenPassword(const std::string& name, const std::string& path) {
   if (path.empty())
     return {};
   UniqueFd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   if (!file.valid())
-    Log(LogLevel::kError, "cache_password_missing",
-        {{"error", SystemError("opening " + path).message}});
+    Log(LogLevel::kError, name + "_missing", {{"error", SystemError("opening " + path).message}});
   return file;
 }
 

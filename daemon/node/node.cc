@@ -96,6 +96,7 @@ Result<Node::Sockets> Node::TakeSockets(const NodeStart& start, std::vector<Uniq
       {"adopt", &sockets.adopt},
       {"pass_on", &sockets.pass_on},
       {"cache_password", &sockets.cache_password},
+      {"query_password", &sockets.query_password},
       {"node_key", &sockets.node_key}};
   std::istringstream names(start.fd_names);
   std::string name;
@@ -172,7 +173,7 @@ Node::Node(const NodeStart& start, Settings settings, Sockets sockets, UniqueFd 
                 .configs = &configs_,
                 .state_dir = settings_.node.state_dir,
                 .objects = &object_responses_},
-               WorkersOptions(settings_)),
+               WorkersOptions(settings_, sockets_.query_password)),
       statics_(loop_, images_, {}),
       router_(settings_.node.base_domain, {.workers = workers_, .logs = relay_, .clock = clock_}),
       releases_({.loop = loop_,

@@ -121,6 +121,7 @@ class Node : private KeeperListener {
     UniqueFd adopt;
     UniqueFd pass_on;
     UniqueFd cache_password;  // a file; invalid: there is no password
+    UniqueFd query_password;  // the same
     UniqueFd node_key;        // the credential; invalid: there is none
   };
 

@@ -4,10 +4,13 @@
 
 #include <algorithm>
 #include <array>
+#include <memory>
+#include <optional>
 #include <utility>
 
 #include "config/cache_address.h"
 #include "config/module_rules.h"
+#include "config/query_address.h"
 
 namespace cloister {
 namespace {
@@ -56,7 +59,7 @@ ServerSettings AdminServerSettings(const Settings& settings) {
   return server;
 }
 
-SupervisorOptions WorkersOptions(const Settings& settings) {
+SupervisorOptions WorkersOptions(const Settings& settings, const UniqueFd& query_password) {
   const WorkerSettings& workers = settings.workers;
   SupervisorOptions options;
   options.spawner.blanks = workers.blanks;
@@ -64,6 +67,14 @@ SupervisorOptions WorkersOptions(const Settings& settings) {
   options.worker.boot_timeout = workers.boot_timeout;
   options.pool.idle_timeout = workers.idle_timeout;
   options.query_idle = settings.query.idle_timeout;
+  if (std::optional<SqlServerAddress> server = QueryServerAddress(settings)) {
+    if (query_password.valid())
+      server->password = FirstLine(query_password.get());
+    options.query_roles = std::make_shared<const QueryRoles>(
+        std::move(*server), settings.node.state_dir, settings.query.connections);
+    // So that an app can tell which SQL to say before it says any (cloister.db.engine).
+    options.spawner.environment = std::string("CLOISTER_QUERY_ENGINE=postgresql") + '\0';
+  }
   return options;
 }
 

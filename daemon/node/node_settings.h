@@ -16,7 +16,8 @@ namespace cloister {
 ServerSettings FrontSettings(const Settings& settings);
 // The admin socket serves few clients, whom the operator chose, with large bodies.
 ServerSettings AdminServerSettings(const Settings& settings);
-SupervisorOptions WorkersOptions(const Settings& settings);
+// `query_password`: as for CacheOptions.
+SupervisorOptions WorkersOptions(const Settings& settings, const UniqueFd& query_password);
 // `password`: a file whose first line is one; invalid: there is none. `loop` outlives what uses
 // them.
 RedisOptions CacheOptions(const Settings& settings, Loop& loop, const UniqueFd& password);

@@ -28,8 +28,9 @@ Supervisor::Supervisor(const Parts& parts, const SupervisorOptions& options)
       memory_timer_(parts.loop),
       self_(std::make_shared<Supervisor*>(this)) {
   if (!parts.state_dir.empty()) {
-    queries_ = std::make_unique<QueryProcesses>(
-        env_, QueryOptions{.state_dir = parts.state_dir, .idle = options.query_idle});
+    queries_ = std::make_unique<QueryProcesses>(env_, QueryOptions{.state_dir = parts.state_dir,
+                                                                   .roles = options.query_roles,
+                                                                   .idle = options.query_idle});
     env_.queries = queries_.get();
   }
   control_.SetListener(this);

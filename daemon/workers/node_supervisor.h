@@ -34,6 +34,8 @@ struct SupervisorOptions {
   Millis compile_timeout{120000};
   Millis memory_period{5000};  // between two looks at workers' memory
   Millis query_idle{30000};    // a query process ends after so long without a statement
+  // Where apps' databases are; null: in files.
+  std::shared_ptr<const QueryRoles> query_roles = {};
 };
 
 class Supervisor : public WorkerSupervisor,

@@ -12,6 +12,7 @@
 #include "apis/base/unique_fd.h"
 #include "apis/base/units.h"
 #include "apis/query/packets.h"
+#include "apis/wire/messages.h"
 
 namespace cloister {
 
@@ -19,8 +20,10 @@ namespace cloister {
 inline constexpr Bytes kQueryCopyMax = MiB(256);
 
 struct QueryFiles {
+  WorkerJob job = WorkerJob::kQuery;
   QueryMode mode = QueryMode::kKept;
-  // Database, log, index of the log; with kCopy three empty files without a name as well.
+  // Database, log, index of the log; with kCopy three empty files without a name as well. Of a
+  // server: the login, then sockets.
   std::vector<std::shared_ptr<const UniqueFd>> files;
 };
 

@@ -74,7 +74,7 @@ void QueryProcess::OnFiles(Result<QueryFiles> files) {
   state_ = State::kStarting;
   boot_failure_.clear();
   process_ = std::make_unique<WorkerProcess>(env_, static_cast<WorkerProcess::Listener&>(*this));
-  process_->Start({.job = WorkerJob::kQuery,
+  process_->Start({.job = files.value().job,
                    .app = owner_.name,
                    .version = {},
                    .entry = {},

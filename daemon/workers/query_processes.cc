@@ -9,6 +9,8 @@ namespace cloister {
 namespace {
 
 constexpr std::size_t kThreads = 1;
+// A server may make each of them wait.
+constexpr std::size_t kThreadsOfServer = 4;
 
 }  // namespace
 
@@ -16,7 +18,7 @@ QueryProcesses::QueryProcesses(WorkerEnv& env, QueryOptions options)
     : env_(env),
       options_(std::move(options)),
       self_(std::make_shared<QueryProcesses*>(this)),
-      background_(env.loop, kThreads),
+      background_(env.loop, options_.roles == nullptr ? kThreads : kThreadsOfServer),
       copies_(env.loop, options_.state_dir, [this](AppId app, std::uint64_t data) {
         for (auto each = processes_.lower_bound({app.number, 0, 0});
              each != processes_.end() && std::get<0>(each->first) == app.number; ++each)
@@ -61,6 +63,15 @@ void QueryProcesses::Forget(AppId app) {
   std::erase_if(processes_, [app](const auto& each) {
     return std::get<0>(each.first) == app.number && each.second->unused();
   });
+  if (options_.roles == nullptr)
+    return;
+  background_.Run(
+      app.number, [roles = options_.roles, app] { return roles->Drop(app); },
+      [app](const Result<void>& dropped) {
+        if (!dropped.ok())
+          Log(LogLevel::kError, "query_database_left",
+              {{"app", app.number}, {"error", dropped.error().message}});
+      });
 }
 
 void QueryProcesses::OnUnused(QueryProcess& process) {
@@ -94,8 +105,10 @@ void QueryProcesses::OpenFilesNow(const Key& key) {
   const QueryPurpose purpose = overlay == 0 ? QueryPurpose::kServe : QueryPurpose::kCheck;
   background_.Run(
       app,
-      [directory = options_.state_dir + "/apps/" + std::to_string(app), data = data, purpose] {
-        return OpenQueryFiles(directory, data, purpose);
+      [roles = options_.roles, directory = options_.state_dir + "/apps/" + std::to_string(app),
+       app = AppId{app}, data = data, purpose] {
+        return roles != nullptr ? roles->Open(app, purpose)
+                                : OpenQueryFiles(directory, data, purpose);
       },
       [self = self_, key](Result<QueryFiles> files) {
         if (*self == nullptr)

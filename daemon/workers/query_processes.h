@@ -15,12 +15,14 @@
 #include "daemon/workers/database_copies.h"
 #include "daemon/workers/query_link.h"
 #include "daemon/workers/query_process.h"
+#include "daemon/workers/query_roles.h"
 #include "daemon/workers/supervisor.h"
 
 namespace cloister {
 
 struct QueryOptions {
   std::string state_dir;
+  std::shared_ptr<const QueryRoles> roles = {};  // null: databases are files
   Millis idle{30000};
 };
 

@@ -283,7 +283,7 @@ Result<SpawnedWorker> Spawner::HandOverTo(Waiting& waiting, std::string_view pla
   SocketPair query = TRY(MakeChannelPair(SOCK_SEQPACKET));
   Inbox inbox;
   std::vector<int> fds;
-  if (order.job == WorkerJob::kQuery) {
+  if (order.job == WorkerJob::kQuery || order.job == WorkerJob::kQueryPostgresql) {
     fds = {channel.theirs.get(), query.theirs.get()};
     for (const std::shared_ptr<const UniqueFd>& file : order.files)
       fds.push_back(file->get());
@@ -299,7 +299,7 @@ Result<SpawnedWorker> Spawner::HandOverTo(Waiting& waiting, std::string_view pla
                          .memory_max_bytes = order.limits.memory_max.count,
                          .address_space_max_bytes = order.limits.address_space_max.count,
                          .threads_max = order.limits.threads_max,
-                         .environment = {},
+                         .environment = options_.environment,
                          .module_rules = options_.module_rules};
   TRY(SendPacket(waiting.blank.control.get(), EncodeMessage(message), fds));
   inbox.TakeFd().Reset();

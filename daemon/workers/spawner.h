@@ -36,8 +36,8 @@ struct SpawnOrder {
   std::string entry;
   WorkerLimits limits;
   std::string group;  // cgroup of the app, [a-z0-9-]+; its ceilings grow with each worker
-  std::shared_ptr<const UniqueFd> image = {};               // none for kQuery
-  std::vector<std::shared_ptr<const UniqueFd>> files = {};  // of kQuery: its database's
+  std::shared_ptr<const UniqueFd> image = {};               // none for a query process
+  std::vector<std::shared_ptr<const UniqueFd>> files = {};  // of a query process
 };
 
 // A worker that was handed everything. Its first frame on the channel says how its boot went; on
@@ -58,6 +58,7 @@ struct SpawnerOptions {
   Millis retry_after{100};  // after the first failure; doubles with each more in a row
   Millis retry_max{5000};
   std::string module_rules = {};  // of every worker; config/module_rules.h
+  std::string environment = {};   // the same: KEY=VALUE, each ended by a NUL
 };
 
 class Spawner : private FdWatch::Handler {

@@ -17,14 +17,13 @@
 #include "apis/base/result.h"
 #include "apis/query/packets.h"
 #include "sandbox/query/files.h"
+#include "sandbox/query/meter.h"
 #include "sandbox/query/sql_rules.h"
 
 struct sqlite3;
 struct sqlite3_stmt;
 
 namespace cloister {
-
-using SteadyTime = std::chrono::steady_clock::time_point;
 
 struct StatementDeleter {
   void operator()(sqlite3_stmt* statement) const;

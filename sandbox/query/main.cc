@@ -7,23 +7,16 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#include <charconv>
 #include <chrono>
 #include <csignal>
 #include <cstdint>
 #include <cstdlib>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include <sqlite3.h>
 
-#include "apis/base/clock.h"
 #include "apis/base/result.h"
-#include "apis/wire/channel.h"
-#include "apis/wire/codec.h"
-#include "apis/wire/fd_socket.h"
-#include "apis/wire/frame.h"
 #include "apis/wire/messages.h"
 #include "sandbox/confine.h"
 #include "sandbox/query/copy.h"
@@ -31,6 +24,8 @@
 #include "sandbox/query/overtime.h"
 #include "sandbox/query/page_sums.h"
 #include "sandbox/query/server.h"
+#include "sandbox/query/sqlite_engine.h"
+#include "sandbox/query/start.h"
 #include "sandbox/steps/seccomp.h"
 
 namespace cloister {
@@ -50,29 +45,15 @@ struct Arguments {
   int landlock_abi = 0;
 };
 
-std::uint64_t NumberOf(const char* text) {
-  std::uint64_t number = 0;
-  const std::string_view view(text);
-  std::from_chars(view.data(), view.data() + view.size(), number);
-  return number;
-}
-
 Result<Arguments> Parse(int argc, char** argv) {
   if (argc != 4)
     return Error{ErrorCode::kInvalidArgument, "started by the zygote only"};
-  const Arguments arguments{.memory_max = Bytes{NumberOf(argv[1])},
-                            .files = static_cast<unsigned>(NumberOf(argv[2])),
-                            .landlock_abi = static_cast<int>(NumberOf(argv[3]))};
+  const Arguments arguments{.memory_max = Bytes{QueryNumber(argv[1])},
+                            .files = static_cast<unsigned>(QueryNumber(argv[2])),
+                            .landlock_abi = static_cast<int>(QueryNumber(argv[3]))};
   if (arguments.files != kFilesKept && arguments.files != kFilesCopied)
     return Error{ErrorCode::kInvalidArgument, "files that do not belong together"};
   return arguments;
-}
-
-Result<QueryOrders> ReceiveFirstOrders() {
-  const Received received = TRY(ReceivePacket(kQueryFd));
-  if (received.state != ReceiveState::kPacket)
-    ::_exit(0);  // not wanted any more
-  return DecodeMessage<QueryOrders>(received.packet.bytes);
 }
 
 // What has to be done while it can be: the last of what is opened by name.
@@ -86,25 +67,6 @@ Result<unsigned> OpenRandom(unsigned number) {
   else if (::dup2(random.get(), wanted) != wanted)
     return SystemError("placing the random bytes");
   return number;
-}
-
-void Say(const char* code, const Error& error) {
-  std::string bytes;
-  const std::size_t begin = BeginFrame(bytes, FrameType::kBootFailed, 0, 0);
-  WireWriter writer(bytes);
-  BootReport{.code = code, .message = error.message, .file = {}, .line = 0, .traceback = {}}.Encode(
-      writer);
-  FinishFrame(bytes, begin);
-  (void)!::write(kChannelFd, bytes.data(), bytes.size());
-}
-
-void SayReady(std::chrono::steady_clock::time_point began) {
-  const auto used = std::chrono::duration_cast<Micros>(std::chrono::steady_clock::now() - began);
-  std::string payload;
-  WireWriter(payload).U64(static_cast<std::uint64_t>(used.count()));
-  std::string frame;
-  AppendFrame(frame, {.type = FrameType::kReady, .flags = 0, .id = 0, .payload = payload});
-  (void)!::write(kChannelFd, frame.data(), frame.size());
 }
 
 Result<void> RaiseWalls(const Arguments& arguments) {
@@ -139,12 +101,12 @@ int Run(int argc, char** argv) {
     return 2;
   const Result<void> walls = RaiseWalls(arguments.value());
   if (!walls.ok()) {
-    Say("sandbox_failed", walls.error());
+    SayQueryFailed("sandbox_failed", walls.error());
     return 1;
   }
   const Result<QueryOrders> orders = ReceiveFirstOrders();
   if (!orders.ok()) {
-    Say("sandbox_failed", orders.error());
+    SayQueryFailed("sandbox_failed", orders.error());
     return 1;
   }
   const QueryMode mode{orders.value().mode};
@@ -153,15 +115,16 @@ int Run(int argc, char** argv) {
   QuerySessions sessions(copied ? kCopyPath : kDatabasePath, mode == QueryMode::kReadOnly
                                                                  ? SqlAccess::kReadOnly
                                                                  : SqlAccess::kReadWrite);
-  QueryServer server(kChannelFd, kQueryFd, sessions);
+  SqliteEngine engine(sessions);
+  QueryServer server(kChannelFd, kQueryFd, engine);
   server.SetOrders(orders.value());
   if (opened.ok())
     opened = sessions.Open();
   if (!opened.ok()) {
-    Say("database_damaged", opened.error());
+    SayQueryFailed("database_damaged", opened.error());
     return 1;
   }
-  SayReady(began);
+  SayQueryReady(began);
   return server.Serve().ok() ? 0 : 1;
 }
 

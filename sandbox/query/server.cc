@@ -14,18 +14,12 @@
 namespace cloister {
 namespace {
 
-// As long as Python's sqlite3 waits for a lock.
-constexpr std::chrono::milliseconds kLockWait{5000};
-// How often it is looked for, when another process may hold it.
-constexpr std::chrono::milliseconds kLockLook{10};
 constexpr std::chrono::milliseconds kReportPeriod{250};
 constexpr std::chrono::milliseconds kOpenLook{1000};
 // Of all workers together: statements that are not whole (what is beyond is refused), and answers
 // that they have not taken (then nothing more is read of any of them).
 constexpr std::size_t kPartialMax = std::size_t{40} << 20;
 constexpr std::size_t kOutMax = std::size_t{16} << 20;
-// Statements that one worker may have parked.
-constexpr std::size_t kParkedMax = kQueriesMax;
 constexpr std::size_t kPacketsPerTurn = 64;
 
 SteadyTime Now() {
@@ -36,12 +30,12 @@ SteadyTime Now() {
 
 void QueryServer::SetOrders(const QueryOrders& orders) {
   const auto millis = [](std::uint64_t count) { return Millis(static_cast<std::int64_t>(count)); };
-  sessions_.SetQuota({.bytes_max = Bytes{orders.bytes_max},
-                      .statement_max = millis(orders.statement_ms),
-                      .result_max = Bytes{orders.result_max},
-                      .statements_rate = orders.statements_rate,
-                      .transactions_max = orders.transactions_max,
-                      .transaction_max = millis(orders.transaction_ms)});
+  engine_.SetQuota({.bytes_max = Bytes{orders.bytes_max},
+                    .statement_max = millis(orders.statement_ms),
+                    .result_max = Bytes{orders.result_max},
+                    .statements_rate = orders.statements_rate,
+                    .transactions_max = orders.transactions_max,
+                    .transaction_max = millis(orders.transaction_ms)});
   idle_max_ = millis(orders.idle_ms);
 }
 
@@ -59,8 +53,8 @@ Result<void> QueryServer::Serve() {
         Receive(link);
     }
     const SteadyTime now = Now();
-    sessions_.Expire(now);
-    Retry();
+    TRY(engine_.Turn(engine_polled_, now, *this));
+    to_report_ = engine_.TakeNews() || to_report_;
     links_.remove_if([](const Link& link) { return link.gone; });
     Report(now);
     if (IsIdle(now))
@@ -72,11 +66,9 @@ Result<void> QueryServer::Serve() {
 int QueryServer::WaitMillis(SteadyTime now) const {
   const SteadyTime idle_at = last_asked_ + idle_max_;
   // Past that, something is open that is looked at now and then.
-  SteadyTime next = std::min(sessions_.next_expiry(), idle_at > now ? idle_at : now + kOpenLook);
+  SteadyTime next = std::min(engine_.next_turn(now), idle_at > now ? idle_at : now + kOpenLook);
   if (to_report_)
     next = std::min(next, report_at_);
-  if (!parked_.empty())
-    next = std::min(next, now + kLockLook);
   if (next <= now)
     return 1;
   const auto left = std::chrono::ceil<std::chrono::milliseconds>(next - now);
@@ -90,6 +82,8 @@ void QueryServer::Wait() {
     const int events = link.out.empty() ? reads : POLLOUT;
     watched.push_back({.fd = link.fd.get(), .events = static_cast<short>(events), .revents = 0});
   }
+  const std::size_t own = watched.size();
+  engine_.Watch(watched);
   if (::poll(watched.data(), watched.size(), WaitMillis(Now())) < 0)
     for (pollfd& each : watched)
       each.revents = 0;
@@ -100,6 +94,7 @@ void QueryServer::Wait() {
     link.writable = (events & (POLLOUT | POLLERR | POLLHUP)) != 0 && !link.out.empty();
     link.readable = (events & (POLLIN | POLLERR | POLLHUP)) != 0;
   }
+  engine_polled_.assign(watched.begin() + static_cast<std::ptrdiff_t>(own), watched.end());
 }
 
 Result<void> QueryServer::ReceiveOrders() {
@@ -136,8 +131,7 @@ void QueryServer::Drop(Link& link) {
     out_bytes_ -= packet.size();
   link.partial.clear();
   link.out.clear();
-  std::erase_if(parked_, [&link](const Parked& each) { return each.link == link.number; });
-  sessions_.Forget(link.number);
+  engine_.Forget(link.number);
 }
 
 void QueryServer::Break(Link& link) {
@@ -211,7 +205,7 @@ bool QueryServer::TakePiece(Link& link, const QueryPacket& packet) {
   link.partial.erase(packet.id);
   partial_bytes_ -= last.size;
   if (last.refused) {
-    Reply(link, packet.id, sessions_.NoRoom(link.number, last.head));
+    Reply(link, packet.id, NoRoom(link, last.head));
     return true;
   }
   std::string whole;
@@ -222,45 +216,32 @@ bool QueryServer::TakePiece(Link& link, const QueryPacket& packet) {
   return true;
 }
 
-void QueryServer::Execute(Link& link, std::uint32_t id, std::string statement) {
-  const Result<QueryStatement> decoded = QueryStatement::Decode(statement);
-  if (!decoded.ok())
-    return Break(link);
-  to_report_ = true;
-  const std::optional<std::string> reply =
-      sessions_.Serve(link.number, decoded.value(), QuerySessions::Metered::kNo, Now());
-  last_asked_ = Now();
-  if (reply)
-    return Reply(link, id, *reply);
-  if (link.waiting >= kParkedMax)
-    return Reply(link, id, sessions_.Locked(link.number, decoded.value()));
-  ++link.waiting;
-  parked_.push_back({.link = link.number,
-                     .id = id,
-                     .statement = std::move(statement),
-                     .until = last_asked_ + kLockWait});
+// The answer to a statement that is too large for now, of which only the head was kept.
+std::string QueryServer::NoRoom(const Link& link, std::string_view head) const {
+  WireReader in(head);
+  const std::uint64_t session = in.U64();
+  (void)in.U8();
+  const std::uint8_t flags = in.U8();
+  return EncodeQueryFailure(
+      {.in_transaction = engine_.HasTransaction(link.number, session), .flags = flags},
+      QueryErrorClass::kOperational, "database_memory",
+      "so many large statements are under way that the database's process has no memory for this "
+      "one: run it again");
 }
 
-void QueryServer::Retry() {
-  const std::size_t count = parked_.size();
-  for (std::size_t i = 0; i < count && !parked_.empty(); ++i) {
-    Parked parked = std::move(parked_.front());
-    parked_.pop_front();
-    const auto link = std::ranges::find(links_, parked.link, &Link::number);
-    const Result<QueryStatement> decoded = QueryStatement::Decode(parked.statement);
-    if (link == links_.end() || link->gone || !decoded.ok())
-      continue;
-    const SteadyTime now = Now();
-    std::optional<std::string> reply =
-        sessions_.Serve(link->number, decoded.value(), QuerySessions::Metered::kYes, now);
-    if (!reply && now < parked.until) {
-      parked_.push_back(std::move(parked));
-      continue;
-    }
-    --link->waiting;
-    last_asked_ = now;
-    Reply(*link, parked.id, reply ? *reply : sessions_.Locked(link->number, decoded.value()));
-  }
+void QueryServer::Execute(Link& link, std::uint32_t id, std::string statement) {
+  to_report_ = true;
+  if (!engine_.Execute({.link = link.number, .id = id, .statement = std::move(statement)}, *this))
+    Break(link);
+  last_asked_ = Now();
+}
+
+void QueryServer::Answer(std::uint64_t link, std::uint32_t id, std::string_view reply) {
+  last_asked_ = Now();
+  to_report_ = true;
+  const auto found = std::ranges::find(links_, link, &Link::number);
+  if (found != links_.end() && !found->gone)
+    Reply(*found, id, reply);
 }
 
 void QueryServer::Reply(Link& link, std::uint32_t id, std::string_view reply) {
@@ -296,13 +277,13 @@ void QueryServer::Report(SteadyTime now) {
     return;
   to_report_ = false;
   report_at_ = now + kReportPeriod;
-  SendFrame(FrameType::kQueryUse, sessions_.TakeUse(now).Encode());
+  SendFrame(FrameType::kQueryUse, engine_.TakeUse(now).Encode());
 }
 
 bool QueryServer::IsIdle(SteadyTime now) const {
   const auto has_work = [](const Link& link) { return !link.partial.empty() || !link.out.empty(); };
-  return now - last_asked_ >= idle_max_ && sessions_.transactions() == 0 && parked_.empty() &&
-         !to_report_ && std::ranges::none_of(links_, has_work);
+  return now - last_asked_ >= idle_max_ && !engine_.is_busy() && !to_report_ &&
+         std::ranges::none_of(links_, has_work);
 }
 
 }  // namespace cloister

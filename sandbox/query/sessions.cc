@@ -20,17 +20,12 @@ namespace {
 constexpr std::size_t kIdleMax = 4;
 // What the log may have beyond the database's own quota: a checkpoint needs all readers to be gone.
 constexpr std::uint64_t kLogBeyond = std::uint64_t{64} << 20;
-constexpr std::uint32_t kSetsOfOne = 100;
 // Of a count of rows.
 constexpr std::uint64_t kNotKnown = ~std::uint64_t{0};
 constexpr int kPrimaryCode = 0xff;
 constexpr int kBindsPerLook = 256;
 // Sessions whose transaction was ended for them, and which have not asked since.
 constexpr std::size_t kExpiredMax = 1000;
-
-MonotonicTime TimeOf(SteadyTime time) {
-  return std::chrono::time_point_cast<Micros>(time);
-}
 
 bool ChangesRows(std::string_view word) {
   return word == "INSERT" || word == "UPDATE" || word == "DELETE" || word == "REPLACE";
@@ -149,7 +144,7 @@ Result<void> QuerySessions::Open() {
 
 void QuerySessions::SetQuota(const QueryQuota& quota) {
   quota_ = quota;
-  bucket_.Set(quota.statements_rate, quota.statements_rate);
+  meter_.SetRate(quota.statements_rate);
 }
 
 QueryReplyHead QuerySessions::HeadOf(SessionId session, std::uint8_t flags) const {
@@ -173,17 +168,6 @@ std::string QuerySessions::Locked(std::uint64_t worker, const QueryStatement& st
   return EncodeQueryFailure(HeadOf({worker, statement.session}, statement.flags),
                             QueryErrorClass::kOperational, "database_locked",
                             "database is locked: another transaction has written and is not ended");
-}
-
-std::string QuerySessions::NoRoom(std::uint64_t worker, std::string_view head) const {
-  WireReader in(head);
-  const std::uint64_t session = in.U64();
-  (void)in.U8();
-  const std::uint8_t flags = in.U8();
-  return EncodeQueryFailure(HeadOf({worker, session}, flags), QueryErrorClass::kOperational,
-                            "database_memory",
-                            "so many large statements are under way that the database's process "
-                            "has no memory for this one: run it again");
 }
 
 Result<std::unique_ptr<QueryConnection>> QuerySessions::Borrow() {
@@ -228,17 +212,12 @@ std::optional<std::string> QuerySessions::Serve(std::uint64_t worker,
           .word = FirstWord(statement.sql),
           .borrowed = nullptr};
   if (metered == Metered::kNo) {
-    const double cost = std::max(1U, (statement.sets + kSetsOfOne - 1) / kSetsOfOne);
-    if (!bucket_.Take(cost, TimeOf(now))) {
-      const auto wait = std::chrono::duration_cast<Millis>(bucket_.RetryAfter(cost));
-      const bool never = cost > quota_.statements_rate;
-      return Refuse(run,
-                    {.count = &QueryUse::refused_statements,
-                     .quota = "query.statements",
-                     .limit = quota_.statements_rate,
-                     .used = static_cast<std::uint64_t>(std::ceil(bucket_.used_amount() + cost)),
-                     .retry_after_ms = never ? 0 : static_cast<std::uint32_t>(wait.count())});
-    }
+    if (const auto beyond = meter_.Take(statement.sets, now))
+      return Refuse(run, {.count = &QueryUse::refused_statements,
+                          .quota = "query.statements",
+                          .limit = quota_.statements_rate,
+                          .used = beyond->used,
+                          .retry_after_ms = beyond->retry_after_ms});
     ++use_.served;
   }
   if (auto refused = CheckBefore(run))
@@ -628,7 +607,7 @@ QueryUse QuerySessions::TakeUse(SteadyTime now) {
       use.bytes = static_cast<std::uint64_t>(sqlite3_column_int64(pages.statement, 0)) * page_size_;
     sqlite3_reset(pages.statement);
   }
-  use.statements = static_cast<std::uint32_t>(bucket_.UsedAt(TimeOf(now)));
+  use.statements = meter_.UsedAt(now);
   use.transactions = static_cast<std::uint32_t>(transactions_.size());
   return use;
 }

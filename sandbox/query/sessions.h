@@ -17,8 +17,8 @@
 
 #include "apis/query/packets.h"
 #include "apis/query/quota.h"
-#include "apis/quota/quota.h"
 #include "sandbox/query/connection.h"
+#include "sandbox/query/meter.h"
 
 namespace cloister {
 
@@ -44,8 +44,9 @@ class QuerySessions {
                                    Metered metered, SteadyTime now);
   // The answer to a statement that was asked for too long.
   std::string Locked(std::uint64_t worker, const QueryStatement& statement) const;
-  // The answer to a statement that is too large for now, of which only the head was kept.
-  std::string NoRoom(std::uint64_t worker, std::string_view head) const;
+  bool HasTransaction(std::uint64_t worker, std::uint64_t session) const {
+    return transactions_.contains({worker, session});
+  }
   // Its transactions are rolled back.
   void Forget(std::uint64_t worker);
   // Rolls back what is open for too long.
@@ -91,7 +92,7 @@ class QuerySessions {
   const char* path_;
   SqlAccess access_;
   QueryQuota quota_;
-  TokenBucket bucket_{1000, 1000};
+  StatementMeter meter_;
   std::map<SessionId, Transaction> transactions_;
   std::map<SessionId, bool> expired_;  // whose next statement hears of it
   std::vector<std::unique_ptr<QueryConnection>> idle_;

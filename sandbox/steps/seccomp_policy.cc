@@ -52,6 +52,10 @@ constexpr AllowedCall kAllowed[] = {
 
 constexpr AllowedCall kQueryAllowed[] = {
 #include "sandbox/steps/query_policy.def"
+};
+
+constexpr AllowedCall kQueryServerAllowed[] = {
+#include "sandbox/steps/query_server_policy.def"
 #undef ALLOW
 #undef CASE
 #undef END_ALLOW
@@ -71,6 +75,8 @@ constexpr RefusedCall kRefused[] = {
 
 static_assert(std::size(kAllowed) == 25, "a call more is a decision: see design and tests");
 static_assert(std::size(kQueryAllowed) == 30, "a call more is a decision: see design and tests");
+static_assert(std::size(kQueryServerAllowed) == 18,
+              "a call more is a decision: see design and tests");
 
 }  // namespace
 
@@ -80,6 +86,10 @@ std::span<const AllowedCall> AllowedCalls() {
 
 std::span<const AllowedCall> QueryAllowedCalls() {
   return kQueryAllowed;
+}
+
+std::span<const AllowedCall> QueryServerAllowedCalls() {
+  return kQueryServerAllowed;
 }
 
 std::span<const RefusedCall> RefusedCalls() {

@@ -54,7 +54,9 @@ struct RefusedCall {
 std::span<const AllowedCall> AllowedCalls();
 // Of cloister-query: query_policy.def.
 std::span<const AllowedCall> QueryAllowedCalls();
-// Of both.
+// Of one whose database is on a server: query_server_policy.def.
+std::span<const AllowedCall> QueryServerAllowedCalls();
+// Of all.
 std::span<const RefusedCall> RefusedCalls();
 
 }  // namespace cloister

@@ -13,18 +13,26 @@
 namespace cloister {
 namespace {
 
-// Channel, control, and one or two databases of three files each.
+// Channel, control, and one or two databases of three files each; or a login and sockets.
 constexpr std::size_t kFdsOne = 5;
 constexpr std::size_t kFdsTwo = 8;
+constexpr std::size_t kFdsOfServerMin = 5;
+constexpr std::size_t kFdsOfServerMax = 32;
 constexpr std::size_t kFirstFile = 2;
 // Descriptors are first moved above this, so that placing one never overwrites another.
 constexpr int kPlacedMax = 64;
+
+bool IsServer(const HandOver& orders) {
+  return orders.job == static_cast<std::uint32_t>(WorkerJob::kQueryPostgresql);
+}
 
 Result<HandOver> Check(const Packet& packet, std::uint64_t worker_id) {
   HandOver orders = TRY(DecodeMessage<HandOver>(packet.bytes));
   if (orders.worker_id != worker_id)
     return Error{ErrorCode::kProtocol, "meant for another worker"};
-  if (packet.fds.size() != kFdsOne && packet.fds.size() != kFdsTwo)
+  const std::size_t count = packet.fds.size();
+  if (IsServer(orders) ? count < kFdsOfServerMin || count > kFdsOfServerMax
+                       : count != kFdsOne && count != kFdsTwo)
     return Error{ErrorCode::kProtocol, std::to_string(packet.fds.size()) + " descriptors"};
   return orders;
 }
@@ -48,7 +56,8 @@ Result<void> Place(const std::vector<UniqueFd>& fds, int& control_fd) {
 
 bool IsForQuery(const Packet& packet) {
   const Result<HandOver> orders = DecodeMessage<HandOver>(packet.bytes);
-  return orders.ok() && orders.value().job == static_cast<std::uint32_t>(WorkerJob::kQuery);
+  return orders.ok() && (IsServer(orders.value()) ||
+                         orders.value().job == static_cast<std::uint32_t>(WorkerJob::kQuery));
 }
 
 Error BecomeQuery(Packet packet, QueryStart& start) {
@@ -65,8 +74,10 @@ Error BecomeQuery(Packet packet, QueryStart& start) {
   const std::array<char*, 5> arguments = {title.data(), memory.data(), files.data(),
                                           landlock.data(), nullptr};
   const std::array<char*, 1> environment = {nullptr};
-  (void)::execve(start.program, arguments.data(), environment.data());
-  return SystemError(start.program);
+  const std::string program =
+      std::string(start.program) + (IsServer(orders.value()) ? "-postgresql" : "");
+  (void)::execve(program.c_str(), arguments.data(), environment.data());
+  return SystemError(program);
 }
 
 }  // namespace cloister

@@ -12,7 +12,8 @@ namespace cloister {
 
 struct QueryStart {
   std::uint64_t worker_id = 0;
-  const char* program = "";  // its path
+  const char* program =
+      "";  // the path of the one for SQLite; others' have the engine's name behind
   int landlock_abi = 0;
   int control_fd = -1;  // to the node; closed when the program runs
 };

@@ -91,7 +91,7 @@ def case_queries(engine):
         session.add_all([Item(name=f"n{number:02}", weight=number) for number in range(20)])
     with Session(engine) as session:
         assert session.query(func.sum(Item.weight)).scalar() == 190
-        matched = session.query(Item).filter(Item.name.op("REGEXP")("^n0[13]$"))
+        matched = session.query(Item).filter(Item.name.regexp_match("^n0[13]$"))
         assert matched.count() == 2
         in_order = session.query(Item.id).order_by(Item.weight.desc()).limit(3).offset(1)
         assert [row.id for row in in_order] == [19, 18, 17]

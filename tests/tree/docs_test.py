@@ -24,6 +24,7 @@ EXPECTED = [
     "docs/quotas.md",
     "docs/operating/backup.md",
     "docs/operating/cache.md",
+    "docs/operating/databases.md",
     "docs/apps/entry-points.md",
     "docs/apps/cache.md",
     "docs/apps/persistence.md",

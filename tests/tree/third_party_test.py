@@ -10,6 +10,7 @@ PLACES = {
     r"uv\.h": ["daemon/loop/", "apis/backends/redis"],
     r"llhttp\.h": ["daemon/http/parser"],
     r"sqlite3\.h": ["apis/backends/sqlite", "sandbox/query/"],
+    r"libpq-fe\.h": ["apis/backends/postgresql", "sandbox/query/postgresql/connection"],
     r"pcre2\.h": ["sandbox/query/regexp"],
     r"openssl/.*": ["apis/base/sha256", "sandbox/query/text_functions"],
     r"seccomp\.h": ["sandbox/steps/seccomp"],

@@ -5,10 +5,11 @@
     with cloister.db.connect() as connection:
         connection.execute('INSERT INTO orders (item) VALUES (?)', ('tea',))
 
-There is one database, SQLite; connect() takes no name. What commit() has acknowledged survives a
-crash of everything. Statements run in a process of the app's own, away from the worker, and within
-the app's quotas: beyond one of them QuotaExceeded is raised, which is an OperationalError and a
-cloister.QuotaExceeded. docs/apps/query.md says what is refused, and why.
+There is one database, SQLite unless the node's operator has named a server (engine() says which);
+connect() takes no name. What commit() has acknowledged survives a crash of everything. Statements
+run in a process of the app's own, away from the worker, and within the app's quotas: beyond one of
+them QuotaExceeded is raised, which is an OperationalError and a cloister.QuotaExceeded.
+docs/apps/query.md says what is refused, and why.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ import threading
 from typing import Any, Callable, Iterable, Iterator, Mapping, Sequence, Union
 
 import cloister
+from cloister import _sql_server
+from cloister._sql_server import engine
 from cloister._sql_values import (BINARY, DATETIME, NUMBER, ROWID, STRING, Binary, Date,
                                   DateFromTicks, Time, TimeFromTicks, Timestamp,
                                   TimestampFromTicks, register_adapter, register_converter)
@@ -35,7 +38,7 @@ __all__ = [
     'NotSupportedError', 'OperationalError', 'PARSE_COLNAMES', 'PARSE_DECLTYPES',
     'ProgrammingError', 'QuotaExceeded', 'ROWID', 'Row', 'STRING', 'Time', 'TimeFromTicks',
     'Timestamp', 'TimestampFromTicks', 'Warning', 'apilevel', 'complete_statement', 'connect',
-    'paramstyle', 'register_adapter', 'register_converter', 'sqlite_version',
+    'engine', 'paramstyle', 'register_adapter', 'register_converter', 'sqlite_version',
     'sqlite_version_info', 'threadsafety']
 
 apilevel = '2.0'
@@ -114,15 +117,20 @@ _CLASSES = (OperationalError, ProgrammingError, IntegrityError, DataError, NotSu
             InternalError, DatabaseError)
 
 
+def _adapt_for_server(value):
+    return _adapt(_sql_server.adapted(value))
+
+
 def _adapted(parameters):
     """The parameters as the transport takes them: a dict, or a list or tuple."""
-    if isinstance(parameters, (list, tuple)):
-        return parameters if _is_plain(parameters) else [_adapt(value) for value in parameters]
+    adapt = _adapt if engine() == 'sqlite' else _adapt_for_server
+    if isinstance(parameters, (list, tuple)) and adapt is _adapt and _is_plain(parameters):
+        return parameters
     if isinstance(parameters, Mapping):
-        return {name: _adapt(value) for name, value in parameters.items()}
+        return {name: adapt(value) for name, value in parameters.items()}
     if isinstance(parameters, (str, bytes)) or not isinstance(parameters, collections.abc.Iterable):
         raise ProgrammingError('parameters are a sequence or a mapping')
-    return [_adapt(value) for value in parameters]
+    return [adapt(value) for value in parameters]
 
 
 def _bytes_of(value):
@@ -179,7 +187,8 @@ class Cursor:
     rowcount: int = -1
     """Rows that the last INSERT, UPDATE, DELETE or REPLACE changed; -1: it was none of these."""
     lastrowid: int | None = None
-    """The row id of the connection's last INSERT or REPLACE that was no executemany."""
+    """The row id of the connection's last INSERT or REPLACE that was no executemany; on a server, the
+    first column of what this INSERT was RETURNING, when that is a number."""
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
@@ -199,7 +208,7 @@ class Cursor:
         self._forget()
         result = self.connection._run(sql, False, _adapted(parameters))
         self._take(result)
-        self.lastrowid = self.connection._last_row_id
+        self.lastrowid = self.connection._last_row_id if engine() == 'sqlite' else result[3]
         return self
 
     def executemany(self, sql: str, seq_of_parameters: Iterable[Parameters]) -> Cursor:
@@ -238,8 +247,14 @@ class Cursor:
         self.description = tuple(
             (self.connection._column_name(name), None, None, None, None, None, None)
             for name, _ in columns)
-        converters = self.connection._converters_of(columns)
         factory = self.connection.text_factory
+        if engine() != 'sqlite':
+            converters = _sql_server.converters_of(columns)
+            if converters is not None:
+                rows = [_of_server(row, converters) for row in rows]
+            converters = None
+        else:
+            converters = self.connection._converters_of(columns)
         if converters is not None or factory is not str:
             rows = [_converted(row, converters, factory) for row in rows]
         self._rows = rows
@@ -302,6 +317,11 @@ def _converted(row, converters, text_factory):
     return tuple(values)
 
 
+def _of_server(row, converters):
+    return tuple(value if value is None or converter is None else converter(value)
+                 for value, converter in zip(row, converters))
+
+
 def _size_of(parameters):
     values = parameters.values() if isinstance(parameters, dict) else parameters
     return sum(len(value) if isinstance(value, (str, bytes)) else 16 for value in values)
@@ -329,6 +349,9 @@ def complete_statement(statement: str) -> bool:
 
 def _statements(script):
     """The statements of a script: each ends at a semicolon that completes it."""
+    if engine() != 'sqlite':
+        yield from _sql_server.statements(script)
+        return
     begin = 0
     for end in (index + 1 for index, letter in enumerate(script) if letter == ';'):
         if complete_statement(script[begin:end]):
@@ -388,6 +411,14 @@ class Connection:
         if self._in_transaction and self._epoch != _query_epoch():
             self._in_transaction = False
             raise _lost('the process of the database ended meanwhile, and with it the transaction')
+        if engine() != 'sqlite':
+            try:
+                sql, parameters = _sql_server.numbered(sql, many, parameters)
+            except KeyError as missing:
+                raise ProgrammingError('You did not supply a value for binding parameter '
+                                       f':{missing.args[0]}.') from None
+            except ValueError as wrong:
+                raise ProgrammingError(str(wrong)) from None
         # An exception that is kept in a variable would keep the frame, and with it the connection.
         try:
             result = _query(self._session, self._begin if begin else 0, self._flags, many,

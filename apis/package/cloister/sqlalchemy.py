@@ -5,8 +5,9 @@
 
     engine = create_engine('cloister://')
 
-For SQLAlchemy 1.4 and 2.0, which the app brings along. The dialect is SQLite's, so everything that
-depends on it does what it does there; a URL names nothing but the dialect.
+For SQLAlchemy 1.4 and 2.0, which the app brings along. The dialect is SQLite's, or PostgreSQL's
+where the node's operator has named such a server, so everything that depends on it does what it
+does there; a URL names nothing but the dialect.
 """
 
 from __future__ import annotations
@@ -27,6 +28,14 @@ class CloisterDialect(SQLiteDialect_pysqlite):
 
     driver = 'cloister'
     supports_statement_cache = True
+
+    @classmethod
+    def get_dialect_cls(cls, url: Any) -> Any:
+        """This one, or that of the engine that the app's database has."""
+        if db.engine() != 'postgresql':
+            return cls
+        from cloister._sqlalchemy_postgresql import CloisterPostgresqlDialect
+        return CloisterPostgresqlDialect
 
     @classmethod
     def import_dbapi(cls) -> Any:

@@ -101,6 +101,7 @@ TEST(MessagesTest, NumbersFieldsAndOrderAreAsTheyWere) {
       ("QueryOrders=60 mode:U32 bytes_max:U64 statement_ms:U64 result_max:U64 statements_rate:U32 "
        "transactions_max:U32 transaction_ms:U64 idle_ms:U64"),
       "QueryAttach=61 link:U64 epoch:U32",
+      "QueryLogin=62 user:STR password:STR database:STR",
   };
   EXPECT_EQ(expected, described);
 }

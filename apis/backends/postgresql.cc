@@ -1,0 +1,192 @@
+#include "apis/backends/postgresql.h"
+
+#include <algorithm>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include <libpq-fe.h>
+
+#include "apis/base/check.h"
+
+namespace cloister {
+namespace {
+
+// Of a database that has all that MakePostgresqlAccount gives it.
+constexpr std::string_view kMade = "cloister 1";
+// Another node's process may do the same at this moment.
+constexpr int kAttempts = 5;
+
+struct ConnectionDeleter {
+  void operator()(PGconn* connection) const { PQfinish(connection); }
+};
+using OwnConnection = std::unique_ptr<PGconn, ConnectionDeleter>;
+struct ResultDeleter {
+  void operator()(PGresult* result) const { PQclear(result); }
+};
+using OwnResult = std::unique_ptr<PGresult, ResultDeleter>;
+
+std::string Trimmed(std::string text) {
+  while (text.ends_with('\n'))
+    text.pop_back();
+  return text;
+}
+
+void IgnoreNotice(void* /*context*/, const PGresult* /*result*/) {}
+
+Result<OwnConnection> LogIn(const SqlServerAddress& server, const std::string& database) {
+  const std::string port = std::to_string(server.port);
+  const std::string& host = server.directory.empty() ? server.host : server.directory;
+  const char* const names[] = {
+      "host",     "port",    "user", "dbname", "password", "connect_timeout", "application_name",
+      "passfile", "options", nullptr};
+  const char* const values[] = {host.c_str(),
+                                port.c_str(),
+                                server.user.c_str(),
+                                database.c_str(),
+                                server.password.c_str(),
+                                "5",
+                                "cloister-node",
+                                "/",
+                                "-c statement_timeout=30s -c lock_timeout=10s",
+                                nullptr};
+  OwnConnection connection(PQconnectdbParams(names, values, 0));
+  if (connection == nullptr || PQstatus(connection.get()) != CONNECTION_OK)
+    return Error{ErrorCode::kUnavailable, connection == nullptr
+                                              ? std::string("out of memory")
+                                              : Trimmed(PQerrorMessage(connection.get()))};
+  PQsetNoticeReceiver(connection.get(), IgnoreNotice, nullptr);
+  return connection;
+}
+
+// The first value, or an empty text when there is none.
+Result<std::string> Run(PGconn* connection, const std::string& sql) {
+  const OwnResult result(PQexec(connection, sql.c_str()));
+  const ExecStatusType status = PQresultStatus(result.get());
+  if (status != PGRES_COMMAND_OK && status != PGRES_TUPLES_OK) {
+    const char* state = PQresultErrorField(result.get(), PG_DIAG_SQLSTATE);
+    // The statement is not told: it may hold a verifier.
+    return Error{ErrorCode::kUnavailable, Trimmed(PQresultErrorMessage(result.get())) +
+                                              (state == nullptr ? "" : std::string(" ") + state)};
+  }
+  if (PQntuples(result.get()) == 0 || PQnfields(result.get()) == 0)
+    return std::string();
+  return std::string(PQgetvalue(result.get(), 0, 0));
+}
+
+// So that the password itself is in no log of the server.
+Result<std::string> VerifierOf(PGconn* connection, const PostgresqlAccount& account) {
+  char* verifier = PQencryptPasswordConn(connection, account.password.c_str(), account.name.c_str(),
+                                         "scram-sha-256");
+  if (verifier == nullptr)
+    return Error{ErrorCode::kUnavailable, Trimmed(PQerrorMessage(connection))};
+  std::string text(verifier);
+  PQfreemem(verifier);
+  return text;
+}
+
+Result<void> MakeRole(PGconn* admin, const PostgresqlAccount& account) {
+  const std::string found =
+      TRY(Run(admin, "SELECT 1 FROM pg_catalog.pg_roles WHERE rolname = '" + account.name + "'"));
+  if (found.empty())
+    TRY(Run(admin, "CREATE ROLE " + account.name));
+  const std::string verifier = TRY(VerifierOf(admin, account));
+  TRY(Run(admin, "ALTER ROLE " + account.name +
+                     " LOGIN NOCREATEDB NOCREATEROLE NOINHERIT CONNECTION LIMIT " +
+                     std::to_string(account.connections_max) + " PASSWORD '" + verifier + "'"));
+  TRY(Run(admin, "ALTER ROLE " + account.name + " RESET ALL"));
+  return {};
+}
+
+// What would show other databases and roles, which are other apps'. Only a superuser can.
+constexpr const char* kHide = R"(DO $$
+DECLARE hidden record;
+BEGIN
+  FOR hidden IN
+    SELECT c.oid::regclass AS name FROM pg_catalog.pg_class c
+    WHERE c.relnamespace = 'pg_catalog'::regnamespace AND c.relname IN (
+      'pg_database', 'pg_roles', 'pg_user', 'pg_group', 'pg_auth_members', 'pg_db_role_setting',
+      'pg_shdepend', 'pg_shdescription', 'pg_shseclabel', 'pg_tablespace', 'pg_locks',
+      'pg_prepared_xacts', 'pg_replication_slots', 'pg_subscription', 'pg_stat_activity',
+      'pg_stat_database', 'pg_stat_database_conflicts', 'pg_stat_replication', 'pg_stat_ssl',
+      'pg_stat_gssapi', 'pg_stat_wal_receiver', 'pg_stat_subscription', 'pg_settings')
+  LOOP
+    EXECUTE pg_catalog.format('REVOKE ALL ON %s FROM PUBLIC', hidden.name);
+  END LOOP;
+  FOR hidden IN
+    SELECT p.oid::regprocedure AS name FROM pg_catalog.pg_proc p
+    WHERE p.pronamespace = 'pg_catalog'::regnamespace AND (
+      p.proname LIKE 'pg\_stat\_get\_backend%' OR p.proname LIKE 'pg\_stat\_get\_db%' OR
+      p.proname LIKE 'pg\_show\_all%' OR p.proname IN (
+        'pg_stat_get_activity', 'pg_lock_status', 'pg_prepared_xact', 'pg_get_replication_slots',
+        'pg_stat_get_wal_senders', 'pg_tablespace_databases', 'pg_blocking_pids',
+        'pg_safe_snapshot_blocking_pids', 'pg_stat_get_progress_info', 'pg_describe_object',
+        'pg_identify_object', 'pg_identify_object_as_address', 'pg_notify'))
+  LOOP
+    EXECUTE pg_catalog.format('REVOKE ALL ON FUNCTION %s FROM PUBLIC', hidden.name);
+  END LOOP;
+END $$)";
+
+Result<void> MakeDatabase(PGconn* admin, const SqlServerAddress& server, const std::string& name) {
+  const std::string made =
+      TRY(Run(admin,
+              "SELECT 'is ' || coalesce(pg_catalog.shobj_description(oid, 'pg_database'), '')"
+              " FROM pg_catalog.pg_database WHERE datname = '" +
+                  name + "'"));
+  if (made == "is " + std::string(kMade))
+    return {};
+  if (made.empty())
+    TRY(Run(admin, "CREATE DATABASE " + name +
+                       " TEMPLATE template0 ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C.UTF-8'"));
+  TRY(Run(admin, "REVOKE ALL ON DATABASE " + name + " FROM PUBLIC"));
+  TRY(Run(admin, "GRANT CONNECT ON DATABASE " + name + " TO " + name));
+  const OwnConnection inside = TRY(LogIn(server, name));
+  TRY(Run(inside.get(), "REVOKE ALL ON SCHEMA public FROM PUBLIC"));
+  TRY(Run(inside.get(), "GRANT USAGE, CREATE ON SCHEMA public TO " + name));
+  const std::string super = TRY(
+      Run(inside.get(), "SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user"));
+  if (super == "t")
+    TRY(Run(inside.get(), kHide));
+  TRY(Run(admin, "COMMENT ON DATABASE " + name + " IS '" + std::string(kMade) + "'"));
+  return {};
+}
+
+Result<void> MakeAll(const SqlServerAddress& server, const PostgresqlAccount& account) {
+  const OwnConnection admin = TRY(LogIn(server, server.database));
+  TRY(MakeRole(admin.get(), account));
+  return MakeDatabase(admin.get(), server, account.name);
+}
+
+bool IsName(std::string_view name) {
+  return !name.empty() && name.size() < 63 &&
+         std::ranges::all_of(
+             name,
+             [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_'; });
+}
+
+}  // namespace
+
+Result<void> MakePostgresqlAccount(const SqlServerAddress& server,
+                                   const PostgresqlAccount& account) {
+  CHECK(IsName(account.name));
+  Result<void> made;
+  for (int i = 0; i < kAttempts; ++i) {
+    made = MakeAll(server, account);
+    // "tuple concurrently updated", "already exists": somebody else was a moment earlier.
+    if (made.ok() ||
+        !(made.error().message.ends_with(" XX000") || made.error().message.ends_with(" 42710") ||
+          made.error().message.ends_with(" 42P04") || made.error().message.ends_with(" 23505")))
+      break;
+  }
+  return made;
+}
+
+Result<void> DropPostgresqlAccount(const SqlServerAddress& server, const std::string& name) {
+  CHECK(IsName(name));
+  const OwnConnection admin = TRY(LogIn(server, server.database));
+  TRY(Run(admin.get(), "DROP DATABASE IF EXISTS " + name + " WITH (FORCE)"));
+  TRY(Run(admin.get(), "DROP ROLE IF EXISTS " + name));
+  return {};
+}
+
+}  // namespace cloister

@@ -1,0 +1,29 @@
+#pragma once
+
+// What the node does on the operator's PostgreSQL server: make the database and the role of an app,
+// and take them away. Everything blocks, for seconds when the server is slow: in the background
+// only.
+
+#include <cstdint>
+#include <string>
+
+#include "apis/backends/sql_server.h"
+#include "apis/base/result.h"
+
+namespace cloister {
+
+struct PostgresqlAccount {
+  std::string name;  // [a-z0-9_]+: of the database and of the role
+  std::string password;
+  std::uint32_t connections_max = 8;
+};
+
+// Makes what is missing, and puts back what the role may have changed of itself: its password and
+// its settings. The role may log in and use its database's schema, and nothing else.
+Result<void> MakePostgresqlAccount(const SqlServerAddress& server,
+                                   const PostgresqlAccount& account);
+
+// With all that is in it, whoever is connected.
+Result<void> DropPostgresqlAccount(const SqlServerAddress& server, const std::string& name);
+
+}  // namespace cloister

@@ -1,0 +1,248 @@
+"""What cloister.db does when the app's database is on a server rather than SQLite.
+
+SQL goes to a server with numbered parameters ($1), which the marks of both styles become here, and
+with a type for each value that is no plain number, text or bytes. Values come back as text with the
+name of their type.
+"""
+
+from __future__ import annotations
+
+import datetime
+import decimal
+import functools
+import os
+import re
+import uuid
+from typing import Any, Iterator
+
+__all__ = ['Typed', 'adapted', 'converters_of', 'engine', 'numbered', 'statements']
+
+
+def engine() -> str:
+    """Which SQL the app's database speaks: 'sqlite' or 'postgresql'. The node says so."""
+    return os.environ.get('CLOISTER_QUERY_ENGINE', 'sqlite')
+
+
+class Typed(str):
+    """A value as the server reads it, and what it is to be there."""
+
+    sql_type: str
+
+    def __new__(cls, text, sql_type):
+        self = super().__new__(cls, text)
+        self.sql_type = sql_type
+        return self
+
+
+def _interval(value):
+    return Typed(f'{value.days} days {value.seconds} seconds {value.microseconds} microseconds',
+                 'interval')
+
+
+def _moment(value):
+    return Typed(value.isoformat(' '), 'timestamp' if value.tzinfo is None else 'timestamptz')
+
+
+def _element(value):
+    if value is None:
+        return 'NULL'
+    if isinstance(value, (list, tuple)):
+        return '{' + ','.join(map(_element, value)) + '}'
+    text = str(adapted(value))
+    return '"' + text.replace('\\', r'\\').replace('"', r'\"') + '"'
+
+
+def _array(value):
+    """An array whose type the server finds out."""
+    return Typed(_element(value), None)
+
+
+_ADAPTERS = {
+    list: _array,
+    tuple: _array,
+    bool: lambda value: Typed('true' if value else 'false', 'boolean'),
+    decimal.Decimal: lambda value: Typed(value, 'numeric'),
+    datetime.date: lambda value: Typed(value.isoformat(), 'date'),
+    datetime.time: lambda value: Typed(value.isoformat(),
+                                       'time' if value.tzinfo is None else 'timetz'),
+    datetime.datetime: _moment,
+    datetime.timedelta: _interval,
+    uuid.UUID: lambda value: Typed(value, 'uuid'),
+}
+
+
+def adapted(value: Any) -> Any:
+    """The value, Typed where the server could not tell what it is."""
+    adapter = _ADAPTERS.get(type(value))
+    return value if adapter is None else adapter(value)
+
+
+# --- parameters
+
+# What may hold marks that are none, and the marks. A word takes its letters along, so that an E
+# before a string is one only where it begins a word.
+_TOKEN = re.compile(r"""
+    [eE]'(?:[^'\\]|\\.|'')*(?:'|\Z) | '(?:[^']|'')*(?:'|\Z) | "(?:[^"]|"")*(?:"|\Z)
+    | --[^\n]* | \$(?P<tag>[^\W\d]\w*|)\$.*?(?:\$(?P=tag)\$|\Z) | [^\W\d][\w$]* | ::
+    | (?P<comment>/\*) | (?P<end>;)
+    | (?P<escaped>\?\?) | \?(?P<number>\d*) | :(?P<name>[^\W\d]\w*)
+    """, re.VERBOSE | re.DOTALL)
+
+
+def _comment_end(sql, begin):
+    """Behind a comment; they nest."""
+    depth = 0
+    for found in re.compile(r'/\*|\*/').finditer(sql, begin):
+        depth += 1 if found.group() == '/*' else -1
+        if depth == 0:
+            return found.end()
+    return len(sql)
+
+
+def _tokens(sql):
+    place = 0
+    while (found := _TOKEN.search(sql, place)) is not None:
+        place = found.end() if found['comment'] is None else _comment_end(sql, found.start())
+        yield found
+
+
+@functools.lru_cache(512)
+def _parsed(sql, named):
+    """The text between marks, and for each mark which parameter it is: an index or a name."""
+    texts, marks, place, next_index = [], [], 0, 0
+    for found in _tokens(sql):
+        if found['escaped'] is not None:
+            mark = None
+        elif named and found['name'] is not None:
+            mark = found['name']
+        elif not named and found['number'] is not None:
+            mark = int(found['number'] or next_index + 1) - 1
+            next_index = mark + 1
+        else:
+            continue
+        texts.append(sql[place:found.start()])
+        marks.append(mark)
+        place = found.end()
+    return texts, marks, sql[place:]
+
+
+@functools.lru_cache(512)
+def _rendered(sql, named, types):
+    """The statement with numbers, and the names of its parameters in their order."""
+    texts, marks, rest = _parsed(sql, named)
+    names = list(dict.fromkeys(mark for mark in marks if isinstance(mark, str)))
+    pieces = []
+    for text, mark in zip(texts, marks):
+        pieces.append(text)
+        if mark is None:
+            pieces.append('?')
+            continue
+        index = names.index(mark) if named else mark
+        kind = types[index] if index < len(types) else None
+        pieces.append(f'${index + 1}' if kind is None else f'CAST(${index + 1} AS {kind})')
+    return ''.join(pieces) + rest, names
+
+
+def _types_of(sets):
+    """What each place is to be: none where the sets disagree."""
+    found = []
+    for values in sets:
+        for index, value in enumerate(values):
+            if index == len(found):
+                found.append(set())
+            if value is not None:
+                found[index].add(getattr(value, 'sql_type', None))
+    return tuple(kinds.pop() if len(kinds) == 1 else None for kinds in found)
+
+
+def numbered(sql: str, many: bool, parameters: Any) -> tuple[str, Any]:
+    """The statement with numbered marks, and its parameters in their order.
+
+    `parameters` are adapted: a sequence or a mapping, of which there is a list when it is `many`.
+    KeyError: a name that there is no value for. ValueError: not as many values as marks.
+    """
+    sets = parameters if many else [parameters]
+    named = bool(sets) and isinstance(sets[0], dict)
+    if named:
+        names = _rendered(sql, True, ())[1]
+        sets = [[values[name] for name in names] for values in sets]
+    else:
+        _check_counts(sql, sets)
+    text = _rendered(sql, named, _types_of(sets))[0]
+    return text, sets if many else sets[0]
+
+
+def _check_counts(sql, sets):
+    marks = [mark for mark in _parsed(sql, False)[1] if mark is not None]
+    wanted = max(marks) + 1 if marks else 0
+    # Who numbers parameters has no marks.
+    if not marks and '$' in sql:
+        return
+    for values in sets:
+        if len(values) != wanted:
+            raise ValueError('Incorrect number of bindings supplied. The current statement uses '
+                             f'{wanted}, and there are {len(values)} supplied.')
+
+
+def statements(script: str) -> Iterator[str]:
+    """The statements of a script, without the semicolons between them."""
+    begin = 0
+    for found in _tokens(script):
+        if found['end'] is None:
+            continue
+        yield from _not_blank(script[begin:found.start()])
+        begin = found.end()
+    yield from _not_blank(script[begin:])
+
+
+def _not_blank(text):
+    if re.sub(r'--[^\n]*|/\*.*?\*/', '', text, flags=re.DOTALL).strip():
+        yield text
+
+
+# --- values that come back
+
+_INTERVAL = re.compile(r"""
+    (?:(?P<years>[+-]?\d+)\ years?\ ?)? (?:(?P<months>[+-]?\d+)\ mons?\ ?)?
+    (?:(?P<days>[+-]?\d+)\ days?\ ?)?
+    (?:(?P<sign>[+-]?)(?P<hours>\d+):(?P<minutes>\d\d):(?P<seconds>\d\d(?:\.\d+)?))?
+    """, re.VERBOSE)
+
+
+def _timedelta(text):
+    found = _INTERVAL.fullmatch(text)
+    if found is None:
+        return text
+    days = (365 * int(found['years'] or 0) + 30 * int(found['months'] or 0)
+            + int(found['days'] or 0))
+    clock = datetime.timedelta(hours=int(found['hours'] or 0), minutes=int(found['minutes'] or 0),
+                               microseconds=round(float(found['seconds'] or 0) * 1000000))
+    return datetime.timedelta(days) + (-clock if found['sign'] == '-' else clock)
+
+
+def _or_text(convert):
+    """What Python has no value for (infinity, years before 1) stays text."""
+    def converted(text):
+        try:
+            return convert(text)
+        except ValueError:
+            return text
+    return converted
+
+
+_CONVERTERS = {
+    'bool': bool,
+    'numeric': decimal.Decimal,
+    'date': _or_text(datetime.date.fromisoformat),
+    'time': _or_text(datetime.time.fromisoformat),
+    'timestamp': _or_text(datetime.datetime.fromisoformat),
+    'timestamptz': _or_text(datetime.datetime.fromisoformat),
+    'interval': _or_text(_timedelta),
+    'uuid': uuid.UUID,
+}
+
+
+def converters_of(columns: Any) -> list[Any] | None:
+    """What makes a value of each column's; None: nothing has to be done."""
+    found = [_CONVERTERS.get(declared) for _, declared in columns]
+    return found if any(found) else None

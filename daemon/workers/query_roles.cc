@@ -1,0 +1,126 @@
+#include "daemon/workers/query_roles.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <memory>
+#include <utility>
+
+#include "apis/backends/postgresql.h"
+#include "apis/backends/sodium.h"
+#include "apis/base/sha256.h"
+#include "apis/wire/messages.h"
+
+namespace cloister {
+namespace {
+
+constexpr const char* kKeyFile = "/query.key";
+constexpr Millis kConnectMax{5000};
+constexpr std::size_t kNameDigits = 20;
+// Query processes of one app at one time: of the release that serves, of a node that drains, of
+// releases that are checked.
+constexpr std::uint32_t kProcessesMax = 4;
+
+Result<SecretText> ReadKey(const std::string& path) {
+  const UniqueFd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
+  if (!file.valid())
+    return SystemError("opening " + path);
+  std::array<char, SealKey::kSize + 1> bytes{};
+  const ssize_t size = ::pread(file.get(), bytes.data(), bytes.size(), 0);
+  if (size != static_cast<ssize_t>(SealKey::kSize))
+    return Error{ErrorCode::kInvalidArgument, path + " is no key: it has not 32 bytes"};
+  return SecretText(std::string(bytes.data(), SealKey::kSize));
+}
+
+// Whole or not at all, whenever the machine stops; one that is there stays.
+Result<void> MakeKey(const std::string& directory, const std::string& path) {
+  const std::string made = path + ".new";
+  const SealKey key = SealKey::Generate();
+  const UniqueFd file(
+      ::open(made.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600));
+  if (!file.valid())
+    return SystemError("making " + made);
+  const std::string_view bytes = key.bytes();
+  if (::write(file.get(), bytes.data(), bytes.size()) != static_cast<ssize_t>(bytes.size()) ||
+      ::fsync(file.get()) != 0)
+    return SystemError("writing " + made);
+  if (::link(made.c_str(), path.c_str()) != 0 && errno != EEXIST)
+    return SystemError("making " + path);
+  (void)::unlink(made.c_str());
+  const UniqueFd parent(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!parent.valid() || ::fsync(parent.get()) != 0)
+    return SystemError("syncing " + directory);
+  return {};
+}
+
+Result<SecretText> KeyOf(const std::string& directory) {
+  const std::string path = directory + kKeyFile;
+  if (::access(path.c_str(), F_OK) != 0)
+    TRY(MakeKey(directory, path));
+  return ReadKey(path);
+}
+
+// `use` tells the name from the password.
+std::string Derived(const SecretText& key, std::string_view use, AppId app) {
+  Sha256Stream stream;
+  stream.Add(key.text());
+  stream.Add(use);
+  stream.Add(std::to_string(app.number));
+  return stream.Finish().Hex();
+}
+
+std::string NameFrom(const SecretText& key, AppId app) {
+  return "cloister_" + Derived(key, "name ", app).substr(0, kNameDigits);
+}
+
+// Only the query process reads it: a file without a name.
+Result<UniqueFd> LoginFile(const PostgresqlAccount& account) {
+  UniqueFd file(::memfd_create("query-login", MFD_CLOEXEC));
+  const std::string bytes = EncodeMessage(
+      QueryLogin{.user = account.name, .password = account.password, .database = account.name});
+  if (!file.valid() ||
+      ::write(file.get(), bytes.data(), bytes.size()) != static_cast<ssize_t>(bytes.size()))
+    return SystemError("writing a login");
+  return file;
+}
+
+}  // namespace
+
+Result<std::string> QueryRoles::NameOf(AppId app) const {
+  const SecretText key = TRY(KeyOf(state_dir_));
+  return NameFrom(key, app);
+}
+
+Result<QueryFiles> QueryRoles::Open(AppId app, QueryPurpose purpose) const {
+  const SecretText key = TRY(KeyOf(state_dir_));
+  const PostgresqlAccount account{.name = NameFrom(key, app),
+                                  .password = Derived(key, "password ", app),
+                                  .connections_max = kProcessesMax * (connections_ + 1)};
+  TRY(MakePostgresqlAccount(server_, account));
+  QueryFiles opened;
+  opened.job = WorkerJob::kQueryPostgresql;
+  const auto add = [&opened](UniqueFd fd) {
+    opened.files.push_back(std::make_shared<const UniqueFd>(std::move(fd)));
+  };
+  add(TRY(LoginFile(account)));
+  const bool checks = purpose == QueryPurpose::kCheck;
+  if (checks)
+    opened.mode = QueryMode::kRolledBack;
+  // One more, which belongs to no statement.
+  const std::uint32_t count = (checks ? 1 : connections_) + 1;
+  for (std::uint32_t i = 0; i < count; ++i)
+    add(TRY(ConnectSqlServer(server_, kConnectMax)));
+  return opened;
+}
+
+Result<void> QueryRoles::Drop(AppId app) const {
+  // Without a key no app has a database.
+  if (::access((state_dir_ + kKeyFile).c_str(), F_OK) != 0)
+    return {};
+  return DropPostgresqlAccount(server_, TRY(NameOf(app)));
+}
+
+}  // namespace cloister

@@ -1,0 +1,38 @@
+#pragma once
+
+// Apps' databases on the operator's SQL server: one database and one role for each.
+//
+// Their names tell nothing of the app, and its password is known to the node only: both are made
+// from the app's number and a key of this state directory (query.key), so that they are the same
+// whenever they are asked for. Everything blocks: in the background only.
+
+#include <cstdint>
+#include <string>
+
+#include "apis/backends/sql_server.h"
+#include "apis/base/names.h"
+#include "apis/base/result.h"
+#include "daemon/workers/query_files.h"
+
+namespace cloister {
+
+class QueryRoles {
+ public:
+  // `connections`: that one query process has for statements.
+  QueryRoles(SqlServerAddress server, std::string state_dir, std::uint32_t connections)
+      : server_(std::move(server)), state_dir_(std::move(state_dir)), connections_(connections) {}
+
+  // What the query process of the app is to have: its login, and sockets that are connected.
+  Result<QueryFiles> Open(AppId app, QueryPurpose purpose) const;
+  // The app is gone.
+  Result<void> Drop(AppId app) const;
+  // Of its database and its role. For the operator.
+  Result<std::string> NameOf(AppId app) const;
+
+ private:
+  SqlServerAddress server_;
+  std::string state_dir_;
+  std::uint32_t connections_;
+};
+
+}  // namespace cloister

@@ -1,0 +1,61 @@
+#include "config/query_address.h"
+
+#include <gtest/gtest.h>
+
+#include "config/parser.h"
+
+namespace cloister {
+namespace {
+
+TEST(QueryAddressTest, AServerIsAHostOrTheDirectoryOfASocket) {
+  const SqlServerAddress unix_socket =
+      ParseQueryServer("postgresql:///postgres?host=/run/postgresql").value();
+  EXPECT_EQ((SqlServerAddress{.directory = "/run/postgresql"}), unix_socket);
+  const SqlServerAddress other =
+      ParseQueryServer("postgresql://admin@/main?host=/run/x&port=5433").value();
+  EXPECT_EQ(
+      (SqlServerAddress{.directory = "/run/x", .port = 5433, .user = "admin", .database = "main"}),
+      other);
+  EXPECT_EQ((SqlServerAddress{.host = "db.example", .port = 6000, .user = "a", .database = "b"}),
+            ParseQueryServer("postgresql://a@db.example:6000/b").value());
+  EXPECT_EQ((SqlServerAddress{.host = "::1"}), ParseQueryServer("postgresql://[::1]").value());
+}
+
+TEST(QueryAddressTest, WhatIsNoAddressIsRefusedWithTheReason) {
+  const std::pair<const char*, const char*> wrong[] = {
+      {"mysql://host", "does not begin"},
+      {"postgresql://", "names a host"},
+      {"postgresql://host/?host=/run", "names a host"},
+      {"postgresql://user:secret@host", "password_file"},
+      {"postgresql://@host", "no user"},
+      {"postgresql://host:0", "no port"},
+      {"postgresql://host:70000", "no port"},
+      {"postgresql://ho st", "no host"},
+      {"postgresql://[::1]x", "no port"},
+      {"postgresql://host/a b", "no name of a database"},
+      {"postgresql:///?host=relative", "neither"},
+      {"postgresql://host?sslmode=require", "neither"}};
+  for (const auto& [url, why] : wrong) {
+    const Result<SqlServerAddress> parsed = ParseQueryServer(url);
+    ASSERT_FALSE(parsed.ok()) << url;
+    EXPECT_NE(std::string::npos, parsed.error().message.find(why))
+        << url << ": " << parsed.error().message;
+  }
+}
+
+TEST(QueryAddressTest, WithoutASettingThereIsNone) {
+  Settings settings;
+  EXPECT_EQ(std::nullopt, QueryServerAddress(settings));
+  settings.query.server = "postgresql://host";
+  EXPECT_EQ("host", QueryServerAddress(settings)->host);
+}
+
+TEST(QueryAddressTest, SettingsAreHeldAgainstIt) {
+  EXPECT_TRUE(ParseSettings("[query]\nserver = \"postgresql://host\"\n", "test").ok());
+  for (const char* text : {"[query]\nserver = \"sqlite://\"\n", "[query]\npassword_file = \"x\"\n",
+                           "[query]\nconnections = 1\n"})
+    EXPECT_FALSE(ParseSettings(text, "test").ok()) << text;
+}
+
+}  // namespace
+}  // namespace cloister

@@ -1,0 +1,111 @@
+"""The cases of tests/conformance, and those of frameworks, where SQL is PostgreSQL's."""
+
+import pathlib
+
+import apps
+import pytest
+import sql_servers
+
+CONFORMANCE = pathlib.Path(__file__).resolve().parents[1] / "conformance"
+APP = "demo/conformance"
+MAIN = """
+import traceback
+
+import query_cases
+import postgresql_cases
+
+
+def application(environ, start_response):
+    name = environ["PATH_INFO"].rpartition("/")[2]
+    text = "ok"
+    try:
+        query_cases.empty()
+        if name:
+            {**query_cases.CASES, **postgresql_cases.CASES}[name]()
+    except Exception:
+        text = traceback.format_exc()
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [text.encode("utf-8", "backslashreplace")]
+"""
+FRAMEWORK = """
+import traceback
+
+import {name}
+
+
+def application(environ, start_response):
+    try:
+        text = "ok %d" % {name}.run() if environ["PATH_INFO"] == "/run" else "hello"
+    except Exception:
+        text = traceback.format_exc()
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [text.encode("utf-8", "backslashreplace")]
+"""
+
+
+def names_of(file):
+    return [line.removeprefix("def ").partition("(")[0]
+            for line in (CONFORMANCE / file).read_text().splitlines()
+            if line.startswith("def case_")]
+
+
+def only_sqlite():
+    text = (CONFORMANCE / "query_cases.py").read_text()
+    return eval(text.partition("ONLY_SQLITE = ")[2].partition("\nCASES")[0])
+
+
+NAMES = [*dict.fromkeys([name for name in names_of("query_cases.py") if name not in only_sqlite()]
+                        + names_of("postgresql_cases.py"))]
+
+
+@pytest.fixture(scope="module")
+def postgresql():
+    server = sql_servers.Postgresql()
+    try:
+        yield server.start()
+    finally:
+        server.remove()
+
+
+@pytest.fixture(scope="module")
+def served(installation, user, postgresql, tmp_path_factory):
+    import node as node_module
+
+    # As many as transactions may be open, and one.
+    settings = {"query": {**postgresql.settings, "connections": 17}}
+    node = node_module.Node(installation, user, settings)
+    try:
+        node.start()
+        yield node
+    finally:
+        node.remove()
+
+
+@pytest.fixture(scope="module")
+def app(served, tmp_path_factory):
+    files = {f"{name}.py": (CONFORMANCE / f"{name}.py").read_text()
+             for name in ("query_cases", "postgresql_cases", "expect")}
+    served.deploy(apps.write_app(tmp_path_factory.mktemp("app"), MAIN, files=files), APP)
+    served.cli("quota", "set", APP, "query.statements=100000")
+    return served
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_case(app, name):
+    answer = app.http(APP, f"/run/{name}", timeout=60.0)
+    assert answer.body == b"ok", answer.body.decode()
+
+
+@pytest.mark.parametrize("package", ["sqlalchemy", "django"])
+def test_framework(served, tmp_path, package):
+    name = f"{package}_cases"
+    files = {f"{each}.py": (CONFORMANCE / f"{each}.py").read_text()
+             for each in (name, "expect", "query_cases")}
+    bundle = f'\n[bundle]\npackages = ["{package}"]\n'
+    folder = apps.write_app(tmp_path / "app", FRAMEWORK.format(name=name), files=files,
+                            extra=bundle)
+    framework = f"frameworks/{package}"
+    served.deploy(folder, framework)
+    served.cli("quota", "set", framework, "query.statements=100000", "limits.wall=120s")
+    answer = served.http(framework, "/run", timeout=120.0)
+    assert answer.body.startswith(b"ok "), answer.body.decode()
