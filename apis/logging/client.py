@@ -1,7 +1,8 @@
 """What Python's own `logging` is in an app: nothing here needs to be imported by one.
 
-Handlers that want what a worker has not are refused where they are made. None of this is the wall:
-without it they fail as well, some only when the first record comes.
+Records become events with their level, logger and fields, on a node and in its stand-in; handlers
+that want what a worker has not are refused where they are made. None of this is the wall: without
+it they fail as well, some only when the first record comes.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import errno
 import logging
 import logging.config
 import logging.handlers
+import threading
 from typing import Any, Callable, Iterator
 
 _INSTEAD = 'use StreamHandler: `cloister logs` keeps and searches what it prints'
@@ -92,3 +94,137 @@ def extra_of(record: logging.LogRecord) -> Iterator[tuple[str, Any]]:
     for name, value in list(vars(record).items()):
         if name not in _STANDARD and not (type(name) is str and name.startswith(_OWN)):
             yield name, value
+
+
+class _Written(threading.local):
+    """How often this thread has written to stdout or stderr: whoever makes these streams counts."""
+
+    count = 0
+
+
+written = _Written()
+
+
+def mark_stream(stream: Any, source: int) -> None:
+    """Makes it one whose lines are events: so are the records that a StreamHandler gives it."""
+    stream._cloister_source = source
+
+
+def _is_event_stream(stream):
+    # By attribute: frameworks wrap sys.stderr in proxies that follow the request.
+    try:
+        return isinstance(getattr(stream, '_cloister_source', None), int)
+    except Exception:
+        return False
+
+
+# Takes (record, text): makes an event of it.
+_sink: Callable[[logging.LogRecord, str], Any] = lambda record, text: None
+
+
+def _send(handler, record):
+    try:
+        _sink(record, handler.format(record))
+        record._cloister_sent = True
+    except RecursionError:
+        raise
+    except Exception:
+        handler.handleError(record)
+
+
+def _emit_to_stream(self, record):
+    """StreamHandler.emit: to our streams an event with its level, elsewhere as ever."""
+    if _is_event_stream(self.stream):
+        _send(self, record)
+    else:
+        _plain_emit(self, record)
+
+
+_plain_emit = logging.StreamHandler.emit
+
+
+def _emitting_later(plain_emit):
+    """The emit of a handler that hands records on: what becomes of them is its matter."""
+    def emit(self, record):
+        plain_emit(self, record)
+        record._cloister_sent = True
+
+    return emit
+
+
+def _call_handlers(self, record):
+    """Logger.callHandlers, after which our handler knows whether one of the app's has printed."""
+    record._cloister_written = written.count
+    _plain_call_handlers(self, record)
+
+
+_plain_call_handlers = logging.Logger.callHandlers
+
+
+def _handle_error(self, record):
+    """Handler.handleError: what it prints is not the event that the handler failed to send."""
+    count = written.count
+    try:
+        _plain_handle_error(self, record)
+    finally:
+        written.count = count
+
+
+_plain_handle_error = logging.Handler.handleError
+
+
+class _RootHandler(logging.Handler):
+    """Last on the root logger, from the start: what no handler of the app has sent, it sends."""
+
+    def emit(self, record):
+        if getattr(record, '_cloister_sent', False) or self._others_send() or \
+                getattr(record, '_cloister_written', written.count) != written.count:
+            return
+        _send(self, record)
+
+    def _others_send(self):
+        return any(handler is not self and isinstance(handler, logging.StreamHandler)
+                   and _is_event_stream(handler.stream) for handler in logging.root.handlers)
+
+
+_root_handler = _RootHandler()
+_plain_basic_config = logging.basicConfig
+_plain_add_handler = logging.Logger.addHandler
+
+
+def _add_handler(self, handler):
+    """RootLogger.addHandler, which keeps ours the last."""
+    _plain_add_handler(self, handler)
+    if handler is not _root_handler and _root_handler in self.handlers:
+        self.handlers.remove(_root_handler)
+        self.handlers.append(_root_handler)
+
+
+def _basic_config(**kwargs):
+    """logging.basicConfig, for which our handler does not count."""
+    root = logging.root
+    only_ours = root.handlers == [_root_handler]
+    if only_ours:
+        root.removeHandler(_root_handler)
+    try:
+        _plain_basic_config(**kwargs)
+    finally:
+        if only_ours:
+            root.addHandler(_root_handler)
+
+
+def send_records(sink: Callable[[logging.LogRecord, str], Any]) -> None:
+    """From now on records go to sink(record, text): by a StreamHandler on a marked stream, else, if
+    no handler of the app's has sent or printed them, by one that comes last on the root logger."""
+    global _sink
+    _sink = sink
+    logging.StreamHandler.emit = _emit_to_stream
+    logging.Handler.handleError = _handle_error
+    for kind in (logging.handlers.QueueHandler, logging.handlers.BufferingHandler):
+        kind.emit = _emitting_later(kind.emit)
+    logging.Logger.callHandlers = _call_handlers
+    logging.RootLogger.addHandler = _add_handler
+    logging.basicConfig = _basic_config
+    logging.root.addHandler(_root_handler)
+    logging.lastResort = _root_handler
+    logging.raiseExceptions = True

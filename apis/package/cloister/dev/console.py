@@ -5,16 +5,16 @@ from __future__ import annotations
 import datetime
 import io
 import json
-import logging
 import os
 import sys
 import threading
 import traceback
 
-from cloister.logging import extra_of
+from cloister.logging import extra_of, mark_stream, send_records, written
 
 _LEVELS = {10: 'debug', 20: 'info', 30: 'warning', 40: 'error', 50: 'critical'}
 _PLAIN = set('"=\\')
+_SOURCES = ('stdout', 'stderr')
 _OWN = os.path.dirname(__file__) + os.sep
 
 # The request that this thread runs.
@@ -71,6 +71,7 @@ class _Lines(io.BufferedIOBase):
         return True
 
     def write(self, data):
+        written.count += 1
         whole, newline, rest = bytes(data).rpartition(b'\n')
         if newline:
             whole, self._rest = self._rest + whole, rest
@@ -85,8 +86,10 @@ class _Lines(io.BufferedIOBase):
 
 
 def _stream(events, source):
-    return io.TextIOWrapper(_Lines(events, source), encoding='utf-8', errors='backslashreplace',
-                            newline='\n', write_through=True)
+    stream = io.TextIOWrapper(_Lines(events, source), encoding='utf-8', errors='backslashreplace',
+                              newline='\n', write_through=True)
+    mark_stream(stream, _SOURCES.index(source))
+    return stream
 
 
 def _shown(value):
@@ -98,30 +101,22 @@ def _shown(value):
     return json.dumps(value, ensure_ascii=False)
 
 
-class Handler(logging.Handler):
-    """On the root logger: records as events with their level, logger and fields."""
+def _sink(events):
+    """Takes records of logging: as events with their level, logger and fields."""
+    def send(record, text):
+        fields = ''.join(f' {name}={_shown(value)}'
+                         for name, value in sorted(extra_of(record), key=str))
+        level = _LEVELS.get(record.levelno, str(record.levelno))
+        events.say('logging', text, level, record.name, fields)
 
-    def __init__(self, events):
-        super().__init__()
-        self._events = events
-
-    def emit(self, record):
-        try:
-            if any(isinstance(other, logging.StreamHandler) for other in logging.root.handlers):
-                return
-            fields = ''.join(f' {name}={_shown(value)}'
-                             for name, value in sorted(extra_of(record), key=str))
-            level = _LEVELS.get(record.levelno, str(record.levelno))
-            self._events.say('logging', self.format(record), level, record.name, fields)
-        except Exception:
-            self.handleError(record)
+    return send
 
 
 def install(version):
     """Takes over stdout, stderr and logging; the events go to what stderr was."""
     events = Events(sys.stderr, version)
     sys.stdout, sys.stderr = _stream(events, 'stdout'), _stream(events, 'stderr')
-    logging.root.addHandler(Handler(events))
+    send_records(_sink(events))
     return events
 
 

@@ -5,8 +5,15 @@ from __future__ import annotations
 import sys
 import unittest
 
+from cloister.logging import refuse_handlers
+
+
+def _refused(name, reason):
+    print(f'cloister dev: {name} was refused: {reason}', file=sys.__stderr__, flush=True)
+
 
 def main(folder):
+    refuse_handlers(_refused)
     program = unittest.main(module=None, exit=False, argv=['cloister dev --test', 'discover', '-s',
                                                            folder, '-t', folder])
     result = program.result
