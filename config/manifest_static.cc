@@ -127,7 +127,9 @@ std::string FaultOf(const StaticRoute& route, const StaticBundle& bundle) {
                ? "leads to '" + route.target +
                      "', which is a file: leave out the '/' at the end "
                      "of the path"
-               : "leads to '" + route.target + "', but the bundle has no file below it";
+               : "leads to '" + route.target +
+                     "', but the bundle has no file below it: put the files there (with Django: "
+                     "manage.py collectstatic), or leave the row out while there are none";
   if (!route.is_folder() && !bundle.has_file(route.target))
     return bundle.has_folder(route.target + "/")
                ? "leads to '" + route.target + "', which is a folder: end the path in '/'"

@@ -138,7 +138,9 @@ TEST(ManifestStaticTest, TheBundleMustHaveWhatRowsLeadTo) {
   EXPECT_EQ(
       CheckedAgainst(files, "\"/r\" = \"r.text\"\n\"/a/\" = \"stat\""),
       "cloister.toml:7: [static] '/r' leads to 'r.text', but the bundle has no such file\n"
-      "cloister.toml:8: [static] '/a/' leads to 'stat/', but the bundle has no file below it");
+      "cloister.toml:8: [static] '/a/' leads to 'stat/', but the bundle has no file below it: put "
+      "the files there (with Django: manage.py collectstatic), or leave the row out while there "
+      "are none");
   EXPECT_THAT(CheckedAgainst(files, "\"/a\" = \"static\""),
               HasSubstr("which is a folder: end the path in '/'"));
   EXPECT_THAT(CheckedAgainst(files, "\"/r/\" = \"r.txt\""),

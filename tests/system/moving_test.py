@@ -30,8 +30,18 @@ application = get_wsgi_application()
 """
 
 
-def block(page, language):
-    return re.search(rf"```{language}\n(.*?)```", (PAGES / page).read_text(), re.DOTALL)[1]
+def block(page, language, begin=""):
+    """The first block of a language that begins so."""
+    text = (PAGES / page).read_text()
+    return re.search(rf"```{language}\n({re.escape(begin)}.*?)```", text, re.DOTALL)[1]
+
+
+def add_static_files(folder, page, path):
+    """What the page says of an app with static files; under a new version."""
+    manifest = folder / "cloister.toml"
+    text = manifest.read_text().replace('version = "1.0.0"', 'version = "1.1.0"')
+    static = block(page, "toml", "[static]")
+    return write(folder, {"cloister.toml": text + "\n" + static, path: "body{}"})
 
 
 def write(folder, files):
@@ -52,9 +62,11 @@ def test_flask(make_node, tmp_path):
     files = {
         "cloister.toml": block("moving-flask.md", "toml"),
         "app.py": block("moving-flask.md", "python"),
-        "static/style.css": "body{}",
     }
     node.deploy(write(tmp_path / "shop", files), "demo/shop")
+    node.deploy(
+        add_static_files(tmp_path / "shop", "moving-flask.md", "static/style.css"), "demo/shop"
+    )
     first = node.http("demo/shop")
     assert first.body == b"visit 1\n"
     assert node.http("demo/shop", headers=[("Cookie", cookie_of(first))]).body == b"visit 2\n"
@@ -78,12 +90,14 @@ def test_django(make_node, tmp_path):
         "project/settings.py": block("moving-django.md", "python"),
         "project/urls.py": URLS,
         "project/wsgi.py": WSGI,
-        "collected/style.css": "body{}",
     }
     node.tenant("demo")
     node.cli("apps", "create", "demo/shop")
     node.cli("config", "set", "demo/shop", "SECRET_KEY=" + "fifty random characters " * 3)
     node.deploy(write(tmp_path / "shop", files), "demo/shop")
+    node.deploy(
+        add_static_files(tmp_path / "shop", "moving-django.md", "collected/style.css"), "demo/shop"
+    )
     first = node.http("demo/shop")
     assert first.body == b"visit 1\n"
     assert node.http("demo/shop", headers=[("Cookie", cookie_of(first))]).body == b"visit 2\n"
