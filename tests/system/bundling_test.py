@@ -138,7 +138,10 @@ def test_what_is_missing_is_named_with_the_way_to_get_it():
 
 
 def test_the_standard_library_is_not_a_package():
-    assert collect("json")["problem"]["code"] == "package_standard"
+    problem = collect("json")["problem"]
+    assert problem["code"] == "package_standard"
+    # It is not said that workers have all of it.
+    assert "docs/apps/moving-flask.md lists what they do not have" in problem["advice"]
 
 
 def test_another_minor_version_is_refused():

@@ -5,6 +5,7 @@ import difflib
 import os
 import pkgutil
 import sys
+import traceback
 
 import _cloister
 import cloister
@@ -77,10 +78,33 @@ def _missing_entry_module(module_name, key):
     return report.make('entry_missing', message, file='cloister.toml')
 
 
+def _standard_module_of(error, label):
+    """The module of Python's standard library that is missing, or has asked for one that is; ''."""
+    cause = error
+    while cause is not None and not isinstance(cause, ModuleNotFoundError):
+        cause = cause.__cause__ or cause.__context__
+    if cause is None or (cause.name or '').partition('.')[0] not in sys.stdlib_module_names:
+        return ''
+    asked = cause.name
+    for each in (cause, error):
+        for frame, _ in traceback.walk_tb(each.__traceback__):
+            name = frame.f_globals.get('__name__')
+            if isinstance(name, str) and not name.startswith('importlib') and \
+                    name.partition('.')[0] in sys.stdlib_module_names and \
+                    not report.bundle_path(frame.f_code.co_filename, label):
+                asked = name
+        if asked != cause.name:
+            break
+    return asked
+
+
 def _missing_module(error, label):
     """The report about an import that found nothing: which, and the way out."""
     message = str(error)
-    if isinstance(error, ModuleNotFoundError) and error.name:
+    if standard := _standard_module_of(error, label):
+        message = f"workers do not have '{standard}' of Python's standard library, and no " \
+                  'package brings it: do without'
+    elif isinstance(error, ModuleNotFoundError) and error.name:
         top = error.name.partition('.')[0]
         message += f': add "{top}" to [bundle] packages in cloister.toml, or its file to the bundle'
     return report.make('import_error', message, error, label)

@@ -245,6 +245,49 @@ def test_temporary_files_are_no_news_and_named_ones_below_tmp_are(served):
     assert re.search(r"new.txt was opened to be written: on a node files are", served.log())
 
 
+NOTED = {
+    "open('/etc/passwd').close()": "/etc/passwd was opened: a worker on a node has the files of",
+    "os.listdir('/etc')": "/etc was listed: a worker on a node has the files of",
+    "pathlib.Path('/etc/hostname').read_bytes()": "/etc/hostname was opened: a worker",
+    "os.mkdir('made')": "os.mkdir was called for",
+    "os.kill(os.getpid(), 0)": "os.kill was called: a worker on a node cannot send signals",
+    "import ctypes": "ctypes was imported: workers on a node do not have this module",
+    "sqlite3.connect('file.db').close()": "file.db was opened with sqlite3: a worker on a node",
+    "open('written', 'w').close()": "cloister.persistence keeps what must stay",
+}
+SILENT = [
+    "open(__file__).close()",
+    "os.listdir(os.path.dirname(__file__))",
+    "sqlite3.connect(':memory:').close()",
+    "cloister.db.connect().close()",
+    "import json.tool, mimetypes, zoneinfo; mimetypes.init(); zoneinfo.ZoneInfo('Europe/Berlin')",
+    "import flask, importlib.metadata; importlib.metadata.version('flask')",
+]
+DOES = """
+import os, pathlib, sqlite3
+import cloister
+
+os.chdir(os.path.dirname(__file__))
+{}
+
+def application(environ, start_response):
+    start_response("200 OK", [])
+    return []
+"""
+
+
+@pytest.mark.parametrize("line", NOTED)
+def test_what_a_node_does_not_allow_is_noted(dev, tmp_path, line):
+    done = dev("--check", "--dir", apps.write_app(tmp_path / "app", DOES.format(line)))
+    assert done.returncode == 0 and NOTED[line] in done.stderr, done.stderr
+
+
+def test_what_a_node_allows_is_not_noted(dev, tmp_path):
+    app = apps.write_app(tmp_path / "app", DOES.format("\n".join(SILENT)))
+    done = dev("--check", "--dir", app)
+    assert done.returncode == 0 and "note:" not in done.stderr, done.stderr
+
+
 @pytest.mark.parametrize("arguments", [[], ["--no-reload"]])
 def test_ctrl_c_ends_it_without_a_word(dev, folder, arguments):
     served = Served(dev, folder, *arguments)

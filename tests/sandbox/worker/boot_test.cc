@@ -53,6 +53,21 @@ ModuleNotFoundError: No module named 'flaskish'
 )");
 }
 
+TEST(BootTest, AStandardModuleThatWorkersDoNotHaveIsNoPackage) {
+  // What the app asked for is named, rather than what that is made of.
+  for (const auto& [module, code] :
+       {std::pair("ctypes", "import ctypes\n"), std::pair("curses", "import curses\n"),
+        std::pair("nis", "import nis\n"), std::pair("tkinter", "import tkinter\n"),
+        std::pair("dbm.gnu", "import dbm.gnu\n")}) {
+    const ReceivedReport report = FailedBoot({{"hello.py", code}});
+    EXPECT_EQ(report.code, "import_error");
+    EXPECT_EQ(report.line, 1U);
+    EXPECT_EQ(report.message, "workers do not have '" + std::string(module) +
+                                  "' of Python's standard library, and no package brings it: do "
+                                  "without");
+  }
+}
+
 TEST(BootTest, ALogHandlerThatIsRefusedNamesItsLineAndTheWayOut) {
   const ReceivedReport report = FailedBoot({{"hello.py", R"(import logging.config
 SETTINGS = {'version': 1, 'handlers': {'file': {
