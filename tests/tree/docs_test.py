@@ -23,6 +23,8 @@ EXPECTED = [
     "docs/errors.md",
     "docs/quotas.md",
     "docs/operating/backup.md",
+    "docs/operating/node.md",
+    "docs/operating/settings.md",
     "docs/operating/cache.md",
     "docs/operating/databases.md",
     "docs/apps/entry-points.md",
