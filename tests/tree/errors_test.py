@@ -15,6 +15,7 @@ _PATTERNS = [
     re.compile(rf"\bExitCode::k\w+,\s*{_WORD}"),
     re.compile(rf"\bFailureOf\([^;]*?,\s*{_WORD}"),
     re.compile(rf"\bProblem\(\s*{_WORD}"),
+    re.compile(r"\bBadInput\(\s*'([a-z]+(?:_[a-z]+)*)'"),
     re.compile(rf"\bBadRequest\(\s*{_WORD}"),
     re.compile(rf"\bQueryErrorClass::k\w+,\s*{_WORD}"),
     re.compile(rf"\bClassOf\(rc\),\s*{_WORD}"),
@@ -54,5 +55,5 @@ def test_sections_are_in_order_and_once():
 def test_the_finder_finds_codes():
     found = codes_in_the_sources()
     # One of each form.
-    for code in ("node_unreachable", "file_unreadable", "package_missing"):
+    for code in ("node_unreachable", "file_unreadable", "package_missing", "listen_failed"):
         assert code in found

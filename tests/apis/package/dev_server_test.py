@@ -184,6 +184,13 @@ def test_static_files_come_without_the_app(served):
     assert served.http("/assets/a.css", "POST").status == 405
     assert served.http("/logo").header("Cache-Control") == "public, max-age=3600"
     assert served.http("/assets/").body == b"<p>"
+    part = served.http("/assets/a.css", headers=[("Range", "bytes=1-2")])
+    assert (part.status, part.body, part.header("Content-Range")) == (206, b"od", "bytes 1-2/6")
+    assert served.http("/assets/a.css", headers=[("Range", "bytes=-2")]).body == b"{}"
+    assert served.http("/assets/a.css", headers=[("Range", "bytes=4-")]).body == b"{}"
+    assert served.http("/assets/a.css", headers=[("Range", "bytes=6-")]).status == 416
+    changed = [("Range", "bytes=1-2"), ("If-Range", '"other"')]
+    assert served.http("/assets/a.css", headers=changed).status == 200
     for path in ("/assets/none", "/assets/../main.py", "/assets/%2e%2e/main.py", "/assets/%00"):
         assert served.http(path).status == 201, path
 
@@ -222,6 +229,15 @@ def test_files_change_and_the_server_starts_anew(dev, folder):
     source.write_text("import os\nos._exit(9)\n")
     wait_until(lambda: b"ended with 9" in served.page().body, served.log, 20)
     source.write_text(APP)
+    wait_until(lambda: served.page().status == 201, served.log, 20)
+    # So is a manifest that cannot be read, and an entry that is not there.
+    manifest = folder / "cloister.toml"
+    text = manifest.read_text()
+    no_entry = text.replace(":app", ":x")
+    for bad, code in ((text + "[app", b"manifest_invalid"), (no_entry, b"entry_missing")):
+        manifest.write_text(bad)
+        wait_until(lambda code=code: code in served.page().body, served.log, 20)
+    manifest.write_text(text)
     wait_until(lambda: served.page().status == 201, served.log, 20)
     served.process.send_signal(signal.SIGTERM)
     assert served.process.wait(20) == 0
@@ -343,7 +359,8 @@ def test_checks(dev, tmp_path, folder):
         manifest.write_text(text.replace(CHECKS, changed))
         done = dev("--dir", folder, "--check")
         manifest.write_text(text)
-        assert done.returncode == 1 and why in done.stderr, done.stderr
+        assert done.returncode == 3 and "error[check_failed]: " in done.stderr, done.stderr
+        assert why in done.stderr
 
 
 def test_the_release_script_runs_before_the_app_serves(dev, folder):
@@ -357,28 +374,33 @@ def test_the_release_script_runs_before_the_app_serves(dev, folder):
     assert "brought forward" in done.stdout + done.stderr
     script.write_text("def run():\n    raise KeyError('no such column')\n")
     done = dev("--dir", folder, "--check")
-    assert done.returncode == 1 and "no such column" in done.stdout + done.stderr
+    assert done.returncode == 3
+    assert "error[release_failed]: KeyError: 'no such column'" in done.stderr
     script.write_text("def run():\n    exit(3)\n")
     done = dev("--dir", folder, "--check")
-    assert done.returncode == 1 and "ended with 3" in done.stdout + done.stderr
+    assert done.returncode == 3 and "error[release_failed]" in done.stderr
+    assert "ended with 3; it ends well by returning, or with sys.exit(0)" in done.stderr
 
 
 BAD = [
-    (["--port", "x"], "invalid int"),
-    (["--port", "70000"], "not a port"),
-    (["--dir", "/no/such"], "is no folder"),
-    (["main:nothing"], "module 'main' has no 'nothing'"),
-    (["nothing:app"], "there is no module 'nothing'"),
-    (["main:APP:x"], "MODULE:CALLABLE"),
-    (["main:log"], "cannot be called"),
-    (["--config", "/no/such"], "No such file"),
+    (["--port", "x"], "usage", 2, "invalid int"),
+    (["--port", "70000"], "usage", 2, "not a port"),
+    (["--dir", "/no/such"], "usage", 2, "is no folder"),
+    (["main:applicatio"], "entry_missing", 3, "did you mean 'application'?"),
+    (["mian:app"], "entry_missing", 3, "did you mean 'main'?"),
+    (["main:APP:x"], "usage", 2, "MODULE:CALLABLE"),
+    (["main:log"], "entry_not_callable", 3, "cannot be called"),
+    (["--config", "/no/such"], "file_unreadable", 1, "No such file"),
 ]
 
 
-@pytest.mark.parametrize("arguments, why", BAD)
-def test_wrong_usage_is_said_with_exit_code_2(dev, folder, arguments, why):
+@pytest.mark.parametrize("arguments, code, exit_code, why", BAD)
+def test_what_cannot_be_done_has_a_code_and_the_exit_code_of_it(
+    dev, folder, arguments, code, exit_code, why
+):
     done = dev("--check", "--dir", folder, *arguments)
-    assert done.returncode == 2, done.stderr
+    assert done.returncode == exit_code, done.stderr
+    assert f"error[{code}]: " in done.stderr
     assert why in done.stderr and "Traceback" not in done.stderr
 
 
@@ -399,10 +421,12 @@ BAD_FILES = [
 
 
 @pytest.mark.parametrize("name, text, why", BAD_FILES)
-def test_a_wrong_file_is_said_with_exit_code_2(dev, folder, name, text, why):
+def test_a_wrong_file_is_said_with_its_code(dev, folder, name, text, why):
     (folder / name).write_bytes(text if isinstance(text, bytes) else text.encode())
     done = dev("--check", "--dir", folder)
-    assert done.returncode == 2, done.stderr
+    code, exit_code = ("manifest_invalid", 3) if "toml" in name else ("config_invalid", 2)
+    assert done.returncode == exit_code, done.stderr
+    assert f"error[{code}]: " in done.stderr
     assert why in done.stderr and "Traceback" not in done.stderr
 
 
@@ -410,7 +434,8 @@ def test_config_that_is_required_must_be_there(dev, folder):
     manifest = folder / "cloister.toml"
     manifest.write_text(manifest.read_text() + '\n[config]\nrequired = ["COLOUR", "KEY"]\n')
     done = dev("--check", "--dir", folder)
-    assert done.returncode == 2 and "wants KEY: put KEY=..." in done.stderr
+    assert done.returncode == 3 and "error[config_missing]: " in done.stderr
+    assert "wants KEY\nhelp: put KEY=... into" in done.stderr
     (folder / "other.env").write_text('# a comment\nexport COLOUR="blue"\nKEY=\n')
     assert dev("--check", "--dir", folder, "--config", folder / "other.env").returncode == 0
 
@@ -418,10 +443,13 @@ def test_config_that_is_required_must_be_there(dev, folder):
 def test_an_app_that_cannot_be_imported_is_shown(dev, folder):
     (folder / "main.py").write_text("import nothing_of_that_name\n")
     done = dev("--check", "--dir", folder)
-    assert done.returncode == 1 and "nothing_of_that_name" in done.stderr
+    assert done.returncode == 3
+    assert "error[import_error]: ModuleNotFoundError: No module named 'nothing_of" in done.stderr
 
 
 def test_a_taken_port_is_said(dev, folder):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         done = dev("--dir", folder, "--port", taken.getsockname()[1])
-    assert done.returncode == 2 and "cannot listen on 127.0.0.1" in done.stderr
+    assert done.returncode == 1
+    assert "error[listen_failed]: cannot listen on 127.0.0.1" in done.stderr
+    assert "help: take another port with --port" in done.stderr

@@ -6,24 +6,27 @@ import argparse
 import os
 import signal
 import socket
+import subprocess
 import sys
 
 from cloister._local import config
 from cloister.dev import checks, console, notes, project as project_module, reload, server, wsgi
+from cloister.dev.project import BadInput
 from cloister.logging import refuse_handlers
 
 _DIFFERENCES = """\
-What differs from a node: config is of {config}; the cache and its quotas are in
+What differs from a node: config is of {config}; cache, objects and database are in
 this process's memory, and empty after a change; there is one worker, without walls and without
-limits of memory, time and CPU. Files that are written, sockets and processes are noted, not
-refused. `cloister check` tries a directory on a node without putting it live."""
+limits of memory, time and CPU; static files come without compressed forms. Much of what a node
+refuses (files that are written, sockets, processes, ...) is noted, not refused. `cloister check`
+tries a directory on a node without putting it live."""
 
 
 def _arguments(words):
     parser = argparse.ArgumentParser(
         prog='cloister.dev', description='Serves an app on this machine, without a node.',
-        epilog='Exit codes: 0 ended or all checks held, 1 a check failed or the app cannot be '
-               'imported, 2 wrong usage.')
+        epilog='Exit codes: 0 ended or all checks held, 1 failed, 2 wrong usage, 3 refused: by '
+               'the manifest, by a check, or because the app cannot be imported.')
     parser.add_argument('entry', nargs='?', default='', metavar='MODULE:CALLABLE',
                         help='which callable ([entry] web of cloister.toml)')
     parser.add_argument('--dir', default='.', help='the folder with cloister.toml (.)')
@@ -35,10 +38,16 @@ def _arguments(words):
                         help='ask what [[check]] says, do not listen')
     parser.add_argument('--no-reload', action='store_true',
                         help='do not start anew when files change')
+    parser.add_argument('--validator', default='', help=argparse.SUPPRESS)
+    parser.error = _wrong_usage
     options = parser.parse_args(words)
     if not 0 <= options.port <= 65535:
-        parser.error(f'not a port: {options.port}')
+        raise BadInput('usage', f'not a port: {options.port}', 'a port is 0 to 65535')
     return options
+
+
+def _wrong_usage(message):
+    raise BadInput('usage', message, 'see `python3 -m cloister.dev --help`')
 
 
 def _say(line):
@@ -60,22 +69,36 @@ def _begin(project):
     return events
 
 
+def _code_of(error):
+    if isinstance(error, SyntaxError):
+        return 'syntax_error'
+    return 'import_error' if isinstance(error, ImportError) else 'app_raised'
+
+
 def _run(project, listener, options):
     events = _begin(project)
+    is_loaded = False
     try:
         app = wsgi.load(project)
+        is_loaded = True
         wsgi.run_release_script(project)
-    except project_module.BadInput:
-        raise
+    except BadInput as problem:
+        if not os.environ.get(reload.SOCKET_VARIABLE):
+            raise
+        _say(f'{problem}')
+        return _listen(project, listener, wsgi.Broken(str(problem)), events)
     except Exception as error:
         text = events.traceback(error)
         if not os.environ.get(reload.SOCKET_VARIABLE):
-            return 1
+            code = 'release_failed' if is_loaded else _code_of(error)
+            last_line = text.rstrip().rpartition('\n')[2]
+            raise BadInput(code, last_line, 'the traceback above shows where') from None
         return _listen(project, listener, wsgi.Broken(text), events)
     runner = wsgi.Runner(app, project, events)
     if options.check:
         events.mark = '[check]'
-        return 0 if checks.run(project, runner, _say) else 1
+        checks.run(project, runner, _say)
+        return 0
     return _listen(project, listener, runner, events)
 
 
@@ -95,6 +118,22 @@ def _announce(project, listener, options):
     for line in _DIFFERENCES.format(config=config).splitlines():
         _say(line)
     _say(f'{project.name} {project.version} on http://{host}:{port}/ (Ctrl-C ends it)')
+
+
+def _wrong_with_manifest(options):
+    """What a deploy would say against it, or what keeps the app from being served; '' nothing."""
+    try:
+        project_module.read(options.dir, options.entry, options.config)
+    except BadInput as problem:
+        return str(problem)
+    if not options.validator:
+        return ''
+    done = subprocess.run([options.validator, 'dev', '--validate', options.dir],
+                          stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    if done.returncode:
+        return done.stderr.strip()
+    sys.__stderr__.write(done.stderr)
+    return ''
 
 
 def _serve_as_child(options, descriptor):
@@ -119,22 +158,23 @@ def _serve(options, words):
     try:
         listener = server.listen(options.host, options.port)
     except OSError as error:
-        raise project_module.BadInput(
-            f'cannot listen on {options.host}:{options.port}: {error.strerror or error}') from None
+        raise BadInput('listen_failed',
+                       f'cannot listen on {options.host}:{options.port}: {error.strerror or error}',
+                       'take another port with --port; 0: a free one') from None
     with listener:
         _announce(project, listener, options)
         if options.no_reload:
             return _run(project, listener, options)
-        return reload.serve(listener, project.folder, words, _say)
+        return reload.serve(listener, project.folder, words, _say,
+                            lambda: _wrong_with_manifest(options))
 
 
 def main(words):
-    options = _arguments(words)
     try:
-        return _serve(options, words)
-    except project_module.BadInput as problem:
-        _say(f'error: {problem}')
-        return 2
+        return _serve(_arguments(words), words)
+    except BadInput as problem:
+        print(problem, file=sys.__stderr__, flush=True)
+        return problem.exit_code
 
 
 if __name__ == '__main__':

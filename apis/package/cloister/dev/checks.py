@@ -6,7 +6,7 @@ import re
 import time
 
 from cloister.dev import static, wsgi
-from cloister.dev.project import Check
+from cloister.dev.project import BadInput, Check
 
 
 class _Response:
@@ -57,12 +57,13 @@ def _problem(check, response, seconds):
 
 
 def run(project, runner, say):
-    """Asks one after the other up to the first that fails; whether all were answered well."""
+    """Asks one after the other. BadInput: an answer is not what was expected."""
     for check in project.checks or [Check('/', status=None)]:
         began = time.monotonic()
         response = _ask(check, project, runner)
         problem = _problem(check, response, time.monotonic() - began)
-        say(f'check {check.method} {check.path}: {problem or response.status}')
         if problem:
-            return False
-    return True
+            raise BadInput('check_failed', f'{check.method} {check.path}: {problem}',
+                           'correct the app, or what [[check]] in cloister.toml expects; what the '
+                           'app said stands above')
+        say(f'check {check.method} {check.path}: {response.status}')

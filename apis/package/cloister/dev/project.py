@@ -15,8 +15,24 @@ _RESERVED_BEGINS = ('CLOISTER_', 'LC_', 'LD_', 'PYTHON')
 CONFIG_FILE = '.cloister.env'
 
 
+# As of `cloister`; docs/errors.md has the codes.
+EXIT_FAILED, EXIT_USAGE, EXIT_REFUSED = 1, 2, 3
+_EXITS = {'usage': EXIT_USAGE, 'config_invalid': EXIT_USAGE, 'file_unreadable': EXIT_FAILED,
+          'listen_failed': EXIT_FAILED}
+
+
 class BadInput(Exception):
-    """What was asked for cannot be done: for the person who asked."""
+    """What was asked for cannot be done: for the person who asked, in the words of `cloister`."""
+
+    def __init__(self, code, text, advice=''):
+        super().__init__(text)
+        self.code = code
+        self.advice = advice
+        self.exit_code = _EXITS.get(code, EXIT_REFUSED)
+
+    def __str__(self):
+        help_line = f'\nhelp: {self.advice}' if self.advice else ''
+        return f'error[{self.code}]: {self.args[0]}{help_line}'
 
 
 @dataclasses.dataclass
@@ -59,13 +75,19 @@ def _load_toml(path):
         try:
             import tomli as tomllib
         except ImportError:
-            raise BadInput(f'{path} cannot be read by this Python: use 3.11, or install '
-                           'tomli') from None
+            raise BadInput('python_failed', f'{path} cannot be read by this Python',
+                           'use 3.11, or install tomli') from None
     try:
         with open(path, 'rb') as file:
             return tomllib.load(file)
-    except (OSError, ValueError) as error:
-        raise BadInput(f'{path}: {error}') from None
+    except OSError as error:
+        raise BadInput('file_unreadable', f'{path}: {error.strerror or error}') from None
+    except ValueError as error:
+        raise _wrong_manifest(f'{path}: {error}') from None
+
+
+def _wrong_manifest(text):
+    return BadInput('manifest_invalid', text, 'docs/manifest.md describes every key')
 
 
 class _Table:
@@ -74,19 +96,20 @@ class _Table:
     def __init__(self, path, name, values):
         self._where = f'{path}: [{name}]'
         if not isinstance(values, dict):
-            raise BadInput(f'{self._where} must be a table')
+            raise _wrong_manifest(f'{self._where} must be a table')
         self._values = values
 
     def get(self, key, kind, default):
         value = self._values.get(key, default)
         if value is not default and (type(value) is not kind):
-            raise BadInput(f'{self._where} {key} must be of type {kind.__name__}, not {value!r}')
+            raise _wrong_manifest(f'{self._where} {key} must be of type {kind.__name__}, '
+                                  f'not {value!r}')
         return value
 
     def texts(self, key):
         values = self.get(key, list, [])
         if not all(isinstance(value, str) for value in values):
-            raise BadInput(f'{self._where} {key} must be a list of texts')
+            raise _wrong_manifest(f'{self._where} {key} must be a list of texts')
         return values
 
     def seconds(self, key, default):
@@ -96,7 +119,7 @@ class _Table:
     def _seconds_of(self, key, text):
         match = _DURATION.match(text)
         if not match:
-            raise BadInput(
+            raise _wrong_manifest(
                 f'{self._where} {key} must be a duration with its unit, such as "30s"')
         return int(match[1]) * _SECONDS[match[2]]
 
@@ -107,7 +130,8 @@ def _static_of(path, rows):
         target = value if isinstance(value, str) else row.get('folder', str, None) or \
             row.get('file', str, None)
         if not place.startswith('/') or not target:
-            raise BadInput(f'{path}: [static] "{place}" must lead from a path to a folder or file')
+            raise _wrong_manifest(f'{path}: [static] "{place}" must lead from a path to a folder '
+                                  'or file')
         age = row.seconds('cache', None)
         yield Static(place, target, None if age is None else int(age))
 
@@ -118,16 +142,16 @@ def _check_of(path, values):
     for header in row.texts('headers'):
         name, colon, value = header.partition(':')
         if not colon or not name.strip():
-            raise BadInput(f'{path}: [[check]] headers are "Name: value", not {header!r}')
+            raise _wrong_manifest(f'{path}: [[check]] headers are "Name: value", not {header!r}')
         headers.append((name.strip(), value.strip()))
     target = row.get('path', str, '')
     if not target.startswith('/'):
-        raise BadInput(f"{path}: [[check]] path must begin with '/'")
+        raise _wrong_manifest(f"{path}: [[check]] path must begin with '/'")
     pattern = row.get('matches', str, '')
     try:
         re.compile(pattern)
     except re.error as error:
-        raise BadInput(f'{path}: [[check]] matches is no pattern: {error}') from None
+        raise _wrong_manifest(f'{path}: [[check]] matches is no pattern: {error}') from None
     return Check(target, row.get('method', str, 'GET'), headers, row.get('body', str, ''),
                  row.get('status', int, 200), row.get('contains', str, ''), pattern,
                  row.seconds('time', 5.0))
@@ -147,7 +171,7 @@ def _read_manifest(project, path):
     project.required = table('config').texts('required')
     static, checks = values.get('static', {}), values.get('check', [])
     if not isinstance(static, dict) or not isinstance(checks, list):
-        raise BadInput(f'{path}: [static] is a table, and checks are [[check]]')
+        raise _wrong_manifest(f'{path}: [static] is a table, and checks are [[check]]')
     project.static = list(_static_of(path, static))
     project.checks = [_check_of(path, each) for each in checks]
 
@@ -163,8 +187,10 @@ def read_config(path):
     try:
         with open(path, encoding='utf-8') as file:
             lines = file.read().splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadInput(f'{path}: {error}') from None
+    except OSError as error:
+        raise BadInput('file_unreadable', f'{path}: {error.strerror or error}') from None
+    except UnicodeDecodeError as error:
+        raise BadInput('config_invalid', f'{path}: {error}') from None
     values = {}
     for number, line in enumerate(lines, 1):
         line = line.strip()
@@ -175,12 +201,12 @@ def read_config(path):
         if name.startswith('export '):
             name = name[len('export '):].strip()
         if not equals or not _NAME.match(name):
-            raise BadInput(f'{path}:{number}: a line is NAME=VALUE, not {line!r}')
+            raise BadInput('config_invalid', f'{path}:{number}: a line is NAME=VALUE, not {line!r}')
         if name in _RESERVED or name.startswith(_RESERVED_BEGINS):
-            raise BadInput(f'{path}:{number}: {name} cannot be a key: a worker reads it from its '
-                           'own environment')
+            raise BadInput('config_invalid', f'{path}:{number}: {name} cannot be a key: a worker '
+                           'reads it from its own environment')
         if name in values:
-            raise BadInput(f'{path}:{number}: {name} is there twice')
+            raise BadInput('config_invalid', f'{path}:{number}: {name} is there twice')
         values[name] = _unquoted(value.strip())
     return values
 
@@ -188,23 +214,25 @@ def read_config(path):
 def read(folder, entry, config_file):
     """The project of a folder; `entry` and `config_file` may be empty. BadInput: what is wrong."""
     if not os.path.isdir(folder):
-        raise BadInput(f'{folder} is no folder')
+        raise BadInput('usage', f'{folder} is no folder', 'name the folder with cloister.toml')
     project = Project(os.path.abspath(folder))
     manifest = os.path.join(folder, 'cloister.toml')
     if os.path.exists(manifest):
         _read_manifest(project, manifest)
     elif not entry:
-        raise BadInput(f'{manifest} is not there: say MODULE:CALLABLE, or make one with '
-                       '`cloister init`')
+        raise BadInput('manifest_missing', f'there is no {manifest}',
+                       'say MODULE:CALLABLE, or make one with `cloister init`')
     project.entry = entry or project.entry
     if not re.match(r'[^:\s]+(:[^:\s]+)?\Z', project.entry):
-        raise BadInput('which callable serves the app is MODULE:CALLABLE, such as '
+        raise BadInput('usage' if entry else 'manifest_invalid',
+                       'which callable serves the app is MODULE:CALLABLE, such as '
                        f'app:application, not {project.entry!r}')
     default = os.path.join(folder, CONFIG_FILE)
     if config_file or os.path.exists(default):
         project.config = read_config(config_file or default)
     missing = [name for name in project.required if name not in project.config]
     if missing:
-        raise BadInput(f'[config] required in cloister.toml wants {", ".join(missing)}: put '
-                       f'{missing[0]}=... into {config_file or default}')
+        raise BadInput('config_missing',
+                       f'[config] required in cloister.toml wants {", ".join(missing)}',
+                       f'put {missing[0]}=... into {config_file or default}')
     return project

@@ -67,8 +67,9 @@ def _on_terminate(number, frame):
     raise SystemExit(0)
 
 
-def serve(listener, folder, arguments, say):
-    """Until Ctrl-C or SIGTERM; the exit code."""
+def serve(listener, folder, arguments, say, find_fault):
+    """Until Ctrl-C or SIGTERM; the exit code. When files have changed `find_fault` is asked why the
+    app cannot be served as it is now; '' stands for nothing."""
     signal.signal(signal.SIGTERM, _on_terminate)
     before = _snapshot(folder)
     child, has_served = _Child(listener, arguments), False
@@ -89,7 +90,10 @@ def serve(listener, folder, arguments, say):
                 say('files have changed: starting anew')
                 child.end()
                 before = now
-                child = _Child(listener, arguments)
+                fault = find_fault()
+                if fault:
+                    say(fault)
+                child = _Child(listener, arguments, fault)
     except KeyboardInterrupt:
         return 0
     finally:

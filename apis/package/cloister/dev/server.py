@@ -8,7 +8,8 @@ import socketserver
 
 from cloister.dev import static, wsgi
 
-_REFUSED = {411: 'Length Required', 413: 'Content Too Large', 405: 'Method Not Allowed'}
+_REFUSED = {405: 'Method Not Allowed', 411: 'Length Required', 413: 'Content Too Large',
+            416: 'Range Not Satisfiable'}
 
 
 class _BodyRefused(Exception):
@@ -77,14 +78,31 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self._plain(405, '', [('Allow', 'GET, HEAD')])
             return
         known = self.headers.get('If-None-Match', '')
-        is_known = known.strip() == '*' or file.tag in known
-        self.send_response(304 if is_known else 200)
+        if known.strip() == '*' or file.tag in known:
+            self._send_file(304, file, None)
+            return
+        part = None
+        if self.command == 'GET':
+            part = file.part(self.headers.get('Range', ''), self.headers.get('If-Range', ''))
+        if part == (0, 0):
+            self._plain(416, '', [('Content-Range', f'bytes */{len(file.data)}')])
+        elif part:
+            whole = len(file.data)
+            file.data = file.data[part[0]:part[1]]
+            self._send_file(206, file, f'bytes {part[0]}-{part[1] - 1}/{whole}')
+        else:
+            self._send_file(200, file, None)
+
+    def _send_file(self, status, file, content_range):
+        self.send_response(status)
         for name, value in file.headers():
             self.send_header(name, value)
-        if not is_known:
+        if content_range:
+            self.send_header('Content-Range', content_range)
+        if status != 304:
             self.send_header('Content-Length', str(len(file.data)))
         self.end_headers()
-        if not is_known and self.command == 'GET':
+        if status != 304 and self.command == 'GET':
             self.wfile.write(file.data)
 
     def _serve_app(self, body):

@@ -5,7 +5,11 @@ from __future__ import annotations
 import hashlib
 import mimetypes
 import os
+import re
 import urllib.parse
+
+
+_RANGE = re.compile(r'bytes=(\d{0,18})-(\d{0,18})\Z')
 
 
 class StaticFile:
@@ -20,7 +24,22 @@ class StaticFile:
 
     def headers(self):
         return [('Content-Type', self.type), ('ETag', self.tag), ('Cache-Control', self.cache),
-                ('X-Content-Type-Options', 'nosniff')]
+                ('Accept-Ranges', 'bytes'), ('X-Content-Type-Options', 'nosniff')]
+
+    def part(self, wanted, if_range):
+        """(first, one behind the last) of the bytes that a Range header wants; None: all of them,
+        and (0, 0) when there are no such."""
+        match = _RANGE.match(wanted.strip()) if if_range in ('', self.tag) else None
+        if not match or match.groups() == ('', ''):
+            return None
+        size = len(self.data)
+        if not match[1]:
+            first, end = size - min(int(match[2]), size), size
+        else:
+            first, end = int(match[1]), min(int(match[2] or size) + 1, size)
+            if match[2] and int(match[2]) < first:
+                return None
+        return (first, end) if first < end else (0, 0)
 
 
 def _row_of(rows, path):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import importlib.util
 import io
 import os
+import pkgutil
 import re
 import sys
 import threading
@@ -51,23 +53,39 @@ def run_release_script(project) -> None:
         script()
     except SystemExit as error:
         if error.code not in (None, 0):
-            raise AppFailed(f'[entry] release ended with {error.code!r}') from error
+            raise AppFailed(f'[entry] release ended with {error.code!r}; it ends well by '
+                            'returning, or with sys.exit(0)') from error
 
 
 def _find_callable(project, entry):
     module_name, _, dotted = entry.partition(':')
     dotted = dotted or 'application'
     if not _find(module_name):
-        raise BadInput(f"there is no module '{module_name}' in {project.folder}")
-    value = importlib.import_module(module_name)
+        raise BadInput('entry_missing', f"there is no module '{module_name}' in {project.folder}",
+                       _did_you_mean(module_name, _modules_of(project.folder)))
+    value = module = importlib.import_module(module_name)
     try:
         for part in dotted.split('.'):
             value = getattr(value, part)
     except AttributeError:
-        raise BadInput(f"module '{module_name}' has no '{dotted}'") from None
+        names = [name for name in vars(module) if not name.startswith('_')]
+        raise BadInput('entry_missing', f"module '{module_name}' has no '{dotted}'",
+                       _did_you_mean(dotted, names, ('application', 'app'))) from None
     if not callable(value):
-        raise BadInput(f"'{entry}' is a {type(value).__name__}, which cannot be called")
+        raise BadInput('entry_not_callable',
+                       f"'{entry}' is a {type(value).__name__}, which cannot be called")
     return value
+
+
+def _modules_of(folder):
+    return [module.name for module in pkgutil.iter_modules([folder])]
+
+
+def _did_you_mean(name, names, usual=()):
+    near = difflib.get_close_matches(name, names, 3, 0.5)
+    near += [each for each in usual if each in names and each not in near]
+    hint = f"did you mean {' or '.join(map(repr, near))}? " if near else ''
+    return hint + '[entry] in cloister.toml names MODULE:CALLABLE'
 
 
 def _find(module_name):
