@@ -275,9 +275,9 @@ class Collector:
         if self.is_standard(name) and why is None:
             raise Problem("package_standard",
                           "'%s' is part of Python's standard library" % name,
-                          "Remove it from [bundle] packages. What workers have of the standard library "
-                          "is there without; docs/apps/moving-flask.md lists what they do not "
-                          "have, and no package brings that.")
+                          "Remove it from [bundle] packages. What workers have of the standard "
+                          "library is there without; docs/apps/moving-flask.md lists what they "
+                          "do not have, and no package brings that.")
         if importlib.machinery.PathFinder.find_spec(name.partition(".")[0]) and "." not in name:
             self.take_module(name)
             return
