@@ -87,7 +87,8 @@ Result<std::optional<Sha256>> Resolve(Objects& objects, const ObjectReference& r
 Json ObjectJson(const Sha256& id, const std::optional<ObjectInfo>& info) {
   return {{"id", id.Hex()},
           {"size", info ? info->size : 0},
-          {"created_ms", info ? info->created_ms : 0}};
+          {"created_at",
+           TimeText(WallTime(Millis(info ? static_cast<std::int64_t>(info->created_ms) : 0)))}};
 }
 
 std::string Dumped(const Json& json) {
@@ -148,15 +149,20 @@ Result<void> CopyBody(const TakenBody& body, ObjectWriter& writer) {
   return {};
 }
 
+// Of what a quota of objects counts.
+const char* UnitOf(std::string_view quota) {
+  return quota == "persistence.bytes" || quota == "persistence.object" ? " bytes" : "";
+}
+
 void SendKept(const Result<ObjectKept>& kept, const std::string& name, const AdminReply& reply) {
   if (!kept.ok())
     return reply.Fail(ProblemOf(Error(kept.error())));
   const std::optional<QuotaRefusal>& refused = kept.value().refused;
   if (refused)
-    return reply.Fail(ProblemCode::kObjectsFull, "the quota " + std::string(refused->quota) +
-                                                     " allows " + std::to_string(refused->limit) +
-                                                     ", " + std::to_string(refused->used) +
-                                                     " would be used");
+    return reply.Fail(ProblemCode::kObjectsFull,
+                      "the quota " + std::string(refused->quota) + " allows " +
+                          std::to_string(refused->limit) + UnitOf(refused->quota) + ", " +
+                          std::to_string(refused->used) + " would be used");
   reply.Send(201, {{"id", kept.value().id.Hex()},
                    {"size", kept.value().size},
                    {"name", name.empty() ? Json() : Json(name)}});
@@ -276,6 +282,8 @@ void HandleStoreObject(AdminContext& context, const AdminRequest& request,
   const Outcome<std::string> name = NameIn(request.query, "name");
   if (!name.ok())
     return reply.Fail(name.error());
+  if (request.query.Text("name") && name.value().empty())
+    return reply.Fail(WrongQuery("a name is not empty; without the parameter the object has none"));
   asked->objects->Keep(
       asked->app->row.id,
       {.fill = [body = request.body](ObjectWriter& writer) { return CopyBody(*body, writer); },

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 
 #include <nlohmann/json.hpp>
 
@@ -159,6 +160,15 @@ Outcome<LogQuery> ReadLogQuery(AppId app, const Query& query, WallTime now) {
   return wanted;
 }
 
+// A fact that is a number as one.
+Json FactJson(const std::string& value) {
+  std::uint64_t number = 0;
+  const char* end = value.data() + value.size();
+  const auto [stop, bad] = std::from_chars(value.data(), end, number);
+  const bool is_number = bad == std::errc() && stop == end && std::to_string(number) == value;
+  return is_number ? Json(number) : Json(value);
+}
+
 }  // namespace
 
 void HandleStatus(AdminContext& context, const AdminRequest& /*request*/, const AdminReply& reply) {
@@ -181,7 +191,7 @@ void HandleStatus(AdminContext& context, const AdminRequest& /*request*/, const 
   Json facts = Json::object();
   if (context.options.facts)
     for (const auto& [name, value] : context.options.facts())
-      facts[name] = value;
+      facts[name] = FactJson(value);
   status["facts"] = std::move(facts);
   reply.Send(200, status);
 }

@@ -127,13 +127,4 @@ void HandleShowApp(AdminContext& context, const AdminRequest& request, const Adm
     reply.Send(200, {{"app", AppJson(context, *app)}});
 }
 
-void HandleDeleteApp(AdminContext& context, const AdminRequest& request, const AdminReply& reply) {
-  const AppEntry* app = FindAppOrFail(context, request, reply);
-  if (app == nullptr)
-    return;
-  context.parts.releases.owners().DeleteApp(
-      AppName(app->row.name), request.who,
-      [reply](const Outcome<Done>& deleted) { SendDone(reply, deleted); });
-}
-
 }  // namespace cloister

@@ -14,7 +14,7 @@ using Json = nlohmann::json;
 constexpr Millis kSilence{60000};
 
 // What the command line knows of a code beyond what the node says. Without advice where the node's
-// detail has it. A test holds `exit` against the node's own table.
+// detail has it: what follows a "; ". A test holds `exit` against the node's own table.
 struct CodeRow {
   std::string_view code;
   ExitCode exit = ExitCode::kFailed;
@@ -28,13 +28,19 @@ constexpr CodeRow kCodes[] = {
      "`cloister tenants list` shows them; make one with `cloister tenants create NAME`"},
     {"app_not_found", ExitCode::kFailed, "`cloister apps list` shows them"},
     {"release_not_found", ExitCode::kFailed, "`cloister releases APP` shows them"},
+    {"tenant_exists", ExitCode::kFailed, "`cloister tenants list` shows them"},
     {"tenant_not_empty", ExitCode::kRefused, ""},
+    {"app_exists", ExitCode::kFailed,
+     "`cloister apps list` shows them; `cloister deploy` makes a release of it"},
+    {"app_not_empty", ExitCode::kRefused, "--force deletes it with all of that, for good"},
     {"name_invalid", ExitCode::kUsage, ""},
     {"quota_unknown", ExitCode::kUsage, "`cloister quota show` lists them"},
-    {"quota_invalid", ExitCode::kUsage, ""},
+    {"quota_invalid", ExitCode::kUsage, "docs/quotas.md says what each can be"},
     {"quota_too_low", ExitCode::kRefused, ""},
-    {"config_invalid", ExitCode::kUsage, ""},
-    {"config_kind", ExitCode::kRefused, ""},
+    {"config_invalid", ExitCode::kUsage, "docs/apps/config.md says what keys and values can be"},
+    {"config_kind", ExitCode::kRefused,
+     "a secret: `cloister secrets set APP KEY`, `cloister secrets unset APP KEY`; a plain value: "
+     "`cloister config set APP KEY=VALUE`, `cloister config unset APP KEY`"},
     {"config_key_not_found", ExitCode::kFailed, "`cloister config list APP` lists them"},
     {"config_version_not_found", ExitCode::kFailed, "`cloister config history APP` lists them"},
     {"config_required", ExitCode::kRefused, ""},
@@ -52,7 +58,7 @@ constexpr CodeRow kCodes[] = {
     {"manifest_invalid", ExitCode::kRefused, "docs/manifest.md describes every key"},
     {"version_taken", ExitCode::kRefused, ""},
     {"version_lower", ExitCode::kRefused, ""},
-    {"nothing_live", ExitCode::kRefused, "deploy without --canary first"},
+    {"nothing_live", ExitCode::kRefused, ""},
     {"no_previous_release", ExitCode::kRefused, "`cloister releases APP` lists what there is"},
     {"release_not_servable", ExitCode::kRefused, "`cloister releases APP` lists what there is"},
     {"draining_full", ExitCode::kRefused, "`cloister releases APP` shows what they still do"},
@@ -89,6 +95,18 @@ std::string ListedFacts(const Json& problem) {
   return text;
 }
 
+// Of what the node says in one line, "what happened; what to do": the second part, which knows more
+// than the table, as the advice.
+void TakeAdvice(Failure& failure) {
+  const std::size_t end = failure.what.rfind("; ");
+  const bool is_advice =
+      failure.advice.empty() || failure.what.find("`cloister ", end) != std::string::npos;
+  if (end == std::string::npos || !is_advice)
+    return;
+  failure.advice = failure.what.substr(end + 2);
+  failure.what.resize(end);
+}
+
 Failure ProblemFailure(const HttpReply& reply) {
   const Json problem = Json::parse(reply.body, nullptr, false);
   Failure failure;
@@ -106,6 +124,7 @@ Failure ProblemFailure(const HttpReply& reply) {
   failure.advice = row.advice;
   const bool one_line = !detail.empty() && detail.find('\n') == std::string::npos;
   failure.what = one_line ? detail : title;
+  TakeAdvice(failure);
   failure.detail = (one_line || detail.empty() ? "" : detail + "\n") + ListedFacts(problem);
   if (const std::string id = TextOf(problem, "request_id"); reply.status >= 500 && !id.empty())
     failure.detail += "request " + id + " in the node's log";

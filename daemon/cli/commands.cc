@@ -2,12 +2,14 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <span>
 #include <vector>
 
 #include <nlohmann/json.hpp>
 
 #include "daemon/cli/app_ref.h"
+#include "daemon/cli/follow.h"
 #include "daemon/cli/progress.h"
 
 namespace cloister {
@@ -125,6 +127,36 @@ Json CensusRow(const Json& release) {
   return row;
 }
 
+const char* ForceQuery(Deletion mode) {
+  return mode == Deletion::kWithContents ? "?force=1" : "";
+}
+
+// What went with an app.
+std::string WithIt(const Json& deleted) {
+  std::string text = " with " + CountText(NumberOf(deleted, "releases"), "release");
+  if (const std::uint64_t objects = NumberOf(deleted, "objects"); objects > 0)
+    text += ", " + CountText(objects, "object") + " (" +
+            FormatBytes(NumberOf(deleted, "object_bytes")) + ")";
+  if (const std::uint64_t bytes = NumberOf(deleted, "database_bytes"); bytes > 0)
+    text += ", its database (" + FormatBytes(bytes) + ")";
+  if (const std::uint64_t keys = NumberOf(deleted, "config_keys"); keys > 0)
+    text += ", its config (" + CountText(keys, "key") + ")";
+  return text + " and its log";
+}
+
+// Why it was rejected, or did not go live again; one line.
+std::string ReasonOf(const Json& release) {
+  constexpr std::size_t kShownMax = 100;
+  const Json& report = ObjectOf(release, "report");
+  const std::string code = TextOf(report, "code");
+  if (code.empty())
+    return "";
+  std::string message = RejectionOf(release).what;
+  message.resize(std::min(message.find('\n'), message.size()));
+  const bool cut = message.size() > kShownMax;
+  return code + ": " + message.substr(0, kShownMax) + (cut ? "..." : "");
+}
+
 }  // namespace
 
 Attempt<void> CreateTenant(AdminApi& api, Console& console, const std::string& name) {
@@ -146,11 +178,10 @@ Attempt<void> ListTenants(AdminApi& api, Console& console) {
 }
 
 Attempt<void> DeleteTenant(AdminApi& api, Console& console, const std::string& name,
-                           TenantDelete mode) {
-  const std::string force = mode == TenantDelete::kWithContents ? "?force=1" : "";
+                           Deletion mode) {
   TRY(CheckTenantName(name));
-  const Json answer = TRY(api.Delete(TenantTarget(name, force)));
-  if (!ShownAsJson(console, answer))
+  TRY(api.Delete(TenantTarget(name, ForceQuery(mode))));
+  if (!ShownAsJson(console, {{"deleted", name}}))
     console.Line("deleted the tenant " + name);
   return {};
 }
@@ -182,17 +213,22 @@ Attempt<void> ListApps(AdminApi& api, Console& console, const std::string& tenan
 Attempt<void> ShowApp(AdminApi& api, Console& console, const std::string& app) {
   const AppName name = TRY(ResolveApp(api, app));
   const Json answer = TRY(api.Get(AppTarget(name)));
-  if (!ShownAsJson(console, answer))
-    ShowMembers(console, ObjectOf(answer, "app").is_object() ? ObjectOf(answer, "app") : answer,
-                "");
+  if (ShownAsJson(console, answer))
+    return {};
+  Json shown = ObjectOf(answer, "app").is_object() ? ObjectOf(answer, "app") : answer;
+  if (const std::uint64_t config = NumberOf(shown, "config"); config > 0)
+    shown["config"] = fmt::format("version {}: `cloister config list {}`", config, name.ToString());
+  else
+    shown["config"] = "none";
+  ShowMembers(console, shown, "");
   return {};
 }
 
-Attempt<void> DeleteApp(AdminApi& api, Console& console, const std::string& app) {
+Attempt<void> DeleteApp(AdminApi& api, Console& console, const std::string& app, Deletion mode) {
   const AppName name = TRY(ResolveApp(api, app));
-  const Json answer = TRY(api.Delete(AppTarget(name)));
+  const Json answer = TRY(api.Delete(AppTarget(name, ForceQuery(mode))));
   if (!ShownAsJson(console, answer))
-    console.Line("deleted the app " + name.ToString());
+    console.Line("deleted the app " + name.ToString() + WithIt(answer));
   return {};
 }
 
@@ -209,19 +245,27 @@ Attempt<void> ListReleases(AdminApi& api, Console& console, const std::string& a
                                         {"MEMORY", "memory_bytes", Show::kBytes},
                                         {"RUNNING", "pinned_by"},
                                         {"PINNED", "pinned", Show::kFlag},
-                                        {"ID", "id"}};
+                                        {"ID", "id"},
+                                        {"WHY", "why"}};
   if (ShownAsJson(console, answer))
     return {};
   Json rows = Json::array();
   bool crashing = false;
+  bool has_reasons = false;
   for (const Json& release : ListOf(answer, "releases")) {
     rows.push_back(CensusRow(release));
+    const std::string why = ReasonOf(release);
+    rows.back()["why"] = why;
+    has_reasons = has_reasons || !why.empty();
     crashing = crashing || NumberOf(release, "backing_off_ms") > 0;
   }
   for (const Json& collected : ListOf(answer, "collected"))
     rows.push_back(collected);
-  ShowRows(console, rows, kColumns,
+  ShowRows(console, rows, std::span(kColumns).first(std::size(kColumns) - (has_reasons ? 0 : 1)),
            "no releases of " + name.ToString() + "; make one with `cloister deploy`");
+  if (has_reasons)
+    console.Note("The whole reports, with tracebacks and advice: cloister releases " +
+                 name.ToString() + " --json");
   if (crashing)
     console.Note("Workers of this app do not stay up: `cloister logs " + name.ToString() +
                  "` says why, `cloister rollback " + name.ToString() + "` goes back.");

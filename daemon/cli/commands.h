@@ -12,18 +12,17 @@
 namespace cloister {
 
 // What else goes with a delete.
-enum class TenantDelete { kOnlyEmpty, kWithContents };
+enum class Deletion { kOnlyEmpty, kWithContents };
 
 Attempt<void> CreateTenant(AdminApi& api, Console& console, const std::string& name);
 Attempt<void> ListTenants(AdminApi& api, Console& console);
-Attempt<void> DeleteTenant(AdminApi& api, Console& console, const std::string& name,
-                           TenantDelete mode);
+Attempt<void> DeleteTenant(AdminApi& api, Console& console, const std::string& name, Deletion mode);
 
 Attempt<void> CreateApp(AdminApi& api, Console& console, const std::string& app);
 // `tenant` empty: of all.
 Attempt<void> ListApps(AdminApi& api, Console& console, const std::string& tenant);
 Attempt<void> ShowApp(AdminApi& api, Console& console, const std::string& app);
-Attempt<void> DeleteApp(AdminApi& api, Console& console, const std::string& app);
+Attempt<void> DeleteApp(AdminApi& api, Console& console, const std::string& app, Deletion mode);
 
 // Whether those are listed, too, of which only version and digest are left.
 enum class ReleaseList { kThere, kAll };

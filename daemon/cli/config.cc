@@ -118,10 +118,10 @@ Failure NoValue(const std::string& name) {
 
 // Before anything is sent: JSON would carry another value than what was given.
 Attempt<void> CheckPair(const std::string& name, const std::string& value) {
-  Result<void> fits = CheckConfigName(name);
-  if (fits.ok())
-    fits = CheckConfigValue(value);
-  if (!fits.ok())
+  if (Result<void> fits = CheckConfigName(name); !fits.ok())
+    return FailureOf({fits.error().code, Harmless(fits.error().message)}, "config_invalid",
+                     ExitCode::kUsage);
+  if (Result<void> fits = CheckConfigValue(value); !fits.ok())
     return FailureOf({fits.error().code, Harmless(name) + ": " + fits.error().message},
                      "config_invalid", ExitCode::kUsage);
   return {};
@@ -158,8 +158,8 @@ Attempt<std::vector<std::string>> ReadSecrets(Console& console,
   }
   if (values.size() != names.size())
     return Failure{ExitCode::kUsage, "usage",
-                   fmt::format("{} keys need a line of stdin each, and it has {} lines",
-                               names.size(), values.size()),
+                   fmt::format("{} keys need a line of stdin each, and it has {}", names.size(),
+                               values.size()),
                    "", "a value of several lines is set alone, as all of stdin"};
   for (std::size_t i = 0; i < names.size(); ++i)
     if (values[i].empty())

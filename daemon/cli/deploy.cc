@@ -17,10 +17,6 @@ namespace {
 
 using Json = nlohmann::json;
 
-std::string CountOf(std::size_t count, const std::string& what) {
-  return fmt::format("{} {}{}", count, what, count == 1 ? "" : "s");
-}
-
 std::uint64_t SizeOf(const std::vector<LocalFile>& files) {
   std::uint64_t size = 0;
   for (const LocalFile& file : files)
@@ -68,33 +64,11 @@ class DeployRun {
                      [](const LocalFile& file) { return file.path == kManifestPath; }))
       return Failure{ExitCode::kRefused, "manifest_missing", "cloister.toml is ignored",
                      "the node reads it from the bundle", "take it out of .cloisterignore"};
-    console_.Line("  bundle    " + CountOf(files_.size(), "file"));
+    console_.Line("  bundle    " + CountText(files_.size(), "file"));
     if (!manifest_.packages.empty())
       TRY(AddPackages(rules));
-    TRY(CheckStaticPaths());
+    TRY(CheckStaticPaths(manifest_, files_, options_.folder));
     return HashFiles(files_, console_, clock_);
-  }
-
-  // What the node would find as well, before anything is sent.
-  Attempt<void> CheckStaticPaths() const {
-    const StaticBundle bundle = {
-        .has_file =
-            [this](std::string_view path) {
-              return std::ranges::find(files_, path, &LocalFile::path) != files_.end();
-            },
-        .has_folder =
-            [this](std::string_view folder) {
-              return std::ranges::any_of(files_, [folder](const LocalFile& file) {
-                return file.path.starts_with(folder);
-              });
-            },
-        .web_entry = manifest_.web_entry};
-    Result<void> checked =
-        CheckStatics(manifest_.statics, bundle, options_.folder + "/" + std::string(kManifestPath));
-    if (!checked.ok())
-      return Failure{ExitCode::kRefused, "manifest_invalid", "cloister.toml has errors",
-                     checked.error().message, "docs/manifest.md describes every key"};
-    return {};
   }
 
   Attempt<void> AddPackages(BundleRules& rules) {
@@ -110,7 +84,7 @@ class DeployRun {
       if (Result<void> added = rules.Add(file.path, file.size); !added.ok())
         return BundleFailure(std::move(added).error());
     console_.Line(fmt::format("  packages  {}: {}, {}", fmt::join(collected.packages, ", "),
-                              CountOf(collected.files.size(), "file"),
+                              CountText(collected.files.size(), "file"),
                               FormatBytes(SizeOf(collected.files))));
     for (const LeftOut& left : collected.left_out)
       console_.Line("  left out  " + Harmless(left.path) + ": " + left.reason);
@@ -139,7 +113,7 @@ class DeployRun {
       line += "nothing: the node has all of it";
     } else {
       line += fmt::format("{} of {}, {} in {}", upload.contents_sent,
-                          CountOf(upload.contents, "content"), FormatBytes(upload.bytes_sent),
+                          CountText(upload.contents, "content"), FormatBytes(upload.bytes_sent),
                           FormatDuration(upload.elapsed));
       if (upload.elapsed > Millis(0))
         line +=
@@ -170,6 +144,7 @@ class DeployRun {
     const Json& release = ObjectOf(answer, "release");
     if (!FlagOf(release, "under_way") && TextOf(release, "state") == "live") {
       console_.Line("  release   " + manifest_.version + " with these files is live already");
+      was_live_ = true;
       return answer;
     }
     return FollowRelease(api_, app, release, 0, console_);
@@ -226,6 +201,8 @@ class DeployRun {
     else if (options_.goal == DeployOptions::Goal::kCheck && state != "live")
       console_.Line(
           fmt::format("{} holds, checked in {}; nothing went live", what, FormatDuration(elapsed)));
+    else if (was_live_)
+      console_.Line(what + " is live already, as it is: " + console_.Colour(Paint::kBold, url));
     else
       console_.Line(fmt::format("{} is live after {}: {}", what, FormatDuration(elapsed),
                                 console_.Colour(Paint::kBold, url)));
@@ -239,6 +216,7 @@ class DeployRun {
   std::vector<LocalFile> files_;
   std::vector<LeftOut> left_out_;
   bool created_app_ = false;
+  bool was_live_ = false;  // with these very files
 };
 
 }  // namespace

@@ -3,7 +3,6 @@
 // cloister dev: an app on this machine, without a node. Becomes the Python that serves it
 // (apis/package/cloister/dev), with the `cloister` package for developers.
 
-#include <cstdint>
 #include <string>
 
 #include "daemon/cli/console.h"
@@ -13,20 +12,20 @@ namespace cloister {
 
 struct DevOptions {
   // kServe, on a port; kCheck, ask what [[check]] says; kTest, run its unittests; kWhere, say where
-  // the package lies.
-  enum class Goal { kServe, kCheck, kTest, kWhere };
+  // the package lies; kValidate, say what is wrong with the manifest.
+  enum class Goal { kServe, kCheck, kTest, kWhere, kValidate };
   enum class Reload { kOnChange, kNever };
 
   std::string folder = ".";
   std::string python = kDefaultPython;
   std::string config = {};  // a file; empty: .cloister.env
-  std::uint16_t port = 8000;
+  int port = 8000;
   Goal goal = Goal::kServe;
   Reload reload = Reload::kOnChange;
 };
 
-// Returns only when that cannot be done, with developer_package_missing or python_failed, and for
-// kWhere.
+// Returns only when that cannot be done, with developer_package_missing, python_failed or what is
+// wrong with the manifest, and for kWhere and kValidate.
 Attempt<void> RunDev(Console& console, const DevOptions& options);
 
 }  // namespace cloister

@@ -4,9 +4,15 @@
 
 namespace cloister {
 
+inline constexpr const char* kAppHelp = "TENANT/NAME, or NAME where the node has one tenant";
+
 inline constexpr const char* kExitCodes =
     "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 refused (a check, a quota, a permission).\n"
     "For all verbs: --json, --socket PATH.\n";
+
+// Of `dev`, which is no client of a node.
+inline constexpr const char* kDevExitCodes =
+    "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 refused (the manifest, a check).\n";
 
 inline constexpr const char* kTenantsHelp =
     "A tenant is an account that owns apps. Its name is part of their addresses:\n"
@@ -18,13 +24,14 @@ inline constexpr const char* kTenantsHelp =
 
 inline constexpr const char* kAppsHelp =
     "An app is an address and the releases behind it, of which one is live. `cloister deploy`\n"
-    "makes the app when it is not there yet. Deleting one ends its workers and removes its\n"
-    "releases and its log for good; its name can be used again, by an app that knows nothing\n"
-    "of the old one.\n\n"
+    "makes the app when it is not there yet. Deleting one ends its workers and removes all that\n"
+    "it has for good: releases, objects, database, config, secrets, log. One that is live or has\n"
+    "any of these but kept releases and a log is deleted only with --force. Its name can be used\n"
+    "again, by an app that knows nothing of the old one.\n\n"
     "Examples:\n"
     "  cloister apps list\n"
     "  cloister apps info demo/hello\n"
-    "  cloister apps delete demo/hello\n\n";
+    "  cloister apps delete demo/hello --force\n\n";
 
 inline constexpr const char* kDeployHelp =
     "Reads cloister.toml, takes the files of DIR but for those that .cloisterignore names (and\n"
@@ -113,8 +120,9 @@ inline constexpr const char* kLogsHelp =
 
 inline constexpr const char* kReleasesHelp =
     "Each deploy makes a release. One is live; the ones before it are draining (finishing what\n"
-    "they began) or kept; what did not come through the checks is rejected, with its report:\n"
-    "see it with --json. The oldest kept and rejected ones go by the node's policy; what was "
+    "they began) or kept; what did not come through the checks is rejected, and WHY says what\n"
+    "its report says in full with --json. The oldest kept and rejected ones go by the node's "
+    "policy; what was "
     "live\n"
     "is remembered, for its version is never taken twice.\n\n"
     "Examples:\n"
@@ -171,8 +179,9 @@ inline constexpr const char* kDevHelp =
     "Serves the app of DIR on 127.0.0.1, with stand-ins in memory for what a node has, and starts\n"
     "anew when a file changes. What [entry] release of cloister.toml names runs first. Config\n"
     "comes from DIR/.cloister.env, a line NAME=VALUE each. What\n"
-    "differs from a node is said at the start. --test runs the unittests of DIR; --where prints\n"
-    "the folder to import the cloister package from.\n\n"
+    "differs from a node is said at the start. --check asks what [[check]] says and ends, with 3\n"
+    "when an answer is not as expected; --test runs the unittests of DIR; --where prints the\n"
+    "folder to import the cloister package from, with --json too.\n\n"
     "Examples:\n"
     "  cloister dev\n"
     "  cloister dev shop --port 8001 --python .venv/bin/python\n"

@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
@@ -117,9 +118,23 @@ Attempt<Outcome> WriteFiles(const InitOptions& options, const std::string& name)
   return outcome;
 }
 
+// As one word of a shell's command.
+std::string ForShell(const std::string& text) {
+  const bool plain = std::ranges::all_of(text, [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+           std::string_view("_./-+,@%").find(c) != std::string_view::npos;
+  });
+  if (plain && !text.starts_with('-'))
+    return text;
+  std::string quoted = "'";
+  for (const char c : text)
+    quoted += c == '\'' ? std::string("'\\''") : std::string(1, c);
+  return (text.starts_with('-') ? "./" : "") + quoted + "'";
+}
+
 // What to do with it, in this order.
 std::string NextSteps(const InitOptions& options, const std::string& name) {
-  const std::string where = options.folder == "." ? "" : " " + options.folder;
+  const std::string where = options.folder == "." ? "" : " " + ForShell(options.folder);
   const std::string app = "TENANT/" + name;
   std::string text = "\nNext, from here:\n  cloister dev" + where +
                      "          # serve it on this machine, without a node\n"

@@ -29,7 +29,9 @@ void AddDev(CLI::App& root, LocalArguments& arguments, Verb& verb) {
   DevOptions& options = arguments.dev;
   CLI::App* dev = root.add_subcommand("dev", "Serve an app on this machine, without a node.");
   dev->add_option("DIR", options.folder, "The directory with cloister.toml")->option_text("(.)");
-  dev->add_option("--port", options.port, "Of 127.0.0.1; 0: a free one")->option_text("N (8000)");
+  dev->add_option("--port", options.port, "Of 127.0.0.1; 0: a free one")
+      ->option_text("N (8000)")
+      ->check(CLI::Range(0, 65535));
   dev->add_option("--config", options.config, "Config, a line NAME=VALUE each")
       ->option_text("FILE (.cloister.env)");
   dev->add_option("--python", options.python, "The Python that runs it, 3.9 or later")
@@ -43,7 +45,9 @@ void AddDev(CLI::App& root, LocalArguments& arguments, Verb& verb) {
   add_goal("--check", Goal::kCheck, "Ask what [[check]] says, and end");
   add_goal("--test", Goal::kTest, "Run its unittests, and end");
   add_goal("--where", Goal::kWhere, "Print where the cloister package lies, and end");
-  dev->footer(kDevHelp + std::string(kExitCodes));
+  // What `dev` asks itself when cloister.toml has changed.
+  dev->add_flag_callback("--validate", [&options] { options.goal = Goal::kValidate; })->group("");
+  dev->footer(kDevHelp + std::string(kDevExitCodes));
   dev->callback([&arguments, &verb] {
     verb = [&arguments](AdminApi& /*api*/, Console& console) {
       return RunDev(console, arguments.dev);

@@ -143,6 +143,27 @@ Attempt<Manifest> LoadManifest(const std::string& folder) {
   return std::move(manifest).value();
 }
 
+Attempt<void> CheckStaticPaths(const Manifest& manifest, const std::vector<LocalFile>& files,
+                               const std::string& folder) {
+  const StaticBundle bundle = {
+      .has_file =
+          [&files](std::string_view path) {
+            return std::ranges::find(files, path, &LocalFile::path) != files.end();
+          },
+      .has_folder =
+          [&files](std::string_view below) {
+            return std::ranges::any_of(
+                files, [below](const LocalFile& file) { return file.path.starts_with(below); });
+          },
+      .web_entry = manifest.web_entry};
+  Result<void> checked =
+      CheckStatics(manifest.statics, bundle, folder + "/" + std::string(kManifestPath));
+  if (!checked.ok())
+    return Failure{ExitCode::kRefused, "manifest_invalid", "cloister.toml has errors",
+                   checked.error().message, "docs/manifest.md describes every key"};
+  return {};
+}
+
 Failure BundleFailure(Error error) {
   const bool too_large = error.code == ErrorCode::kQuotaExceeded;
   Failure failure = FailureOf(std::move(error), too_large ? "bundle_too_large" : "bundle_refused",

@@ -41,6 +41,11 @@ Attempt<void> HashFiles(std::vector<LocalFile>& files, Console& console, const C
 Result<std::string> ReadWholeFile(const std::string& path, std::uint64_t most);
 
 // The Failure of what `rules` or a parser said of a bundle.
+// What the node would find as well, before anything is sent: manifest_invalid when a row of
+// [static] leads to no file of the bundle, or to what is not for everybody.
+Attempt<void> CheckStaticPaths(const Manifest& manifest, const std::vector<LocalFile>& files,
+                               const std::string& folder);
+
 Failure BundleFailure(Error error);
 
 }  // namespace cloister

@@ -64,6 +64,9 @@ class LogReader {
   Attempt<void> Run() {
     TRY(options_.tail ? ReadTail(*options_.tail) : ReadAll());
     const bool follows = options_.follow == LogOptions::Follow::kYes;
+    if (!shown_ && !follows)
+      console_.Note(IsFiltered() ? "no events that match, of those that are kept"
+                                 : "no events: the app has said nothing yet");
     if (console_.json() && !follows)
       console_.Raw(Dump({{"events", collected_}, {"next", next_}, {"lost", lost_}}) + "\n");
     while (follows)
@@ -134,7 +137,13 @@ class LogReader {
     return {};
   }
 
+  bool IsFiltered() const {
+    return options_.since || options_.tail == 0 || !options_.level.empty() ||
+           !options_.release.empty() || !options_.request_id.empty();
+  }
+
   void Take(const Json& event) {
+    shown_ = true;
     if (!console_.json())
       console_.Raw(LostBefore(event) + Heading(event) + Text(event));
     else if (options_.follow == LogOptions::Follow::kYes)
@@ -224,6 +233,7 @@ class LogReader {
   std::string target_;
   std::uint64_t next_ = 0;
   std::uint64_t lost_ = 0;
+  bool shown_ = false;
   Json collected_ = Json::array();  // in JSON format, when it does not follow
 };
 

@@ -1,5 +1,8 @@
 // cloister: the command line of a node. Arguments here; what the verbs do in the files beside.
 
+#include <fmt/format.h>
+
+#include <algorithm>
 #include <charconv>
 #include <cstdio>
 #include <cstdlib>
@@ -24,7 +27,7 @@
 #include "daemon/cli/modules.h"
 #include "daemon/cli/object_arguments.h"
 #include "daemon/cli/quota.h"
-#include "daemon/cli/release_commands.h"
+#include "daemon/cli/release_arguments.h"
 
 namespace cloister {
 namespace {
@@ -43,9 +46,7 @@ struct Arguments {
   DeployOptions deploy;
   LocalArguments local;
   LogOptions logs;
-  VersionPair versions;
-  PinWish pin;
-  bool all = false;
+  ReleaseArguments releases;
   std::vector<std::string> quotas;
   ConfigWish config;
   ObjectWish object;
@@ -60,6 +61,17 @@ std::string SocketPath(const Arguments& arguments) {
   if (from_environment != nullptr && *from_environment != '\0')
     return from_environment;
   return std::string(kDefaultAdminSocket);
+}
+
+using DeleteVerb = Attempt<void> (*)(AdminApi&, Console&, const std::string&, Deletion);
+
+void SetDeleteVerb(CLI::App* command, Arguments& arguments, DeleteVerb verb) {
+  command->callback([&arguments, verb] {
+    arguments.verb = [&arguments, verb](AdminApi& api, Console& console) {
+      return verb(api, console, arguments.name,
+                  arguments.force ? Deletion::kWithContents : Deletion::kOnlyEmpty);
+    };
+  });
 }
 
 void AddTenants(CLI::App& root, Arguments& arguments) {
@@ -78,13 +90,9 @@ void AddTenants(CLI::App& root, Arguments& arguments) {
   });
   CLI::App* remove = tenants->add_subcommand("delete", "Delete a tenant without apps.");
   remove->add_option("NAME", arguments.name, "Its name")->required();
-  remove->add_flag("--force", arguments.force, "Delete its apps, their releases and logs as well");
-  remove->callback([&arguments] {
-    arguments.verb = [&arguments](AdminApi& api, Console& console) {
-      return DeleteTenant(api, console, arguments.name,
-                          arguments.force ? TenantDelete::kWithContents : TenantDelete::kOnlyEmpty);
-    };
-  });
+  remove->add_flag("--force", arguments.force,
+                   "Delete its apps as well, with their objects, databases, config and logs");
+  SetDeleteVerb(remove, arguments, DeleteTenant);
 }
 
 using AppVerb = Attempt<void> (*)(AdminApi&, Console&, const std::string&);
@@ -101,8 +109,6 @@ CLI::App* AddNamed(CLI::App& parent, Arguments& arguments, const std::string& na
   return command;
 }
 
-constexpr const char* kAppHelp = "TENANT/NAME, or NAME where the node has one tenant";
-
 void AddApps(CLI::App& root, Arguments& arguments) {
   CLI::App* apps = root.add_subcommand("apps", "Make, list, show and delete apps.");
   apps->require_subcommand(1);
@@ -115,9 +121,12 @@ void AddApps(CLI::App& root, Arguments& arguments) {
   AddNamed(*apps, arguments, "info", "Show what there is to know of an app.", ShowApp)
       ->add_option("APP", arguments.name, kAppHelp)
       ->required();
-  AddNamed(*apps, arguments, "delete", "Delete an app with its releases and log.", DeleteApp)
-      ->add_option("APP", arguments.name, kAppHelp)
-      ->required();
+  CLI::App* remove =
+      apps->add_subcommand("delete", "Delete an app, with --force also all that it keeps.");
+  remove->add_option("APP", arguments.name, kAppHelp)->required();
+  remove->add_flag("--force", arguments.force,
+                   "Also when it is live, or has objects, a database, config or secrets");
+  SetDeleteVerb(remove, arguments, DeleteApp);
 }
 
 // "10" or "10%".
@@ -242,89 +251,21 @@ void AddLogs(CLI::App& root, Arguments& arguments) {
                    "Only events at this level or above: debug, info, warning, error, critical")
       ->option_text("LEVEL")
       ->check([](const std::string& text) { return Complaint(ReadEventLevel(text)); });
+  const auto not_empty = [](const std::string& text) {
+    return text.empty() ? "it cannot be empty" : "";
+  };
   logs->add_option("--release", arguments.logs.release, "Only events of this version")
-      ->option_text("V");
+      ->option_text("V")
+      ->check(not_empty);
   logs->add_option("--request", arguments.logs.request_id,
                    "Only events of the request with this X-Request-Id")
-      ->option_text("ID");
+      ->option_text("ID")
+      ->check(not_empty);
   logs->footer(kLogsHelp + std::string(kExitCodes));
   logs->callback([&arguments] {
     arguments.verb = [&arguments](AdminApi& api, Console& console) {
       arguments.logs.follow = arguments.follow ? LogOptions::Follow::kYes : LogOptions::Follow::kNo;
       return ShowLogs(api, console, arguments.logs);
-    };
-  });
-}
-
-void AddCompare(CLI::App& releases, Arguments& arguments) {
-  CLI::App* compare = releases.add_subcommand(
-      "compare", "Say which of two versions is the higher, by the rules of the node.");
-  compare->add_option("A", arguments.versions.a, "A version")->required();
-  compare->add_option("B", arguments.versions.b, "Another")->required();
-  compare->footer(
-      "Prints `A < B`, `A = B` or `A > B`; with --json an object with order -1, 0 or 1. No node "
-      "is\n"
-      "asked. Versions are SemVer 2.0.0 without build metadata, or a bare number N, which orders\n"
-      "as N.0.0. Numbers have no limit but the 64 characters of a version.\n\n"
-      "Examples:\n"
-      "  cloister releases compare 1.0.0-rc.1 1.0.0\n"
-      "  cloister releases compare 201105261324 201105261325 --json | jq .order\n\n" +
-      std::string(kExitCodes));
-  compare->callback([&arguments] {
-    arguments.verb = [&arguments](AdminApi& /*api*/, Console& console) {
-      return CompareVersions(console, arguments.versions);
-    };
-  });
-}
-
-void AddPin(CLI::App& releases, Arguments& arguments, const char* name, const char* what,
-            PinMode mode) {
-  CLI::App* command = releases.add_subcommand(name, what);
-  command->add_option("APP", arguments.pin.app, kAppHelp)->required();
-  command->add_option("VERSION", arguments.pin.version, "The version of the release")->required();
-  command->footer(
-      "A node keeps a number of an app's former releases, or keeps them for some time (its\n"
-      "settings: [releases] kept_max, kept_age); the oldest go. A pinned one stays, and can be\n"
-      "gone back to, until it is unpinned.\n\n"
-      "Examples:\n"
-      "  cloister releases pin demo/hello 1.4.0\n"
-      "  cloister releases unpin demo/hello 1.4.0\n\n" +
-      std::string(kExitCodes));
-  command->callback([&arguments, mode] {
-    arguments.pin.mode = mode;
-    arguments.verb = [&arguments](AdminApi& api, Console& console) {
-      return PinRelease(api, console, arguments.pin);
-    };
-  });
-}
-
-void AddPins(CLI::App& releases, Arguments& arguments) {
-  AddPin(releases, arguments, "pin", "Keep a release for as long as it is pinned.", PinMode::kPin);
-  AddPin(releases, arguments, "unpin", "Leave a release to the node's policy again.",
-         PinMode::kUnpin);
-}
-
-void AddReleases(CLI::App& root, Arguments& arguments) {
-  CLI::App* releases = root.add_subcommand(
-      "releases", "List the releases of an app, and what else there is to do with them.");
-  releases->add_option("APP", arguments.name, kAppHelp);
-  releases->add_flag("--all", arguments.all,
-                     "Also those that are gone, of which version and digest are remembered");
-  releases->footer(kReleasesHelp + std::string(kExitCodes));
-  AddCompare(*releases, arguments);
-  AddPins(*releases, arguments);
-  // Called for the verbs below as well, after theirs. They leave no word for APP.
-  releases->callback([&arguments, releases] {
-    const bool has_verb = !releases->get_subcommands().empty();
-    if (has_verb && !arguments.name.empty())
-      throw CLI::ExtrasError("releases", {arguments.name});
-    if (has_verb)
-      return;
-    if (arguments.name.empty())
-      throw CLI::RequiredError("APP");
-    arguments.verb = [&arguments](AdminApi& api, Console& console) {
-      return ListReleases(api, console, arguments.name,
-                          arguments.all ? ReleaseList::kAll : ReleaseList::kThere);
     };
   });
 }
@@ -489,6 +430,10 @@ int ShowUsageError(const CLI::App& root, const CLI::ParseError& error, Console& 
   std::vector<std::string> names;
   for (const CLI::App* verb : last->get_subcommands(nullptr))
     names.push_back(verb->get_name());
+  // The library has them the last one first.
+  if (const std::vector<std::string> rest = root.remaining(true);
+      error.get_name() == "ExtrasError" && !rest.empty())
+    failure.what = fmt::format("unexpected: {}", fmt::join(rest, " "));
   // Where a verb must come, that is what is wrong.
   if (last->get_require_subcommand_min() > 0) {
     const std::vector<std::string> rest = root.remaining(true);
@@ -517,6 +462,20 @@ void NameGroups(CLI::App& app) {
   }
 }
 
+// What people type for `--version` and `VERB... --help`.
+std::vector<std::string> Words(int argc, char** argv) {
+  std::vector<std::string> words(argv + 1, argv + argc);
+  if (words.front() == "version" && words.size() == 1) {
+    words.front() = "--version";
+  } else if (words.front() == "help") {
+    words.erase(words.begin());
+    words.emplace_back("--help");
+  }
+  // As the library takes them: the last one first.
+  std::ranges::reverse(words);
+  return words;
+}
+
 int Main(int argc, char** argv) {
   CLI::App root("cloister: deploy apps to a Cloister node, and see how they are.", "cloister");
   Arguments arguments;
@@ -528,7 +487,7 @@ int Main(int argc, char** argv) {
   AddBackups(root, arguments.data, arguments.verb);
   AddApps(root, arguments);
   AddTenants(root, arguments);
-  AddReleases(root, arguments);
+  AddReleases(root, arguments.releases, arguments.verb);
   AddVerify(root, arguments);
   AddModules(root, arguments);
   AddQuota(root, arguments);
@@ -544,7 +503,7 @@ int Main(int argc, char** argv) {
     return static_cast<int>(ExitCode::kUsage);
   }
   try {
-    root.parse(argc, argv);
+    root.parse(Words(argc, argv));
   } catch (const CLI::ParseError& error) {
     // --help and --version come this way too.
     if (error.get_exit_code() == 0)

@@ -16,8 +16,7 @@ CLI::App* AddObjectVerb(CLI::App& objects, ObjectWish& wish, Verb& verb, const s
   // "ls List the names ...": the verb, and what it does.
   const std::size_t space = words.find(' ');
   CLI::App* command = objects.add_subcommand(words.substr(0, space), words.substr(space + 1));
-  command->add_option("APP", wish.app, "TENANT/NAME, or NAME where the node has one tenant")
-      ->required();
+  command->add_option("APP", wish.app, kAppHelp)->required();
   command->callback([&wish, &verb, act] {
     verb = [&wish, act](AdminApi& api, Console& console) { return act(api, console, wish); };
   });
@@ -37,7 +36,11 @@ void AddObjects(CLI::App& root, ObjectWish& wish, Verb& verb) {
   list->add_flag("--ids", wish.ids, "All objects, those without a name too");
   CLI::App* put = AddObjectVerb(*objects, wish, verb, "put Keep a file as an object.", PutObject);
   put->add_option("FILE", wish.file, "What to keep; -: standard input")->required();
-  put->add_option("--name", wish.name, "Have this name refer to it")->option_text("NAME");
+  put->add_option("--name", wish.name, "Have this name refer to it")
+      ->option_text("NAME")
+      ->check([](const std::string& name) {
+        return name.empty() ? "a name is not empty; without --name the object has none" : "";
+      });
   constexpr const char* kReferenceHelp = "A name, or an id";
   CLI::App* get = AddObjectVerb(*objects, wish, verb, "get Write an object to a file.", GetObject);
   get->add_option("OBJECT", wish.reference, kReferenceHelp)->required();

@@ -9,13 +9,13 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <set>
 #include <utility>
 #include <vector>
 
 #include <nlohmann/json.hpp>
 
 #include "apis/base/sha256.h"
-#include "apis/base/time_text.h"
 #include "apis/base/unique_fd.h"
 #include "daemon/cli/app_ref.h"
 #include "daemon/cli/progress.h"
@@ -36,7 +36,20 @@ std::string Reference(const std::string& reference) {
 }
 
 Failure FileFailure(std::string doing, const std::string& path) {
-  return FailureOf(SystemError(std::move(doing) + " " + path), "file_unreadable");
+  Failure failure = FailureOf(SystemError(std::move(doing) + " " + path), "file_unreadable");
+  failure.advice = "name a file that you can read; - is standard input";
+  return failure;
+}
+
+// Ids are listed where names are not.
+template <typename T>
+Attempt<T> OrListOf(const ObjectWish& wish, Attempt<T> answer) {
+  if (answer.ok() || answer.error().code != "object_not_found" ||
+      !Sha256::FromHex(wish.reference).has_value())
+    return answer;
+  Failure failure = std::move(answer).error();
+  failure.advice = "`cloister objects ls APP --ids` lists the ids";
+  return failure;
 }
 
 // All bytes of a file of this machine, mapped.
@@ -111,15 +124,11 @@ Attempt<UniqueFd> OpenSource(const std::string& path) {
   }
 }
 
-std::string TimeOf(const Json& row) {
-  return TimeText(WallTime(Millis(static_cast<std::int64_t>(NumberOf(row, "created_ms")))));
-}
-
 void ShowObjects(Console& console, const Json& rows, const ObjectWish& wish) {
   std::vector<std::vector<std::string>> table;
   for (const Json& row : rows) {
     std::vector<std::string> columns = {TextOf(row, "id"), FormatBytes(NumberOf(row, "size")),
-                                        TimeOf(row)};
+                                        TextOf(row, "created_at")};
     if (!wish.ids)
       columns.push_back(Harmless(TextOf(row, "name")));
     table.push_back(std::move(columns));
@@ -187,11 +196,14 @@ Attempt<void> ListObjects(AdminApi& api, Console& console, const ObjectWish& wis
   Json all = Json::array();
   std::string after;
   std::uint64_t bytes = 0;
+  std::set<std::string> counted;
   do {
     const Json page = TRY(api.Get(target + "&after=" + PercentEncoded(after)));
     const Json& rows = ListOf(page, "objects");
     for (const Json& row : rows) {
-      bytes += NumberOf(row, "size");
+      // An object that has two names is there once.
+      if (counted.insert(TextOf(row, "id")).second)
+        bytes += NumberOf(row, "size");
       all.push_back(row);
     }
     after = TextOf(page, "next");
@@ -225,10 +237,14 @@ Attempt<void> PutObject(AdminApi& api, Console& console, const ObjectWish& wish)
 
 Attempt<void> GetObject(AdminApi& api, Console& console, const ObjectWish& wish) {
   const AppName app = TRY(ResolveApp(api, wish.app));
-  const Json found = TRY(api.Get(AppTarget(app, "/objects/stat?") + Reference(wish.reference)));
+  const Json found =
+      TRY(OrListOf(wish, api.Get(AppTarget(app, "/objects/stat?") + Reference(wish.reference))));
   const std::string id = TextOf(found, "id");
   const std::uint64_t size = NumberOf(found, "size");
   const std::string path = wish.file.empty() ? FileNameOf(wish.reference) : wish.file;
+  if (wish.file.empty() && ::access(path.c_str(), F_OK) == 0)
+    return Failure{ExitCode::kRefused, "file_exists", path + " is there already", "",
+                   "-o " + path + " replaces it; -o gives it another name, too"};
   Target target = TRY(Target::Open(path));
   const SystemClock clock;
   Progress progress(console, clock, "downloading", size);
@@ -256,9 +272,9 @@ Attempt<void> GetObject(AdminApi& api, Console& console, const ObjectWish& wish)
 
 Attempt<void> RemoveObject(AdminApi& api, Console& console, const ObjectWish& wish) {
   const AppName app = TRY(ResolveApp(api, wish.app));
-  const Json answer = TRY(api.Delete(AppTarget(app, "/objects?") + Reference(wish.reference)));
+  TRY(OrListOf(wish, api.Delete(AppTarget(app, "/objects?") + Reference(wish.reference))));
   if (console.json())
-    console.Raw(Dump(answer) + "\n");
+    console.Raw(Dump({{"app", app.ToString()}, {"removed", wish.reference}}) + "\n");
   console.Line("removed " + Harmless(wish.reference));
   return {};
 }

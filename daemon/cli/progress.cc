@@ -23,6 +23,10 @@ std::string Bar(std::uint64_t done, std::uint64_t total) {
 
 }  // namespace
 
+std::string CountText(std::uint64_t count, std::string_view what) {
+  return fmt::format("{} {}{}", count, what, count == 1 ? "" : "s");
+}
+
 std::string FormatBytes(std::uint64_t bytes) {
   constexpr std::array kUnits = {"B", "KiB", "MiB", "GiB", "TiB"};
   if (bytes < 1024)

@@ -14,6 +14,9 @@
 namespace cloister {
 
 // "0 B", "999 B", "1.0 KiB", "12.3 MiB": at most four digits.
+// "1 object", "2 objects".
+std::string CountText(std::uint64_t count, std::string_view what);
+
 std::string FormatBytes(std::uint64_t bytes);
 // "3 ms", "1.2 s", "2 min 5 s", "3 h 12 min", "4 d 1 h".
 std::string FormatDuration(Millis duration);

@@ -8,6 +8,7 @@
 
 #include "config/versions.h"
 #include "daemon/cli/app_ref.h"
+#include "daemon/cli/progress.h"
 
 namespace cloister {
 namespace {
@@ -25,10 +26,10 @@ Attempt<Version> ParseVersion(const std::string& text) {
 constexpr Millis kVerifyWait{24 * 3600 * 1000};
 
 std::string Counts(const Json& report) {
-  return fmt::format("{} apps, {} releases, {} files, {} secrets, {} objects",
-                     NumberOf(report, "apps"), NumberOf(report, "releases"),
-                     NumberOf(report, "files"), NumberOf(report, "secrets"),
-                     NumberOf(report, "objects"));
+  std::string text;
+  for (const std::string what : {"app", "release", "file", "secret", "object"})
+    text += (text.empty() ? "" : ", ") + CountText(NumberOf(report, (what + "s").c_str()), what);
+  return text;
 }
 
 void ShowDamages(Console& console, const Json& found) {
@@ -89,9 +90,9 @@ Attempt<void> PinRelease(AdminApi& api, Console& console, const PinWish& wish) {
   const AppName app = TRY(ResolveApp(api, wish.app));
   const std::string target = AppTarget(app, "/pins/" + wish.version);
   const bool pin = wish.mode == PinMode::kPin;
-  const Json answer = TRY(pin ? api.Post(target, Json::object()) : api.Delete(target));
+  TRY(pin ? api.Post(target, Json::object()) : api.Delete(target));
   if (console.json())
-    console.Raw(Dump(answer) + "\n");
+    console.Raw(Dump({{"app", app.ToString()}, {"version", wish.version}, {"pinned", pin}}) + "\n");
   console.Line((pin ? "pinned " : "unpinned ") + app.ToString() + "@" + wish.version);
   return {};
 }

@@ -208,7 +208,7 @@ void LogStore::AddLossMark(AppId app, Source& source) {
   mark.level = kWarningLevel;
   mark.lost = lost;
   mark.bytes = std::to_string(lost) + (lost == 1 ? " event was" : " events were") +
-               " lost here: more came than the log takes";
+               " lost here: more came than the quotas log.rate and log.burst allow";
   Queue(app, source, std::move(mark));
 }
 

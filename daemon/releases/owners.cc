@@ -13,8 +13,8 @@ namespace {
 
 Problem NotEmpty(const std::string& tenant, std::uint64_t apps) {
   return Refused(ProblemCode::kTenantNotEmpty,
-                 "'" + tenant + "' has " + std::to_string(apps) +
-                     " apps; delete them first, or all at once with --force");
+                 "'" + tenant + "' has " + std::to_string(apps) + (apps == 1 ? " app" : " apps") +
+                     "; delete them first, or all at once with --force");
 }
 
 Problem BadName(const std::string& name) {

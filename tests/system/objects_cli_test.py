@@ -85,6 +85,37 @@ def test_what_is_removed_is_gone(shop, files):
             assert missing.returncode == 1 and "object_not_found" in missing.stderr
 
 
+def test_a_name_is_not_empty(shop, files):
+    refused = put(shop, files, b"kept", "--name", "", check=False)
+    assert refused.returncode == 2 and "a name is not empty" in refused.stderr
+    tenant, app = APP.split("/")
+    answer = shop.admin("POST", f"/v1/tenants/{tenant}/apps/{app}/objects?name=", b"kept")
+    assert answer.status == 400 and b"query_invalid" in answer.body
+    assert shop.json("objects", "ls", APP, "--ids")["objects"] == []
+
+
+def test_an_object_with_two_names_is_counted_once(shop, files):
+    put(shop, files, b"0123456789", "--name", "one")
+    put(shop, files, b"0123456789", "--name", "two")
+    listed = shop.cli("objects", "ls", APP)
+    assert "2 names, 10 B" in listed.stdout + listed.stderr
+    removed = shop.json("objects", "rm", APP, "two")
+    assert removed == {"app": APP, "removed": "two"}
+
+
+def test_a_local_file_is_replaced_only_when_it_was_named(shop, files):
+    put(shop, files, b"new", "--name", "a/one")
+    (files / "one").write_bytes(b"old")
+    (files / "one").chmod(0o666)
+    refused = shop.cli("objects", "get", APP, "a/one", check=False, cwd=files)
+    assert refused.returncode == 3 and "error[file_exists]" in refused.stderr
+    assert (files / "one").read_bytes() == b"old"
+    shop.cli("objects", "get", APP, "a/one", "-o", files / "one")
+    assert (files / "one").read_bytes() == b"new"
+    missing = shop.cli("objects", "get", APP, id_of(b"none"), check=False)
+    assert "--ids" in missing.stderr
+
+
 def test_the_apps_quotas_hold(shop, files):
     shop.cli("quota", "set", APP, "persistence.bytes=1MiB", "persistence.objects=2")
     refused = put(shop, files, os.urandom(LARGE), check=False)

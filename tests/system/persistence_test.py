@@ -283,7 +283,11 @@ def test_objects_outlive_the_node_and_go_with_their_app(kept):
     folder = app_folder(kept)
     kept.restart()
     assert ask(kept, "len(persistence.read(persistence.get('n')))") == str(1 << 20)
-    kept.cli("apps", "delete", APP)
+    refused = kept.cli("apps", "delete", APP, check=False)
+    assert refused.returncode == 3 and "error[app_not_empty]" in refused.stderr
+    assert "the live release 1.0.0\n" in refused.stderr and " object" in refused.stderr
+    deleted = kept.cli("apps", "delete", APP, "--force").stdout
+    assert "with 1 release, " in deleted and " object" in deleted
     wait_until(lambda: not folder.exists(), kept.log)
 
 

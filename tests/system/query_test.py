@@ -304,7 +304,7 @@ def test_a_deleted_app_leaves_nothing(shop):
     ask(shop, APP, "sql('CREATE TABLE t (a)')")
     folder = database_of(shop).parent
     assert folder.exists()
-    shop.cli("apps", "delete", APP)
+    shop.cli("apps", "delete", APP, "--force")
     wait_until(lambda: query_process(shop) is None and not folder.exists(), "all is gone")
 
 

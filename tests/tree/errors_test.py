@@ -52,6 +52,21 @@ def test_sections_are_in_order_and_once():
         assert codes == sorted(set(codes))
 
 
+def test_what_the_admin_api_answers_has_its_status_and_exit_code():
+    problems = re.findall(
+        r'^PROBLEM\(\w+, "(\w+)", (\d+), k(\w+)', tree.text_of("daemon/releases/problems.def"), re.M
+    )
+    assert problems
+    exits = {"Failed": 1, "Usage": 2, "Refused": 3}
+    sections = dict(re.findall(r"### `(\w+)`\n(.*?)(?=\n##|\Z)", tree.text_of(DOCUMENT), re.S))
+    wrong = [
+        f"({status}, {exits[kind]}): {code}"
+        for code, status, kind in problems
+        if not re.search(rf"\({status}\b[^)]*\b{exits[kind]}\)", sections[code])
+    ]
+    assert not wrong
+
+
 def test_the_finder_finds_codes():
     found = codes_in_the_sources()
     # One of each form.

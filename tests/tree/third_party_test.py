@@ -20,6 +20,7 @@ PLACES = {
         "daemon/cli/data_arguments",
         "daemon/cli/local_arguments",
         "daemon/cli/object_arguments",
+        "daemon/cli/release_arguments",
     ],
     r"spdlog/.*": ["apis/base/log"],
     r"benchmark/.*": ["tests/bench/"],

@@ -85,10 +85,31 @@ TEST_F(AdminTest, TenantsAndAppsComeAndGo) {
 
   ExpectProblem(Ask("DELETE", "/v1/tenants/demo"), 409, "tenant_not_empty");
   ExpectProblem(Ask("DELETE", "/v1/tenants/demo?force=maybe"), 400, "query_invalid");
-  EXPECT_EQ(Ask("DELETE", kApp).status(), 204);
+  ExpectProblem(Ask("DELETE", std::string(kApp) + "?force=maybe"), 400, "query_invalid");
+  EXPECT_EQ(Ask("DELETE", kApp).status(), 200);
   ExpectProblem(Ask("DELETE", kApp), 404, "app_not_found");
   EXPECT_EQ(Ask("DELETE", "/v1/tenants/demo").status(), 204);
   EXPECT_EQ(Ask("GET", "/v1/tenants").json()["tenants"].size(), 0U);
+}
+
+TEST_F(AdminTest, AnAppIsDeletedWithAllThatItHasOnlyByForce) {
+  Prepare();
+  DeployThroughApi(HelloFiles("1.0.0"));
+  ASSERT_LT(Ask("POST", std::string(kApp) + "/config", R"({"changes": [{"name": "A", "value": "1"}]})")
+                .status(),
+            300);
+  RunUntil(loop, [&] { return Ask("GET", kApp).json()["app"]["deploying"] == false; });
+  const FakeExchange& refused = Ask("DELETE", kApp);
+  ExpectProblem(refused, 409, "app_not_empty");
+  EXPECT_EQ(refused.json()["has"],
+            Json({"the live release 1.0.0", "1 key of config and secrets"}));
+  EXPECT_EQ(Ask("GET", kApp).status(), 200);
+  const FakeExchange& deleted = Ask("DELETE", std::string(kApp) + "?force=1");
+  EXPECT_EQ(deleted.status(), 200);
+  EXPECT_EQ(deleted.json()["live"], "1.0.0");
+  EXPECT_EQ(deleted.json()["releases"], 1);
+  EXPECT_EQ(deleted.json()["config_keys"], 1);
+  ExpectProblem(Ask("GET", kApp), 404, "app_not_found");
 }
 
 TEST_F(AdminTest, ADeployFromTheFirstQuestionToTheUrl) {

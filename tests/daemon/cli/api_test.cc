@@ -48,6 +48,20 @@ TEST(AdminApiTest, AProblemBecomesAFailure) {
   EXPECT_EQ(listed.detail, "a.py\nb.py\n");
 }
 
+TEST(AdminApiTest, WhatToDoIsSaidOnceAndAsHelp) {
+  const Failure lower = FailureFor(
+      FakeNode::Problem(409, "version_lower", "1.0.0 is lower than 1.2.0, which is live; raise it"));
+  EXPECT_EQ(lower.what, "1.0.0 is lower than 1.2.0, which is live");
+  EXPECT_EQ(lower.advice, "raise it");
+  // The node's is the more exact one, when it names a command.
+  const Failure none = FailureFor(FakeNode::Problem(
+      404, "release_not_found", "demo/a has no release 2; `cloister releases demo/a` lists them"));
+  EXPECT_EQ(none.what, "demo/a has no release 2");
+  EXPECT_EQ(none.advice, "`cloister releases demo/a` lists them");
+  const Failure there = FailureFor(FakeNode::Problem(409, "tenant_exists", "it exists already"));
+  EXPECT_EQ(there.advice, "`cloister tenants list` shows them");
+}
+
 TEST(AdminApiTest, OddAnswersAreFailures) {
   EXPECT_EQ(FailureFor(FakeNode::Json(500, "<html>")).code, "bad_answer");
   EXPECT_EQ(FailureFor(FakeNode::Json(500, "[1]")).code, "bad_answer");

@@ -172,9 +172,46 @@ TEST_F(InitTest, DevSaysWhereThePackageLies) {
 
 TEST_F(InitTest, DevSaysThatAPythonIsNotThere) {
   Console console({.out = out_.file(), .err = err_.file(), .format = Console::Format::kText});
-  const Attempt<void> done = RunDev(console, {.python = PathOf("no-python")});
+  ASSERT_TRUE(Init("shop").ok());
+  for (const std::string& python : {PathOf("no-python"), std::string("/bin/ls")}) {
+    const Attempt<void> done = RunDev(console, {.folder = PathOf("shop"), .python = python});
+    ASSERT_FALSE(done.ok());
+    EXPECT_EQ(done.error().code, "python_failed");
+    EXPECT_EQ(done.error().what, "cannot run " + python);
+  }
+}
+
+TEST_F(InitTest, DevSaysFirstThatAFolderIsNotThere) {
+  Console console({.out = out_.file(), .err = err_.file(), .format = Console::Format::kJson});
+  const Attempt<void> done = RunDev(console, {.folder = PathOf("none")});
   ASSERT_FALSE(done.ok());
-  EXPECT_EQ(done.error().code, "python_failed");
+  EXPECT_EQ(done.error().exit, ExitCode::kUsage);
+  EXPECT_EQ(done.error().what, PathOf("none") + " is no folder");
+}
+
+TEST_F(InitTest, DevRefusesWhatADeployRefusesAndOnlyNotesWhatIsToCome) {
+  Console console({.out = out_.file(), .err = err_.file(), .format = Console::Format::kText});
+  const auto run = [&](const std::string& manifest, DevOptions::Goal goal) {
+    std::ofstream(PathOf("shop/cloister.toml")) << manifest;
+    const Attempt<void> done = RunDev(console, {.folder = PathOf("shop"), .goal = goal});
+    return done.ok() ? "" : done.error().code + ": " + done.error().detail;
+  };
+  ASSERT_TRUE(Init("shop").ok());
+  const std::string good = Read("shop/cloister.toml");
+  const std::string without_files = good + "\n[static]\n\"/zz/\" = \"nope/\"\n";
+  EXPECT_THAT(run(good + "\n[nonsense]\na = 1\n", DevOptions::Goal::kValidate),
+              HasSubstr("manifest_invalid: "));
+  EXPECT_THAT(run(without_files, DevOptions::Goal::kCheck),
+              HasSubstr("'/zz/' leads to 'nope/', but the bundle has no file below it"));
+  EXPECT_EQ(err_.text(), "");
+  EXPECT_EQ(run(without_files, DevOptions::Goal::kValidate), "");
+  EXPECT_THAT(err_.text(), HasSubstr("note: a deploy would be refused: "));
+  EXPECT_EQ(run(good, DevOptions::Goal::kValidate), "");
+}
+
+TEST_F(InitTest, TheNextStepsAreCommandsOfAShell) {
+  ASSERT_TRUE(Init("Bad Dir's").ok());
+  EXPECT_THAT(err_.text(), HasSubstr("cloister dev '" + directory_.path() + "/Bad Dir'\\''s' "));
 }
 
 }  // namespace

@@ -59,11 +59,17 @@ TEST(ReleaseCommandsTest, PinsAreSetAndTakenOff) {
   EXPECT_TRUE(PinRelease(api, console, {"demo/hello", "1.0.0", PinMode::kPin}).ok());
   EXPECT_TRUE(PinRelease(api, console, {"demo/hello", "1.0.0", PinMode::kUnpin}).ok());
   EXPECT_EQ(out.text(), "pinned demo/hello@1.0.0\nunpinned demo/hello@1.0.0\n");
+  Written json;
+  Console as_json({.out = json.file(), .err = out.file(), .format = Console::Format::kJson});
+  EXPECT_TRUE(PinRelease(api, as_json, {"demo/hello", "1.0.0", PinMode::kPin}).ok());
+  EXPECT_EQ(Json::parse(json.text()),
+            Json::parse(R"({"app": "demo/hello", "version": "1.0.0", "pinned": true})"));
   const Attempt<void> wrong = PinRelease(api, console, {"demo/hello", "../x", PinMode::kPin});
   ASSERT_FALSE(wrong.ok());
   EXPECT_EQ(wrong.error().code, "version_invalid");
   EXPECT_THAT(node.Seen(), ElementsAre("POST /v1/tenants/demo/apps/hello/pins/1.0.0",
-                                       "DELETE /v1/tenants/demo/apps/hello/pins/1.0.0"));
+                                       "DELETE /v1/tenants/demo/apps/hello/pins/1.0.0",
+                                       "POST /v1/tenants/demo/apps/hello/pins/1.0.0"));
 }
 
 constexpr const char* kDamaged =
