@@ -51,3 +51,12 @@ def test_what_workers_lack_is_what_the_page_and_dev_say(node, tmp_path):
     node.deploy(apps.write_app(tmp_path, SOURCE), "demo/missing")
     missing = set(json.loads(node.http("demo/missing").body)) - OTHERS
     assert {name for name in missing if not name.startswith("_")} == on_the_page() == noted()
+
+
+def test_an_app_that_imports_one_is_not_told_to_bundle_it(node, tmp_path):
+    for module in ("ctypes", "curses", "nis", "tkinter", "dbm.gnu"):
+        folder = apps.write_app(tmp_path / module, f"import {module}\n")
+        refused = node.deploy(folder, "demo/wants", check=False)
+        assert refused.returncode == 3
+        assert f"main.py:1: workers do not have '{module}' of Python's" in refused.stderr
+        assert "[bundle] packages in" not in refused.stderr.partition("\n")[0]
