@@ -12,11 +12,11 @@
 namespace cloister {
 
 struct SqlServerAddress {
-  std::string directory;  // of a unix socket; empty: host and port
-  std::string host;
+  std::string directory = {};  // of a unix socket; empty: host and port
+  std::string host = {};
   std::uint16_t port = 5432;
   std::string user = "postgres";
-  std::string password;  // empty: the server wants none
+  std::string password = {};  // empty: the server wants none
   std::string database = "postgres";
 
   bool operator==(const SqlServerAddress&) const = default;

@@ -187,8 +187,8 @@ class Cursor:
     rowcount: int = -1
     """Rows that the last INSERT, UPDATE, DELETE or REPLACE changed; -1: it was none of these."""
     lastrowid: int | None = None
-    """The row id of the connection's last INSERT or REPLACE that was no executemany; on a server, the
-    first column of what this INSERT was RETURNING, when that is a number."""
+    """The row id of the connection's last INSERT or REPLACE that was no executemany; on a server the
+    number, if it is one, that this INSERT was RETURNING first."""
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection

@@ -14,6 +14,10 @@ namespace {
 
 constexpr int kText = 0;
 constexpr int kBinary = 1;
+// What values look like as text, whatever the server's own settings are.
+constexpr const char* kOptions =
+    "-c timezone=UTC -c datestyle=ISO -c intervalstyle=postgres -c bytea_output=hex "
+    "-c extra_float_digits=1";
 
 void IgnoreNotice(void* /*context*/, const PGresult* /*result*/) {}
 
@@ -39,21 +43,19 @@ Result<std::unique_ptr<PgConnection>> PgConnection::Open(int fd, const PgLogin& 
                                "sslmode", "gssencmode", "application_name",
                                "options", "passfile",   "connect_timeout",
                                nullptr};
-  const char* const values[] = {
-      "/handed",
-      "5432",
-      login.user.c_str(),
-      login.database.c_str(),
-      login.password.c_str(),
-      "UTF8",
-      "disable",
-      "disable",
-      "cloister",
-      "-c timezone=UTC -c datestyle=ISO -c intervalstyle=postgres -c bytea_output=hex "
-      "-c extra_float_digits=1",
-      "/",
-      "10",
-      nullptr};
+  const char* const values[] = {"/handed",
+                                "5432",
+                                login.user.c_str(),
+                                login.database.c_str(),
+                                login.password.c_str(),
+                                "UTF8",
+                                "disable",
+                                "disable",
+                                "cloister",
+                                kOptions,
+                                "/",
+                                "10",
+                                nullptr};
   HandSocket(fd);
   std::unique_ptr<PgConnection> opened(new PgConnection(PQconnectdbParams(names, values, 0)));
   PGconn* connection = opened->connection_;

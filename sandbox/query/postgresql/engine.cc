@@ -42,13 +42,11 @@ void PgEngine::SetQuota(const QueryQuota& quota) {
   meter_.SetRate(quota.statements_rate);
 }
 
-std::string PgEngine::Refuse(const PgJob& job, std::uint32_t QueryUse::* count,
-                             std::string_view quota, std::uint64_t limit, std::uint64_t used,
-                             std::uint32_t retry_after_ms) {
-  ++(use_.*count);
+std::string PgEngine::Refuse(const PgJob& job, const Refusal& refusal) {
+  ++(use_.*refusal.count);
   return EncodeQueryRefusal(
-      {.in_transaction = HasTransaction(job.session), .flags = job.statement.flags}, quota, limit,
-      used, retry_after_ms);
+      {.in_transaction = HasTransaction(job.session), .flags = job.statement.flags}, refusal.quota,
+      refusal.limit, refusal.used, refusal.retry_after_ms);
 }
 
 std::string PgEngine::Fail(const PgJob& job, QueryErrorClass kind, std::string_view code,
@@ -82,8 +80,11 @@ bool PgEngine::Execute(Asked asked, QueryAnswers& answers) {
 // Nothing: the statement may go on.
 std::optional<std::string> PgEngine::CheckBefore(PgJob& job, SteadyTime now) {
   if (const auto beyond = meter_.Take(job.statement.sets, now))
-    return Refuse(job, &QueryUse::refused_statements, "query.statements", quota_.statements_rate,
-                  beyond->used, beyond->retry_after_ms);
+    return Refuse(job, {.count = &QueryUse::refused_statements,
+                        .quota = "query.statements",
+                        .limit = quota_.statements_rate,
+                        .used = beyond->used,
+                        .retry_after_ms = beyond->retry_after_ms});
   ++use_.served;
   if (const auto expired = expired_.find(job.session); expired != expired_.end()) {
     expired_.erase(expired);
@@ -98,7 +99,10 @@ std::optional<std::string> PgEngine::CheckBefore(PgJob& job, SteadyTime now) {
     return Fail(job, QueryErrorClass::kProgramming, "sql_many",
                 "executemany() can only execute INSERT, UPDATE, DELETE and MERGE.");
   if (bytes_ >= quota_.bytes_max.count && MustNotGrow(job))
-    return Refuse(job, &QueryUse::refused_bytes, "query.bytes", quota_.bytes_max.count, bytes_ + 1);
+    return Refuse(job, {.count = &QueryUse::refused_bytes,
+                        .quota = "query.bytes",
+                        .limit = quota_.bytes_max.count,
+                        .used = bytes_ + 1});
   const auto waiting = std::ranges::count_if(
       waiting_, [&job](const auto& each) { return each->asked.link == job.asked.link; });
   if (waiting >= static_cast<std::ptrdiff_t>(kQueriesMax))
@@ -147,8 +151,11 @@ void PgEngine::Dispatch(SteadyTime now, QueryAnswers& answers) {
     job->opens = !HasTransaction(job->session) && pg::Opens(*job);
     if (job->opens && CountOpen() >= quota_.transactions_max)
       answers.Answer(job->asked.link, job->asked.id,
-                     Refuse(*job, &QueryUse::refused_transactions, "query.transactions",
-                            quota_.transactions_max, CountOpen() + 1, 1000));
+                     Refuse(*job, {.count = &QueryUse::refused_transactions,
+                                   .quota = "query.transactions",
+                                   .limit = quota_.transactions_max,
+                                   .used = CountOpen() + 1,
+                                   .retry_after_ms = 1000}));
     else if (Slot* const slot = FindFree(*job)) {
       Start(*slot, std::move(job), now, answers);
     } else if (now >= job->until) {

@@ -63,9 +63,17 @@ class PgEngine : public QueryEngine {
     SteadyTime cancelled;    // when its statement was last
   };
 
+  // Of a statement that goes beyond a quota.
+  struct Refusal {
+    std::uint32_t QueryUse::* count;
+    std::string_view quota;
+    std::uint64_t limit = 0;
+    std::uint64_t used = 0;
+    std::uint32_t retry_after_ms = 0;  // 0: never
+  };
+
   std::optional<std::string> CheckBefore(PgJob& job, SteadyTime now);
-  std::string Refuse(const PgJob& job, std::uint32_t QueryUse::* count, std::string_view quota,
-                     std::uint64_t limit, std::uint64_t used, std::uint32_t retry_after_ms = 0);
+  std::string Refuse(const PgJob& job, const Refusal& refusal);
   std::string Fail(const PgJob& job, QueryErrorClass kind, std::string_view code,
                    std::string_view message) const;
   // The answer to a statement that is over.
@@ -77,6 +85,7 @@ class PgEngine : public QueryEngine {
   bool SendAll(Slot& slot, PgJob& job, const std::vector<std::vector<QueryValue>>& sets);
   std::string ControlText(const Slot& slot, const PgJob& job) const;
   Result<void> Read(Slot& slot, QueryAnswers& answers);
+  void TakeStep(Slot& slot, PgConnection::Step step);
   Result<void> EndBatch(Slot& slot, QueryAnswers& answers);
   // What is to follow a statement: the guard's end, a commit. None: nothing.
   std::vector<const char*> EndingOf(Slot& slot) const;

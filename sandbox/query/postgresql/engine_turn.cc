@@ -59,44 +59,45 @@ Result<void> PgEngine::Turn(std::span<const pollfd> polled, SteadyTime now, Quer
   TRY(spare_.Turn(0));
   Dispatch(now, answers);
   if (lost_)
-    return *std::exchange(lost_, std::nullopt);
+    return *lost_;
   return {};
 }
 
 Result<void> PgEngine::Read(Slot& slot, QueryAnswers& answers) {
   for (;;) {
     const PgConnection::Step step = slot.connection->Next();
-    PgJob* const job = slot.state == Slot::State::kRunning ? slot.job.get() : nullptr;
-    switch (step) {
-      case PgConnection::Step::kNothing:
-        return {};
-      case PgConnection::Step::kBroken:
-        return Error{ErrorCode::kUnavailable, "the server began to copy data"};
-      case PgConnection::Step::kRow:
-        if (job != nullptr && !job->TakeRow(*slot.connection, quota_.result_max))
-          Stop(slot, PgStop::kResult, std::chrono::steady_clock::now());
-        break;
-      case PgConnection::Step::kDone:
-        if (job != nullptr && job->is_in_app())
-          job->TakeEnd(*slot.connection);
-        break;
-      case PgConnection::Step::kFailed:
-        if (slot.job == nullptr)
-          return Error{ErrorCode::kUnavailable, slot.connection->error().message};
-        if (!slot.job->error) {
-          slot.job->error = slot.connection->error();
-          slot.job->failed_at = slot.job->seen;
-        }
-        break;
-      case PgConnection::Step::kSkipped:
-        break;
-      case PgConnection::Step::kSynced:
-        TRY(EndBatch(slot, answers));
-        continue;
+    if (step == PgConnection::Step::kNothing)
+      return {};
+    if (step == PgConnection::Step::kBroken)
+      return Error{ErrorCode::kUnavailable, "the server began to copy data"};
+    if (step == PgConnection::Step::kSynced) {
+      TRY(EndBatch(slot, answers));
+      continue;
     }
-    if (job != nullptr && step != PgConnection::Step::kRow)
-      ++job->seen;
+    if (step == PgConnection::Step::kFailed && slot.job == nullptr)
+      return Error{ErrorCode::kUnavailable, slot.connection->error().message};
+    if (slot.job != nullptr)
+      TakeStep(slot, step);
   }
+}
+
+// Of a statement, or of one of ours around it.
+void PgEngine::TakeStep(Slot& slot, PgConnection::Step step) {
+  PgJob& job = *slot.job;
+  const bool runs = slot.state == Slot::State::kRunning;
+  if (step == PgConnection::Step::kRow) {
+    if (runs && !job.TakeRow(*slot.connection, quota_.result_max))
+      Stop(slot, PgStop::kResult, std::chrono::steady_clock::now());
+    return;
+  }
+  if (step == PgConnection::Step::kDone && runs && job.is_in_app())
+    job.TakeEnd(*slot.connection);
+  if (step == PgConnection::Step::kFailed && !job.error) {
+    job.error = slot.connection->error();
+    job.failed_at = job.seen;
+  }
+  if (runs)
+    ++job.seen;
 }
 
 Result<void> PgEngine::EndBatch(Slot& slot, QueryAnswers& answers) {
@@ -159,16 +160,23 @@ std::vector<const char*> PgEngine::EndingOfCheck(Slot& slot) const {
 std::string PgEngine::ReplyOf(const PgJob& job, bool in_transaction) {
   const auto statement_ms = static_cast<std::uint64_t>(quota_.statement_max.count());
   if (job.stop == PgStop::kResult)
-    return Refuse(job, &QueryUse::refused_result, "query.result", quota_.result_max.count,
-                  job.result_bytes);
+    return Refuse(job, {.count = &QueryUse::refused_result,
+                        .quota = "query.result",
+                        .limit = quota_.result_max.count,
+                        .used = job.result_bytes});
   if (!job.error)
     return job.DoneReply(in_transaction);
   const bool cancelled = job.error->state == "57014";
   if (cancelled && job.stop == PgStop::kTime)
-    return Refuse(job, &QueryUse::refused_statement, "query.statement", statement_ms,
-                  statement_ms + 1);
+    return Refuse(job, {.count = &QueryUse::refused_statement,
+                        .quota = "query.statement",
+                        .limit = statement_ms,
+                        .used = statement_ms + 1});
   if (cancelled && job.stop == PgStop::kBytes)
-    return Refuse(job, &QueryUse::refused_bytes, "query.bytes", quota_.bytes_max.count, bytes_);
+    return Refuse(job, {.count = &QueryUse::refused_bytes,
+                        .quota = "query.bytes",
+                        .limit = quota_.bytes_max.count,
+                        .used = bytes_});
   return PgFailureReply(*job.error,
                         {.in_transaction = in_transaction, .flags = job.statement.flags});
 }
