@@ -79,6 +79,8 @@ def adapted(value: Any) -> Any:
 
 # --- parameters
 
+_KEPT_SQL_MAX = 4096
+
 # What may hold marks that are none, and the marks. A word takes its letters along, so that an E
 # before a string is one only where it begins a word.
 _TOKEN = re.compile(r"""
@@ -106,7 +108,17 @@ def _tokens(sql):
         yield found
 
 
-@functools.lru_cache(512)
+def _kept(function):
+    """The results for the last statements, but for long ones, which would fill the memory."""
+    cached = functools.lru_cache(512)(function)
+
+    @functools.wraps(function)
+    def call(sql, *args):
+        return (cached if len(sql) <= _KEPT_SQL_MAX else function)(sql, *args)
+    return call
+
+
+@_kept
 def _parsed(sql, named):
     """The text between marks, and for each mark which parameter it is: an index or a name."""
     texts, marks, place, next_index = [], [], 0, 0
@@ -126,7 +138,7 @@ def _parsed(sql, named):
     return texts, marks, sql[place:]
 
 
-@functools.lru_cache(512)
+@_kept
 def _rendered(sql, named, types):
     """The statement with numbers, and the names of its parameters in their order."""
     texts, marks, rest = _parsed(sql, named)

@@ -17,7 +17,8 @@ inline constexpr const char* kEndGuard = "RELEASE SAVEPOINT cloister_statement";
 inline constexpr const char* kInner = "SAVEPOINT cloister_transaction";
 inline constexpr const char* kUndoInner = "ROLLBACK TO SAVEPOINT cloister_transaction";
 inline constexpr const char* kEndInner = "RELEASE SAVEPOINT cloister_transaction";
-inline constexpr const char* kNothing = "SELECT 1 WHERE false";
+// Where there is nothing to be done: it has no rows, and no columns.
+inline constexpr const char* kNothing = "SET LOCAL application_name = 'cloister'";
 // Where such a one begins.
 inline constexpr const char* kCheck = "SAVEPOINT cloister_check";
 inline constexpr const char* kUndoCheck = "ROLLBACK TO SAVEPOINT cloister_check";
