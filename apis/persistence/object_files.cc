@@ -10,6 +10,7 @@
 #include <optional>
 #include <utility>
 
+#include "apis/base/directories.h"
 #include "apis/persistence/object_writer.h"
 
 namespace cloister {
@@ -25,19 +26,6 @@ std::string ObjectsDirectory(const std::string& directory) {
 
 Error Damage(std::string what) {
   return Error{ErrorCode::kProtocol, std::move(what)};
-}
-
-// Whether it was made just now.
-Result<bool> MakeDirectory(const std::string& path) {
-  if (::mkdir(path.c_str(), 0700) == 0)
-    return true;
-  if (errno == EEXIST)
-    return false;
-  return SystemError("creating " + path);
-}
-
-std::string ParentOf(const std::string& path) {
-  return path.substr(0, path.rfind('/'));
 }
 
 struct OpenObject {
@@ -116,20 +104,10 @@ std::string ObjectPath(const std::string& directory, const Sha256& id) {
   return ObjectsDirectory(directory) + "/" + hex.substr(0, 2) + "/" + hex;
 }
 
-Result<void> SyncDirectory(const std::string& directory) {
-  const UniqueFd fd(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!fd.valid() || ::fsync(fd.get()) != 0)
-    return SystemError("syncing " + directory);
-  return {};
-}
-
 Result<void> MakeObjectDirectories(const std::string& directory) {
   // From the outermost one: `apps` is made by whoever keeps something of an app first.
-  for (const std::string& path : {ParentOf(directory), directory, ObjectsDirectory(directory),
-                                  ObjectTemporaryDirectory(directory)})
-    if (TRY(MakeDirectory(path)))
-      TRY(SyncDirectory(ParentOf(path)));
-  return {};
+  TRY(MakeDirectories(ObjectsDirectory(directory), 3));
+  return MakeDirectories(ObjectTemporaryDirectory(directory), 1);
 }
 
 ObjectFiles::Known& ObjectFiles::KnownOf(const Sha256& id, const Identity& identity,

@@ -28,8 +28,6 @@ std::string ObjectTemporaryDirectory(const std::string& directory);
 std::string ObjectPath(const std::string& directory, const Sha256& id);
 // `directory`, and those for objects in it, on the disk.
 Result<void> MakeObjectDirectories(const std::string& directory);
-// What is in `directory` is on the disk afterwards.
-Result<void> SyncDirectory(const std::string& directory);
 
 // What the database says of an object in a file.
 struct ObjectFileFacts {

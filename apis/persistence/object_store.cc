@@ -7,6 +7,7 @@
 #include <set>
 
 #include "apis/base/check.h"
+#include "apis/base/directories.h"
 
 namespace cloister {
 namespace {

@@ -15,6 +15,7 @@
 #include <iterator>
 #include <memory>
 
+#include "apis/base/directories.h"
 #include "daemon/logs/log_record.h"
 
 namespace cloister {
@@ -96,19 +97,6 @@ Result<std::string> ReadFrom(int fd, std::uint64_t offset, std::uint64_t most) {
   }
   bytes.resize(got);
   return bytes;
-}
-
-Result<void> MakeDirectories(const std::string& directory) {
-  // Nearly always it is there.
-  if (::mkdir(directory.c_str(), 0700) == 0 || errno == EEXIST)
-    return {};
-  for (std::size_t slash = directory.find('/', 1); slash != std::string::npos;
-       slash = directory.find('/', slash + 1))
-    if (::mkdir(directory.substr(0, slash).c_str(), 0700) != 0 && errno != EEXIST)
-      return SystemError("making " + directory);
-  if (::mkdir(directory.c_str(), 0700) != 0 && errno != EEXIST)
-    return SystemError("making " + directory);
-  return {};
 }
 
 // Names the boot of the machine; 0 when that is not known.
@@ -209,7 +197,7 @@ bool AppLog::HoldsOld(const std::string& directory, const LogRetention& retentio
 }
 
 Result<AppLog> AppLog::Open(std::string directory, const LogRetention& retention) {
-  TRY(MakeDirectories(directory));
+  TRY(MakeDirectories(directory, 3));
   AppLog log(std::move(directory), retention);
   const std::string path = log.directory_ + "/position";
   log.position_ = UniqueFd(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));

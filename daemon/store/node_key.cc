@@ -8,6 +8,7 @@
 #include <cstdio>
 #include <utility>
 
+#include "apis/base/directories.h"
 #include "apis/base/log.h"
 
 namespace cloister {
@@ -39,13 +40,6 @@ Result<void> WriteKey(int fd, std::string_view bytes) {
     return SystemError("writing the node's key");
   if (::fsync(fd) != 0)
     return SystemError("writing the node's key");
-  return {};
-}
-
-Result<void> SyncDirectory(const std::string& path) {
-  const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!fd.valid() || ::fsync(fd.get()) != 0)
-    return SystemError("writing " + path);
   return {};
 }
 

@@ -4,10 +4,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <cerrno>
 #include <cstdio>
 #include <utility>
 
+#include "apis/base/directories.h"
 #include "apis/query/database_file.h"
 #include "daemon/workers/database_copy.h"
 #include "daemon/workers/database_source.h"
@@ -16,14 +16,6 @@ namespace cloister {
 namespace {
 
 constexpr mode_t kOwnerOnly = 0600;
-constexpr mode_t kOwnersDirectory = 0700;
-
-Result<void> SyncDirectory(const std::string& directory) {
-  const UniqueFd fd(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!fd.valid() || ::fsync(fd.get()) != 0)
-    return SystemError("syncing " + directory);
-  return {};
-}
 
 // Whole or not at all, whenever the machine stops.
 Result<void> MakeDatabase(const std::string& directory, const std::string& path) {
@@ -58,10 +50,7 @@ Result<UniqueFd> MakeNamelessFile(const std::string& directory) {
 
 // Unless it is there.
 Result<void> MakeFirstDatabase(const std::string& directory) {
-  const std::string parent = directory.substr(0, directory.rfind('/'));
-  for (const std::string& each : {parent, directory})
-    if (::mkdir(each.c_str(), kOwnersDirectory) != 0 && errno != EEXIST)
-      return SystemError("making " + each);
+  TRY(MakeDirectories(directory, 2));
   const std::string path = directory + kDatabaseFile;
   return ::access(path.c_str(), F_OK) == 0 ? Result<void>() : MakeDatabase(directory, path);
 }
