@@ -151,8 +151,13 @@ bool SendIterable(Exchange& exchange, PyObject* result) {
     return false;
   }
   const PyRef iterator = PyRef::Steal(PyObject_GetIter(result));
-  if (!iterator)
+  if (!iterator) {
+    // Most often a return was forgotten.
+    if (Py_TYPE(result)->tp_iter == nullptr && !PySequence_Check(result))
+      PyErr_Format(PyExc_TypeError, "the app must return an iterable of bytes, not %.100s",
+                   Py_TYPE(result)->tp_name);
     return false;
+  }
   while (const PyRef block = PyRef::Steal(PyIter_Next(iterator.get()))) {
     if (!WriteBlock(exchange, block.get()))
       return false;
