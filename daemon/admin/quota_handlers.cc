@@ -2,10 +2,12 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <filesystem>
 #include <map>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <utility>
 
 #include <nlohmann/json.hpp>
@@ -48,10 +50,19 @@ struct AppFacts {
   ConfigUse config;
   std::optional<ReleaseRow> live;
   ObjectUse objects = {};
+  std::uint64_t query_bytes = 0;  // of the database's file and log
 };
 
-Result<AppFacts> ReadFacts(Database& db, AppId app) {
+std::uint64_t FileSize(const std::string& path) {
+  std::error_code missing;
+  const std::uintmax_t size = std::filesystem::file_size(path, missing);
+  return missing ? 0 : size;
+}
+
+Result<AppFacts> ReadFacts(Database& db, AppId app, const std::string& directory) {
   AppFacts facts{.config = TRY(ReadConfigUse(db, app)), .live = {}, .objects = {}};
+  const std::string database = directory + "/query.db";
+  facts.query_bytes = FileSize(database) + FileSize(database + "-wal");
   facts.live = TRY(FindLive(db, app));
   return facts;
 }
@@ -87,7 +98,8 @@ std::map<std::string_view, std::uint64_t> UseOf(AdminContext& context, const App
       {"persistence.objects", std::max(facts.objects.totals.objects, facts.objects.totals.names)},
       {"persistence.writes", facts.objects.writes},
       {"persistence.calls", context.parts.calls.UseOf(app.row.id, Api::kPersistence).used},
-      {"query.bytes", query.bytes},
+      // Until the app's database is used no process has reported.
+      {"query.bytes", query.bytes > 0 ? query.bytes : facts.query_bytes},
       {"query.statements", query.statements},
       {"query.transactions", query.transactions},
       {"config.keys", facts.config.keys},
@@ -177,7 +189,9 @@ void SendApp(AdminContext& context, const AppName& name, const AdminReply& reply
   if (app == nullptr)
     return reply.Fail(NoApp(name));
   context.parts.state.Read(
-      app->row.id.number, [id = app->row.id](Database& db) { return ReadFacts(db, id); },
+      app->row.id.number,
+      [id = app->row.id, directory = context.parts.state.AppDirectory(app->row.id.number)](
+          Database& db) { return ReadFacts(db, id, directory); },
       [&context, name, reply, id = app->row.id](const Result<AppFacts>& facts) {
         if (!facts.ok())
           return reply.Fail(ProblemOf(Error(facts.error())));
