@@ -24,6 +24,7 @@ Pool::Pool(WorkerEnv& env, const PoolOptions& options, ReleaseSpec spec, Owner& 
       app_name_(spec_.app.ToString()),
       owner_(owner),
       log_(env.logs, env.clock, spec_),
+      starts_(options.starts_rate, StartsBurst()),
       grow_timer_(env.loop),
       shrink_timer_(env.loop),
       backoff_timer_(env.loop),
@@ -205,10 +206,40 @@ std::size_t Pool::usable() const {
          CountState(WorkerState::kBusy);
 }
 
-bool Pool::MayStart() const {
+bool Pool::MayStart() {
   return !retired_ && usable() < spec_.workers_max &&
-         CountState(WorkerState::kStarting) < options_.starting_max &&
-         env_.loop.Now() >= backoff_until_;
+         CountState(WorkerState::kStarting) < options_.starting_max && !HoldsStarts();
+}
+
+double Pool::StartsBurst() const {
+  return std::max(options_.starts_burst, 2.0 * spec_.workers_max);
+}
+
+bool Pool::HoldsStarts() {
+  const MonotonicTime now = env_.loop.Now();
+  if (now < backoff_until_)
+    return true;
+  if (starts_.Has(1, now))
+    return false;
+  HoldStarts(now);
+  return true;
+}
+
+void Pool::HoldStarts(MonotonicTime now) {
+  BackOff(now, std::chrono::ceil<Millis>(std::chrono::duration<double>(1 / options_.starts_rate)));
+  if (starts_notice_.Near(now))
+    log_.Say(kLogWarning,
+             "Workers of this release end so soon after they started that the next "
+             "ones wait a moment each. What ended them is in this log.");
+}
+
+void Pool::BackOff(MonotonicTime now, Millis delay) {
+  backoff_until_ = now + delay;
+  backoff_timer_.Start(delay, [this] {
+    if (keep_minimum_)
+      KeepMinimum();
+    Assign();
+  });
 }
 
 void Pool::Grow() {
@@ -244,6 +275,7 @@ void Pool::KeepMinimum() {
 
 void Pool::StartWorker() {
   if (HasParts()) {
+    (void)starts_.Take(1, env_.loop.Now());
     AddWorker().Start(image_, config_);
     return;
   }
@@ -319,8 +351,7 @@ void Pool::Recycle() {
       worker->Retire();
     }
   }
-  if (replacement_wanted && CountState(WorkerState::kStarting) == 0 &&
-      env_.loop.Now() >= backoff_until_)
+  if (replacement_wanted && CountState(WorkerState::kStarting) == 0 && !HoldsStarts())
     StartWorker();
 }
 
@@ -342,6 +373,7 @@ void Pool::Update(const ReleaseSpec& spec) {
     return;
   spec_ = spec;
   spec_.values.reset();
+  starts_.Set(options_.starts_rate, StartsBurst());
   // What did not start within the former limits may start within these.
   crashes_ = 0;
   backoff_until_ = env_.loop.Now();
@@ -475,29 +507,6 @@ void Pool::NoteHealth() {
     crashes_ = 0;
 }
 
-// In the app's log: what its next requests get, and the way out.
-void Pool::SayCrashes(Millis delay) {
-  const std::string times = std::to_string(crashes_) + " times in a row";
-  const std::string next = std::to_string(delay.count()) + " ms";
-  if (host_at_fault_)
-    return log_.Say(kLogError, "No worker of this release could be started, " + times +
-                                   ". This is not the app's fault: the node's own log has the "
-                                   "reason. The next one is tried in " +
-                                   next + "; until then requests may get a 503.");
-  if (usable() > 0)
-    return log_.Say(kLogError,
-                    "New workers of this release ended " + times +
-                        "; those that serve go on as they are. The next one is tried in " + next +
-                        ". If a quota was lowered lately, it may be too low: `cloister "
-                        "quota show " +
-                        app_name_ + "`.");
-  log_.Say(kLogError, "Workers of this release ended " + times + "; the next one starts in " +
-                          next +
-                          ". If that is long, requests get a 503 until then. `cloister "
-                          "rollback " +
-                          app_name_ + "` goes back to the release before.");
-}
-
 void Pool::NoteCrash(Fault fault) {
   if (retired_)
     return;
@@ -510,17 +519,16 @@ void Pool::NoteCrash(Fault fault) {
         std::min(crashes_ - options_.crashes_free - 1, kBackoffDoublings);
     delay = std::min(options_.backoff_max, options_.backoff_first * (1 << doublings));
   }
-  backoff_until_ = env_.loop.Now() + delay;
+  BackOff(env_.loop.Now(), delay);
   if (delay > Millis(0)) {
-    SayCrashes(delay);
+    log_.Say(kLogError, DescribeCrashes({.app = app_name_,
+                                         .times = crashes_,
+                                         .next = delay,
+                                         .of_node = host_at_fault_,
+                                         .some_serve = usable() > 0}));
     while (IsDown() && !queue_.empty())
       RespondDown(TakeQueued());
   }
-  backoff_timer_.Start(delay, [this] {
-    if (keep_minimum_)
-      KeepMinimum();
-    Assign();
-  });
 }
 
 void Pool::OnWorkerGone(Worker& worker) {

@@ -35,6 +35,10 @@ struct PoolOptions {
   Millis healthy_after{10000};          // a worker that has lived so long,
   std::uint64_t healthy_requests = 10;  // or answered so many, ends the row
   std::uint64_t requests_max = 0;       // a worker is replaced after so many; 0: never
+  // Workers that are started, other than for a boot: so many a second in the long run, whatever
+  // they did before they ended, and so many at once (or twice workers_max, if that is more).
+  double starts_rate = 2;
+  double starts_burst = 16;
 };
 
 // What the workers of a pool are made from.
@@ -132,7 +136,13 @@ class Pool : private Worker::Host, private WorkerRequest::Holder {
   void Grow();
   void OnGrowTick();
   void ExpireQueue(MonotonicTime now);
-  bool MayStart() const;
+  bool MayStart();
+  // Whether the pool backs off from starting workers, of whatever number.
+  bool HoldsStarts();
+  // Until one of those of a second is there.
+  void HoldStarts(MonotonicTime now);
+  void BackOff(MonotonicTime now, Millis delay);
+  double StartsBurst() const;
   void StartWorker();
   // Whether all is there that a worker is made from.
   bool HasParts() const { return image_ != nullptr && (spec_.config == 0 || config_ != nullptr); }
@@ -151,7 +161,6 @@ class Pool : private Worker::Host, private WorkerRequest::Holder {
   void NoteHealth();
   enum class Fault { kOfApp, kOfNode };
   void NoteCrash(Fault fault);
-  void SayCrashes(Millis delay);
   // The exchange of the first in the queue, which leaves it.
   Exchange& TakeQueued();
   void RespondDown(Exchange& exchange) const;
@@ -187,6 +196,8 @@ class Pool : private Worker::Host, private WorkerRequest::Holder {
   std::vector<const Worker*> unproven_;  // serve, and were not healthy when we looked last
   bool host_at_fault_ = false;           // not the app: nothing could be started
   MonotonicTime backoff_until_;
+  TokenBucket starts_;
+  QuotaNotice starts_notice_;
   Timer grow_timer_;
   Timer shrink_timer_;
   Timer backoff_timer_;

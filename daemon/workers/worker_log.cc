@@ -185,3 +185,21 @@ BootFailure BootFailureOf(const ProcessEnd& end, const WorkerLimits& limits) {
 }
 
 }  // namespace cloister
+std::string DescribeCrashes(const CrashRow& row) {
+  const std::string times = std::to_string(row.times) + " times in a row";
+  const std::string next = std::to_string(row.next.count()) + " ms";
+  const std::string app(row.app);
+  if (row.of_node)
+    return "No worker of this release could be started, " + times +
+           ". This is not the app's fault: the node's own log has the reason. The next one is "
+           "tried in " +
+           next + "; until then requests may get a 503.";
+  if (row.some_serve)
+    return "New workers of this release ended " + times +
+           "; those that serve go on as they are. The next one is tried in " + next +
+           ". If a quota was lowered lately, it may be too low: `cloister quota show " + app + "`.";
+  return "Workers of this release ended " + times + "; the next one starts in " + next +
+         ". If that is long, requests get a 503 until then. `cloister rollback " + app +
+         "` goes back to the release before.";
+}
+

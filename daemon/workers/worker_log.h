@@ -97,5 +97,16 @@ ProcessEnd EndOf(std::uint32_t wait_status);
 std::string DescribeEnd(const ProcessEnd& end, const WorkerLimits& limits);
 // Of a worker that ended while it booted and sent no report.
 BootFailure BootFailureOf(const ProcessEnd& end, const WorkerLimits& limits);
+// Workers of a release that ended one after another.
+struct CrashRow {
+  std::string_view app;  // TENANT/APP
+  std::uint32_t times = 0;
+  Millis next{0};           // so long until another one is tried
+  bool of_node = false;     // none could be started at all
+  bool some_serve = false;  // those that were there before
+};
+
+// In the app's log: what its next requests get, and the way out.
+std::string DescribeCrashes(const CrashRow& row);
 
 }  // namespace cloister

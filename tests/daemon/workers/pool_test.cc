@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <chrono>
 #include <csignal>
 #include <deque>
 #include <memory>
@@ -298,6 +299,47 @@ TEST_F(PoolTest, RowOfCrashesEndsWithTheFirstProofOfHealthOfAWorker) {
   ASSERT_TRUE(Until([&] { return logs.Count("times in a row") > 0; }));
   EXPECT_EQ(logs.Count("3 times in a row"), 1U);
   EXPECT_EQ(processes().workers.size(), 6U);
+}
+
+// Each of them answers enough to count as healthy.
+TEST_F(PoolTest, WorkersThatAnswerSomeAndEndAreNotStartedWithoutEnd) {
+  ReleaseSpec spec = SomeRelease();
+  spec.workers_max = 1;
+  Make(spec, {.healthy_requests = 1, .starts_rate = 5, .starts_burst = 4});
+  processes().on_start = [this](ScriptedWorker& worker) {
+    worker.on_request = [this](ScriptedWorker& self, const Got& got) {
+      self.Answer(got);
+      processes().ExitCode(WorkerId{self.orders.worker_id}, 1);
+    };
+    worker.Ready();
+  };
+  const auto begun = std::chrono::steady_clock::now();
+  const auto ask = [this] {
+    FakeExchange& exchange = Ask();
+    EXPECT_TRUE(Until([&] { return exchange.done(); }));
+    EXPECT_EQ(exchange.status, 200);
+  };
+  for (int i = 0; i < 8; ++i)
+    ask();
+  const std::chrono::duration<double> passed = std::chrono::steady_clock::now() - begun;
+  // Nothing is refused, and what is more than the burst comes at the rate.
+  EXPECT_EQ(processes().workers.size(), 8U);
+  EXPECT_GE(passed.count(), 0.75);
+  EXPECT_EQ(ground_->logs.Count("the next ones wait a moment"), 1U);
+}
+
+// As many as may be are not held back, nor when all of them are replaced.
+TEST_F(PoolTest, APoolThatGrowsAndIsReplacedIsNotHeldBack) {
+  ReleaseSpec spec = SomeRelease();
+  spec.workers_min = spec.workers_max = 6;
+  Make(spec, {.starts_rate = 0.001, .starts_burst = 1});
+  AnswerAll();
+  pool_->KeepMinimum();
+  ASSERT_TRUE(Until([&] { return processes().workers.size() == 6; }));
+  spec.limits.memory_max = MiB(99);
+  pool_->Update(spec);
+  ASSERT_TRUE(Until([&] { return processes().workers.size() == 12; }));
+  EXPECT_EQ(ground_->logs.Count("the next ones wait"), 0U);
 }
 
 // --- Size
