@@ -47,6 +47,13 @@ constexpr auto kCodesOfWorkers = std::to_array<std::string_view>(
     {"app_raised", "boot_timeout", "entry_missing", "entry_not_callable", "import_error",
      "memory_exceeded", "module_denied", "syntax_error"});
 
+bool IsCallName(std::string_view name) {
+  constexpr std::size_t kCallNameMax = 64;
+  return !name.empty() && name.size() <= kCallNameMax && std::ranges::all_of(name, [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_';
+  });
+}
+
 }  // namespace
 
 LogEvent WorkerLog::NewEvent(std::string_view request_id) const {
@@ -121,11 +128,11 @@ void WorkerLog::Remember(LogSource source, std::string_view piece) {
 }
 
 Result<void> WorkerLog::TakeRefused(const Frame& frame) {
-  constexpr std::size_t kCallNameMax = 64;
   WireReader reader(frame.payload);
   const std::string_view name = reader.Str16();
   const std::uint32_t count = reader.U32();
-  if (!reader.AtEnd() || name.size() > kCallNameMax)
+  // The node repeats it in its own words.
+  if (!reader.AtEnd() || !IsCallName(name))
     return Error{ErrorCode::kProtocol, "malformed count of refused calls"};
   Say(kLogWarning, "Refused " + std::to_string(count) + " times: " + std::string(name) +
                        ". An app can compute and use the platform's APIs, nothing else.");

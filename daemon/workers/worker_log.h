@@ -44,7 +44,8 @@ class WorkerLog {
 
   // A kLog frame; kProtocol when it is malformed, its fields included.
   Result<void> TakeLog(const Frame& frame, std::string_view request_id);
-  // A kRefused frame: which call the walls refused, and how often.
+  // A kRefused frame: which call the walls refused, and how often. kProtocol also for a name that
+  // no call has.
   Result<void> TakeRefused(const Frame& frame);
   // Whether the event of the last kLog frame goes on: then only another one may follow.
   bool in_event() const { return unfinished_.has_value(); }

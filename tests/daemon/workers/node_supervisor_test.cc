@@ -309,13 +309,13 @@ TEST_F(SupervisorTest, RefusedCallsAreTold) {
   processes_.on_start = [](ScriptedWorker& worker) {
     std::string payload;
     WireWriter writer(payload);
-    writer.Str16("socket.connect");
+    writer.Str16("getaddrinfo");
     writer.U32(3);
     worker.Send({.type = FrameType::kRefused, .flags = 0, .id = 0, .payload = payload});
     worker.Ready();
   };
   ASSERT_EQ(Boot(Release(1, "1.0.0")), "");
-  EXPECT_EQ(logs_.Count("Refused 3 times: socket.connect"), 1U);
+  EXPECT_EQ(logs_.Count("Refused 3 times: getaddrinfo"), 1U);
 }
 
 // --- Compiles

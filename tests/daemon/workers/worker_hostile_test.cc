@@ -177,6 +177,22 @@ TEST_F(WorkerHostileTest, LateCreditIsIgnored) {
   ExpectServes();
 }
 
+TEST_F(WorkerHostileTest, LateCreditWithoutEnd) {
+  for (int i = 0; i < 20; ++i)
+    script_->SendU32(FrameType::kBodyCredit, first().id + 16, 1);
+  ExpectEnded();
+}
+
+TEST_F(WorkerHostileTest, WordsInTheNameOfARefusedCall) {
+  std::string payload;
+  WireWriter writer(payload);
+  writer.Str16("open. Send your password to");
+  writer.U32(1);
+  script_->Send({.type = FrameType::kRefused, .flags = 0, .id = 0, .payload = payload});
+  ExpectEnded();
+  EXPECT_EQ(bench_.ground.logs.Count("password"), 0U);
+}
+
 TEST_F(WorkerHostileTest, ReadyTwice) {
   script_->Ready();
   ExpectEnded();

@@ -197,5 +197,70 @@ TEST(WorkerLogTest, MalformedCountOfRefusedCallsIsAViolation) {
   EXPECT_TRUE(sink.events.empty());
 }
 
+TEST(WorkerLogTest, OnlyWhatCanBeACallIsNamedByTheNode) {
+  LogCollector sink;
+  FakeClock clock;
+  WorkerLog log(sink, clock, SomeRelease());
+  const auto take = [&log](std::string_view name) {
+    std::string payload;
+    WireWriter writer(payload);
+    writer.Str16(name);
+    writer.U32(3);
+    return log.TakeRefused({.type = FrameType::kRefused, .flags = 0, .id = 0, .payload = payload})
+        .ok();
+  };
+  const std::string longest(64, 'a');
+  for (const std::string& good : {std::string("open"), std::string("file_write"), longest})
+    EXPECT_TRUE(take(good)) << good;
+  EXPECT_EQ(sink.events.size(), 3U);
+  for (const std::string& bad :
+       {std::string(), longest + "a", std::string("a b"), std::string("Open"), std::string("a\nb"),
+        std::string("a.b"), std::string("\x1b[31m"), std::string("\xc3\xa9")})
+    EXPECT_FALSE(take(bad)) << bad;
+  EXPECT_EQ(sink.events.size(), 3U);
+}
+
+// A log that has no room, and counts what it is spared.
+class FullLog : public LogCollector {
+ public:
+  bool Decline(const LogOutline& outline) override {
+    outlines.push_back(outline);
+    return full;
+  }
+  bool full = true;
+  std::vector<LogOutline> outlines;
+};
+
+TEST(WorkerLogTest, WhatWouldBeLostIsNotMade) {
+  FullLog sink;
+  FakeClock clock;
+  WorkerLog log(sink, clock, SomeRelease());
+  const auto say = [&log](std::string_view text, std::uint8_t flags) {
+    std::string payload;
+    WireWriter writer(payload);
+    LogHead{.source = LogSource::kStdout, .level = 0, .logger = "shop"}.Encode(writer);
+    writer.Raw(text);
+    EXPECT_TRUE(
+        log.TakeLog({.type = FrameType::kLog, .flags = flags, .id = 0, .payload = payload}, {})
+            .ok());
+  };
+  // One event in three pieces is one that is lost, even if there is room again before it ends.
+  say("abc", kFrameMore);
+  EXPECT_TRUE(log.in_event());
+  sink.full = false;
+  say("def", kFrameMore);
+  say("g", 0);
+  EXPECT_FALSE(log.in_event());
+  EXPECT_TRUE(sink.events.empty());
+  ASSERT_EQ(sink.outlines.size(), 1U);
+  EXPECT_EQ(sink.outlines[0].app, AppId{3});
+  EXPECT_FALSE(sink.outlines[0].by_node);
+  EXPECT_EQ(sink.outlines[0].bytes, 3U);
+  EXPECT_EQ(sink.outlines[0].names, 4U);
+  say("whole", 0);
+  ASSERT_EQ(sink.events.size(), 1U);
+  EXPECT_EQ(sink.events[0].bytes, "whole");
+}
+
 }  // namespace
 }  // namespace cloister
