@@ -11,6 +11,7 @@
 #include <csignal>
 #include <fstream>
 #include <optional>
+#include <set>
 #include <sstream>
 
 #include "apis/base/check.h"
@@ -172,6 +173,7 @@ class DirectoryCgroups : public Cgroups {
     for (const auto& [controller, top] : tops_) {
       const std::string directory = Below(top, group);
       TRY(MakeDirectory(directory));
+      left_over_.erase(group);
       for (const auto& [file, text] :
            IsV2() ? CgroupFilesV2(limits) : CgroupFilesV1(controller, limits))
         TRY(WriteText(Below(directory, file), text));
@@ -186,8 +188,13 @@ class DirectoryCgroups : public Cgroups {
   }
 
   void Remove(const std::string& group) override {
-    for (const auto& [controller, top] : tops_)
-      (void)::rmdir(Below(top, group).c_str());
+    left_over_.insert(group);
+    std::erase_if(left_over_, [this](const std::string& each) {
+      bool gone = true;
+      for (const auto& [controller, top] : tops_)
+        gone = (::rmdir(Below(top, each).c_str()) == 0 || errno == ENOENT) && gone;
+      return gone;
+    });
   }
 
   void RemoveAll() override {
@@ -199,6 +206,7 @@ class DirectoryCgroups : public Cgroups {
   bool IsV2() const { return tops_.contains(""); }
 
   std::map<std::string, std::string> tops_;
+  std::set<std::string> left_over_;  // to be removed
   std::string no_reason_;
 };
 
@@ -342,7 +350,12 @@ GroupLimits GroupLedger::Join(const std::string& group, const GroupLimits& worke
   ++entry.workers;
   entry.limits.memory_max.count += worker.memory_max.count;
   entry.limits.pids_max += worker.pids_max;
-  entry.limits.cpu_millis = worker.cpu_millis;
+  if (worker.cpu_millis > 0)
+    entry.cpu_words.push_back(worker.cpu_millis);
+  if (!entry.cpu_words.empty())
+    entry.limits.cpu_millis = entry.cpu_words.back();
+  else if (entry.limits.cpu_millis == 0)
+    entry.limits.cpu_millis = kCpuWithoutWord;
   return entry.limits;
 }
 
@@ -352,6 +365,13 @@ GroupLedger::Left GroupLedger::Leave(const std::string& group, const GroupLimits
   Entry& entry = found->second;
   entry.limits.memory_max.count -= worker.memory_max.count;
   entry.limits.pids_max -= worker.pids_max;
+  // The oldest of those that said the same.
+  const auto word = std::ranges::find(entry.cpu_words, worker.cpu_millis);
+  if (word != entry.cpu_words.end())
+    entry.cpu_words.erase(word);
+  // Those who have no word keep what was said last.
+  if (!entry.cpu_words.empty())
+    entry.limits.cpu_millis = entry.cpu_words.back();
   const Left left{.empty = --entry.workers == 0, .limits = entry.limits};
   if (left.empty)
     groups_.erase(found);

@@ -26,7 +26,7 @@ namespace cloister {
 struct GroupLimits {
   Bytes memory_max;
   std::uint64_t pids_max = 0;
-  std::uint64_t cpu_millis = 0;  // thousandths of a core
+  std::uint64_t cpu_millis = 0;  // thousandths of a core; of one worker 0: it has no word
   // Of the CPU that several groups want, its part: 1 to 10,000 as in version 2.
   std::uint64_t cpu_weight = 100;
 };
@@ -70,7 +70,7 @@ class Cgroups {
   // Makes the group if there is none and sets its ceilings.
   virtual Result<void> Set(const std::string& group, const GroupLimits& limits) = 0;
   virtual Result<void> Move(const std::string& group, pid_t pid) = 0;
-  // Removes an empty group; one that is not empty yet stays until RemoveAll.
+  // Removes an empty group; one that the kernel has not let go of yet goes with the next one.
   virtual void Remove(const std::string& group) = 0;
   // Removes all that we made, at the end.
   virtual void RemoveAll() = 0;
@@ -82,11 +82,15 @@ std::unique_ptr<Cgroups> OpenCgroups(const CgroupPlaces& places, pid_t keeper);
 // Ends what is in a killed keeper's group and removes it. Only directories named cloister-`keeper`.
 void RemoveLeftOverCgroups(const std::vector<std::string>& directories, pid_t keeper);
 
+// What a group has that no worker with a word about its CPU was ever in: one core.
+inline constexpr std::uint64_t kCpuWithoutWord = 1000;
+
 // What the workers of each group add up to. Pure.
 class GroupLedger {
  public:
-  // The ceilings of the group with this worker in it. Memory and processes add up; of CPU the
-  // newest word holds, since it is the app's.
+  // The ceilings of the group with this worker in it. Memory and processes add up. CPU is the
+  // app's: of those that have a word about it the one that came last holds, and when it has gone,
+  // the one before it.
   GroupLimits Join(const std::string& group, const GroupLimits& worker);
   // The ceilings without it; `empty` when nobody is left, and the group is forgotten.
   struct Left {
@@ -99,6 +103,7 @@ class GroupLedger {
   struct Entry {
     std::size_t workers = 0;
     GroupLimits limits;
+    std::vector<std::uint64_t> cpu_words;  // in the order of joining
   };
 
   std::map<std::string, Entry> groups_;

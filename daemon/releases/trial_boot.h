@@ -5,7 +5,8 @@
 //
 // So that no quota is taken that shows as too low only when the app's next worker is wanted. What
 // the release does not do within its present quota either says nothing against a lower one. It
-// touches nothing that serves. Runs on the loop thread; destroying it ends the trial.
+// touches nothing that serves: its worker is in a cgroup of its own. Runs on the loop thread;
+// destroying it ends the trial.
 
 #include <cstdint>
 #include <functional>

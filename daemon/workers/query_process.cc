@@ -81,7 +81,8 @@ void QueryProcess::OnFiles(Result<QueryFiles> files) {
                    .limits = {.memory_max = kMemory,
                               .address_space_max = kAddressSpace,
                               .threads_max = 1,
-                              .cpu_millis = owner_.cpu_millis},
+                              // The app's workers have the say.
+                              .cpu_millis = 0},
                    .group = owner_.group,
                    .image = nullptr,
                    .files = std::move(files.value().files)});

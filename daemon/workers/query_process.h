@@ -31,7 +31,6 @@ struct QueryOwner {
   std::string group;    // the app's cgroup
   OverlayId overlay = 0;
   std::uint64_t data = 0;  // the generation of its database
-  std::uint32_t cpu_millis = 1000;
 };
 
 class QueryProcess : private WorkerProcess::Listener {

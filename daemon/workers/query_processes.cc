@@ -42,8 +42,7 @@ std::unique_ptr<QueryLink> QueryProcesses::MakeLink(const ReleaseSpec& spec, Uni
                                                         .version = spec.version,
                                                         .group = GroupOf(spec),
                                                         .overlay = spec.overlay,
-                                                        .data = spec.data,
-                                                        .cpu_millis = spec.limits.cpu_millis},
+                                                        .data = spec.data},
                                              options_.idle);
   process->owner().version = spec.version;
   process->SetQuota(spec.call_quota.query);

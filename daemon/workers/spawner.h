@@ -35,7 +35,8 @@ struct SpawnOrder {
   std::string version;
   std::string entry;
   WorkerLimits limits;
-  std::string group;  // cgroup of the app, [a-z0-9-]+; its ceilings grow with each worker
+  std::string group;  // cgroup of the app, [a-z0-9-]+; its ceilings grow with each worker;
+                      // of limits.cpu_millis 0: it has no word about the CPU of all
   std::shared_ptr<const UniqueFd> image = {};               // none for a query process
   std::vector<std::shared_ptr<const UniqueFd>> files = {};  // of a query process
 };

@@ -33,9 +33,11 @@ class WorkerProcess;
 // The processes that were handed over, by id: for what the keeper tells of them.
 using ProcessTable = std::unordered_map<WorkerId, WorkerProcess*>;
 
-// The name of the cgroup of the release's app.
+// The name of the cgroup of the release's app. A release that is checked, and a trial of limits,
+// has one of its own: its ceilings must hold for it, and not for what serves.
 inline std::string GroupOf(const ReleaseSpec& spec) {
-  return "app-" + std::to_string(spec.app_id.number);
+  const std::string app = "app-" + std::to_string(spec.app_id.number);
+  return spec.overlay == 0 ? app : app + "-check-" + std::to_string(spec.overlay);
 }
 
 struct WorkerOptions {

@@ -125,6 +125,35 @@ TEST(GroupLedgerTest, TheLastWorkerLeavesAnEmptyGroup) {
   EXPECT_EQ(ledger.Join("a", kWorker).memory_max, MiB(100));
 }
 
+TEST(GroupLedgerTest, WhoHasNoWordAboutCpuLeavesItAsItIs) {
+  GroupLedger ledger;
+  GroupLimits half = kWorker;
+  half.cpu_millis = 500;
+  GroupLimits silent = kWorker;
+  silent.cpu_millis = 0;
+  EXPECT_EQ(ledger.Join("a", half).cpu_millis, 500U);
+  EXPECT_EQ(ledger.Join("a", silent).cpu_millis, 500U);
+  // It stays when those who had the word have gone.
+  EXPECT_EQ(ledger.Leave("a", half).limits.cpu_millis, 500U);
+  EXPECT_EQ(ledger.Join("a", half).cpu_millis, 500U);
+  EXPECT_EQ(ledger.Join("b", silent).cpu_millis, kCpuWithoutWord);
+  EXPECT_EQ(ledger.Join("b", half).cpu_millis, 500U);
+}
+
+TEST(GroupLedgerTest, AWordAboutCpuGoesWithItsWorker) {
+  GroupLedger ledger;
+  GroupLimits little = kWorker;
+  little.cpu_millis = 30;
+  (void)ledger.Join("a", kWorker);
+  EXPECT_EQ(ledger.Join("a", little).cpu_millis, 30U);
+  EXPECT_EQ(ledger.Leave("a", little).limits.cpu_millis, kWorker.cpu_millis);
+  // Those of a former release end while those of the next one begin.
+  GroupLimits more = kWorker;
+  more.cpu_millis = 2000;
+  (void)ledger.Join("a", more);
+  EXPECT_EQ(ledger.Leave("a", kWorker).limits.cpu_millis, 2000U);
+}
+
 // The files of a hierarchy are made by the kernel; here by the test.
 class CgroupDirectoryTest : public ::testing::Test {
  protected:
@@ -177,6 +206,13 @@ TEST_F(CgroupDirectoryTest, RemovesItsGroupsAndNoOthers) {
   std::filesystem::create_directories(directory_.At("cloister-42/app-1"));
   cgroups->Remove("app-1");
   EXPECT_FALSE(std::filesystem::exists(directory_.At("cloister-42/app-1")));
+  // What the kernel does not let go of yet goes with the next one.
+  directory_.Write("cloister-42/app-3/busy", "");
+  cgroups->Remove("app-3");
+  EXPECT_TRUE(std::filesystem::exists(directory_.At("cloister-42/app-3")));
+  std::filesystem::remove(directory_.At("cloister-42/app-3/busy"));
+  cgroups->Remove("app-4");
+  EXPECT_FALSE(std::filesystem::exists(directory_.At("cloister-42/app-3")));
   std::filesystem::create_directories(directory_.At("cloister-42/app-2"));
   cgroups->RemoveAll();
   EXPECT_FALSE(std::filesystem::exists(directory_.At("cloister-42")));
