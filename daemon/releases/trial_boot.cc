@@ -1,6 +1,5 @@
 #include "daemon/releases/trial_boot.h"
 
-#include <algorithm>
 #include <utility>
 
 #include "config/manifest.h"
@@ -104,10 +103,6 @@ void TrialBoot::Boot(Within within) {
   spec.workers_min = 0;
   spec.values = values_;
   run_ = spec.run();
-  before_.clear();
-  for (const WorkerInfo& worker : parts_.workers.List())
-    if (worker.release == release.id)
-      before_.push_back(worker.id);
   parts_.workers.Boot(spec, image_, 1, Then(&TrialBoot::OnBooted));
 }
 
@@ -135,8 +130,8 @@ void TrialBoot::Leave() {
 
 Bytes TrialBoot::MemoryOfTrial() const {
   for (const WorkerInfo& worker : parts_.workers.List())
-    if (worker.release == candidates_.wanted.id && worker.pid != 0 &&
-        std::ranges::find(before_, worker.id) == before_.end())
+    if (run_ && RunId{.release = worker.release, .config = worker.config} == *run_ &&
+        worker.pid != 0)
       return DataMemory(worker.pid);
   return {};
 }

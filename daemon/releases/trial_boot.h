@@ -13,7 +13,6 @@
 #include <memory>
 #include <optional>
 #include <string>
-#include <vector>
 
 #include "config/quota.h"
 #include "daemon/releases/images.h"
@@ -93,7 +92,6 @@ class TrialBoot {
   std::shared_ptr<const RunConfig> values_;
   Within within_ = Within::kWanted;
   std::optional<RunId> run_;          // has workers
-  std::vector<WorkerId> before_;      // workers of the release that are not ours
   BootFailure failure_;               // within the wanted quota
   std::shared_ptr<TrialBoot*> self_;  // null inside once this is gone
 };

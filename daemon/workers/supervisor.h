@@ -119,6 +119,8 @@ struct WorkerInfo {
   Millis age{0};
   // By MeasureMemory (daemon/workers/process_memory.h); 0 before, and when it is not known.
   std::uint64_t memory_bytes = 0;
+  // Of its RunId.
+  std::uint64_t config = 0;
 };
 
 class WorkerSupervisor {

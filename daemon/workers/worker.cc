@@ -106,7 +106,8 @@ WorkerInfo Worker::Info() const {
                              ? Millis(0)
                              : std::chrono::duration_cast<Millis>(now - running_since_),
           .age = std::chrono::duration_cast<Millis>(now - started_at_),
-          .memory_bytes = 0};
+          .memory_bytes = 0,
+          .config = spec_.config};
 }
 
 void Worker::Enter(WorkerState to) {
