@@ -201,6 +201,9 @@ void LogStore::Lose(AppId app, Source& source, std::uint64_t count) {
 void LogStore::AddLossMark(AppId app, Source& source) {
   const std::uint64_t lost = std::exchange(source.lost, 0);
   LogEvent mark;
+  // Its loss would be an event of a log that is gone.
+  if (removed_.contains(app))
+    return;
   mark.time = clock_.Wall();
   mark.app = app;
   mark.app_name = source.app_name;

@@ -187,9 +187,9 @@ bool Supervisor::Drains(AppId app) const {
 
 void Supervisor::WhenGone(AppId app, std::function<void()> then) {
   std::function<void()> gone = [this, app, then = std::move(then)] {
-    if (queries_ != nullptr)
-      queries_->Forget(app);
-    then();
+    if (queries_ == nullptr)
+      return then();
+    queries_->Forget(app, then);
   };
   if (!Drains(app))
     return Later(std::move(gone));

@@ -21,6 +21,8 @@ constexpr Millis kRetryFirst{100};
 constexpr Millis kRetryMax{5000};
 constexpr std::uint32_t kDoublingsMax = 6;
 constexpr Millis kAttachRetry{10};
+// While it backs off, whoever asks is told at the end of so long, and asks no sooner again.
+constexpr Millis kTellPeriod{50};
 // A process may report damage without end.
 constexpr Millis kDamagePeriod{60000};
 // From the order to the first statement, with the copy of a database that a check works on.
@@ -41,6 +43,7 @@ QueryProcess::QueryProcess(WorkerEnv& env, Host& host, QueryOwner owner, Millis 
       idle_(idle),
       start_timer_(env.loop),
       attach_timer_(env.loop),
+      tell_timer_(env.loop),
       bury_timer_(env.loop) {}
 
 void QueryProcess::Leave(QueryLink& link) {
@@ -56,8 +59,14 @@ void QueryProcess::Want(QueryLink& link) {
     return AttachAll();
   if (state_ != State::kGone)
     return;
-  if (failures_ > kFailuresFree && env_.loop.Now() < retry_at_)
-    return TellAll(last_failure_);
+  if (failures_ > kFailuresFree && env_.loop.Now() < retry_at_) {
+    if (!tell_timer_.active())
+      tell_timer_.Start(kTellPeriod, [this] {
+        if (state_ == State::kGone)
+          TellAll(last_failure_);
+      });
+    return;
+  }
   state_ = State::kOpening;
   host_.OpenFiles(*this);
 }
@@ -108,16 +117,32 @@ void QueryProcess::OnProcessStarted() {
   control_ = process_->TakeQuery();
   // A full socket must not hold the loop.
   (void)::fcntl(control_.get(), F_SETFL, O_NONBLOCK);
-  (void)SendPacket(control_.get(), EncodeMessage(Orders()));
+  SendOrders();
+}
+
+void QueryProcess::SendOrders() {
+  orders_owed_ = !SendPacket(control_.get(), EncodeMessage(Orders())).ok();
+  if (orders_owed_)
+    TryAgain();
+}
+
+void QueryProcess::TryAgain() {
+  if (attach_timer_.active())
+    return;
+  attach_timer_.Start(kAttachRetry, [this] {
+    if (orders_owed_)
+      SendOrders();
+    if (state_ == State::kServing)
+      AttachAll();
+  });
 }
 
 void QueryProcess::SetQuota(const QueryQuota& quota) {
   if (quota == quota_)
     return;
   quota_ = quota;
-  // One that is too busy to take them gets them with the next worker.
   if (control_.valid())
-    (void)SendPacket(control_.get(), EncodeMessage(Orders()));
+    SendOrders();
 }
 
 void QueryProcess::OnProcessFrame(const Frame& frame) {
@@ -187,11 +212,9 @@ Result<void> QueryProcess::TakeBroken(const Frame& frame) {
 
 void QueryProcess::AttachAll() {
   while (!wanting_.empty()) {
-    if (!Attach(*wanting_.front()))
-      return attach_timer_.Start(kAttachRetry, [this] {
-        if (state_ == State::kServing)
-          AttachAll();
-      });
+    // Nobody is served within a quota that has gone.
+    if (orders_owed_ || !Attach(*wanting_.front()))
+      return TryAgain();
     wanting_.front()->OnAttached();
     wanting_.erase(wanting_.begin());
   }
@@ -240,6 +263,7 @@ void QueryProcess::OnProcessEnded(const ProcessEnd& end) {
   const State was = std::exchange(state_, State::kGone);
   control_.Reset();
   start_timer_.Stop();
+  orders_owed_ = false;
   attach_timer_.Stop();
   Bury();
   use_.transactions = 0;

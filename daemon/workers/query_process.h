@@ -85,6 +85,9 @@ class QueryProcess : private WorkerProcess::Listener {
   void Start();
   void AttachAll();
   bool Attach(QueryLink& link);
+  void SendOrders();
+  // What it had no room for is tried again.
+  void TryAgain();
   QueryOrders Orders() const;
   // Nobody gets it, for this reason. After some failures in a row, what comes soon gets the same
   // answer.
@@ -107,6 +110,7 @@ class QueryProcess : private WorkerProcess::Listener {
   std::unique_ptr<WorkerProcess> process_;
   std::unique_ptr<WorkerProcess> dead_;
   UniqueFd control_;
+  bool orders_owed_ = false;  // control_ had no room for the last ones
   std::string boot_failure_;
   std::string last_failure_;
   std::uint32_t failures_ = 0;  // in a row
@@ -115,6 +119,7 @@ class QueryProcess : private WorkerProcess::Listener {
   std::optional<MonotonicTime> damage_told_;
   Timer start_timer_;
   Timer attach_timer_;
+  Timer tell_timer_;
   Timer bury_timer_;
 };
 

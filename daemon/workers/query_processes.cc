@@ -58,18 +58,19 @@ void QueryProcesses::SetQuota(AppId app, const QueryQuota& quota) {
     each->second->SetQuota(quota);
 }
 
-void QueryProcesses::Forget(AppId app) {
+void QueryProcesses::Forget(AppId app, std::function<void()> then) {
   std::erase_if(processes_, [app](const auto& each) {
     return std::get<0>(each.first) == app.number && each.second->unused();
   });
-  if (options_.roles == nullptr)
-    return;
+  // Behind all that still opens its files.
   background_.Run(
-      app.number, [roles = options_.roles, app] { return roles->Drop(app); },
-      [app](const Result<void>& dropped) {
+      app.number,
+      [roles = options_.roles, app] { return roles != nullptr ? roles->Drop(app) : Result<void>(); },
+      [app, then = std::move(then)](const Result<void>& dropped) {
         if (!dropped.ok())
           Log(LogLevel::kError, "query_database_left",
               {{"app", app.number}, {"error", dropped.error().message}});
+        then();
       });
 }
 

@@ -5,6 +5,7 @@
 // Built by the supervisor; runs on the loop thread, and opens files in the background.
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -38,8 +39,8 @@ class QueryProcesses : public DatabaseSource, private QueryProcess::Host {
   std::unique_ptr<QueryLink> MakeLink(const ReleaseSpec& spec, UniqueFd far_end,
                                       QueryLink::Listener& listener);
   void SetQuota(AppId app, const QueryQuota& quota);
-  // The app is gone, and its workers.
-  void Forget(AppId app);
+  // The app is gone, and its workers. `then`, later: nothing is made any more in its directory.
+  void Forget(AppId app, std::function<void()> then);
 
   void Copy(DatabaseCopy copy, std::function<void(Result<Bytes>)> done) override {
     copies_.Add(std::move(copy), std::move(done));

@@ -469,3 +469,23 @@ TEST_F(LogStoreTest, ReadingWhatNeverLoggedMakesNoFiles) {
 
 }  // namespace
 }  // namespace cloister
+TEST_F(LogStoreTest, WhatCannotBeWrittenWhileAnAppIsRemovedBringsNothingBack) {
+  Make();
+  // Where the log should be there is a file.
+  dir_.Write("apps/1", "");
+  store_->Append(EventOf("never written"));
+  // The write is under way.
+  loop_.Post([this] { loop_.Stop(); });
+  loop_.Run();
+  bool removed = false;
+  store_->Remove(kApp, [&] {
+    std::filesystem::remove(dir_.At("apps/1"));
+    removed = true;
+  });
+  ASSERT_TRUE(RunUntil(loop_, [&] { return removed; }));
+  EXPECT_EQ(store_->lost_total(), 0U);
+  // It writes what it knows of losses.
+  store_.reset();
+  EXPECT_FALSE(std::filesystem::exists(dir_.At("apps/1")));
+}
+

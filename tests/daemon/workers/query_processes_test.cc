@@ -5,7 +5,9 @@
 #include <sys/socket.h>
 
 #include <array>
+#include <chrono>
 #include <csignal>
+#include <filesystem>
 #include <memory>
 #include <optional>
 #include <string>
@@ -329,10 +331,99 @@ TEST_F(QueryProcessesTest, AnAppThatIsForgottenHasNoProcess) {
   client->Send(Packet("x"));
   const WorkerId id = Serve(1).id;
   client.reset();
-  queries_.Forget(spec_.app_id);
+  bool forgotten = false;
+  queries_.Forget(spec_.app_id, [&] { forgotten = true; });
   EXPECT_TRUE(ground_.Until([&] {
     return std::ranges::find(ground_.processes.killed, id) != ground_.processes.killed.end();
   }));
+  EXPECT_TRUE(ground_.Until([&] { return forgotten; }));
+}
+
+// Whoever removes the directory waits for that, so it must not come again.
+TEST_F(QueryProcessesTest, AnAppIsForgottenWhenNothingIsMadeInItsDirectoryAnyMore) {
+  auto client = Connect();
+  client->Send(Packet("x"));
+  RunFor(ground_.loop, Millis(1));
+  client.reset();
+  bool removed = false;
+  queries_.Forget(spec_.app_id, [&] {
+    std::filesystem::remove_all(directory_.At("apps/3"));
+    removed = true;
+  });
+  EXPECT_TRUE(ground_.Until([&] { return removed; }));
+  RunFor(ground_.loop, Millis(20));
+  EXPECT_FALSE(std::filesystem::exists(directory_.At("apps/3")));
+}
+
+TEST_F(QueryProcessesTest, QuotasThatChangeAreToldToOneThatIsBusy) {
+  const auto client = Connect();
+  client->Send(Packet("x"));
+  const FakeProcesses::Query& process = Serve(1);
+  (void)AwaitAttach(process);
+  // More than its socket holds, and it reads nothing.
+  constexpr std::uint32_t kChanges = 5000;
+  QueryQuota quota = spec_.call_quota.query;
+  for (std::uint32_t i = 1; i <= kChanges; ++i) {
+    quota.statements_rate = i;
+    queries_.SetQuota(spec_.app_id, quota);
+  }
+  spec_.call_quota.query = quota;
+  const auto next = Connect();
+  next->Send(Packet("y"));
+  RunFor(ground_.loop, Millis(5));
+  std::uint32_t told = 0;
+  std::size_t packets = 0;
+  bool attached = false;
+  EXPECT_TRUE(ground_.Until([&] {
+    auto received = ReceivePacket(process.control.get());
+    if (!received.ok() || received.value().state != ReceiveState::kPacket)
+      return attached;
+    ++packets;
+    const std::string& bytes = received.value().packet.bytes;
+    if (const auto orders = DecodeMessage<QueryOrders>(bytes); orders.ok())
+      told = orders.value().statements_rate;
+    // Nobody comes before what they come under.
+    else if (attached = DecodeMessage<QueryAttach>(bytes).ok(); attached)
+      EXPECT_EQ(kChanges, told);
+    return false;
+  }));
+  EXPECT_EQ(kChanges, told);
+  EXPECT_LT(packets, kChanges);
+}
+
+TEST_F(QueryProcessesTest, ItHasNoWordAboutTheCpuOfItsApp) {
+  const auto client = Connect();
+  client->Send(Packet("x"));
+  (void)AwaitProcess(1);
+  EXPECT_EQ(0U, ground_.processes.placed.back().cpu_millis);
+}
+
+TEST_F(QueryProcessesTest, WhoAsksAgainAndAgainWhileItBacksOffIsToldNowAndThen) {
+  const auto client = Connect();
+  std::uint32_t epoch = 1;
+  std::string reason;
+  for (int failures = 0; failures < 6; ++failures) {
+    client->Send(Packet("x", epoch));
+    const std::size_t before = ground_.processes.queries.size();
+    EXPECT_TRUE(ground_.Until([&] {
+      if (ground_.processes.queries.size() > before)
+        ground_.processes.ExitCode(ground_.processes.queries.back().id, 1);
+      return !(reason = client->Receive()).empty();
+    }));
+    ++epoch;
+  }
+  const std::size_t processes = ground_.processes.queries.size();
+  std::size_t told = 0;
+  const auto begun = std::chrono::steady_clock::now();
+  while (std::chrono::steady_clock::now() - begun < Millis(60)) {
+    (void)::send(client->worker.get(), "x", 1, MSG_DONTWAIT);
+    RunFor(ground_.loop, Millis(1));
+    if (!client->Receive().empty())
+      ++told;
+  }
+  const auto passed = std::chrono::steady_clock::now() - begun;
+  EXPECT_LE(told, 1 + std::chrono::ceil<Millis>(passed).count() / 50);
+  EXPECT_LE(ground_.processes.queries.size(), processes + 1);
 }
 
 TEST_F(QueryProcessesTest, ACopyMakesWayForAProcessThatStarts) {
