@@ -52,10 +52,20 @@ struct LogEvent {
   bool goes_on = false;
 };
 
+// What is known of an event before it is made.
+struct LogOutline {
+  AppId app;
+  bool by_node = false;
+  std::size_t bytes = 0;  // at least so many
+  std::size_t names = 0;  // of its logger and fields
+};
+
 class LogSink {
  public:
   virtual ~LogSink() = default;
   virtual void Append(LogEvent event) = 0;
+  // True: such an event would be lost now; it is counted as that, and need not be made.
+  virtual bool Decline(const LogOutline& /*outline*/) { return false; }
 };
 
 }  // namespace cloister

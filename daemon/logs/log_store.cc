@@ -146,6 +146,22 @@ void LogStore::Append(LogEvent event) {
     SayNear(app, source, limits);
 }
 
+bool LogStore::Decline(const LogOutline& outline) {
+  loop_.CheckThread();
+  if (removed_.contains(outline.app))
+    return true;
+  const std::size_t bytes =
+      std::min<std::size_t>(outline.bytes, LimitsOf(outline.app).event_max.count);
+  const std::size_t size = bytes + outline.names + kEventOverhead;
+  Source& source = SourceOf(outline.app);
+  const TokenBucket& bucket = outline.by_node ? source.runtime : source.own;
+  if (unwritten_ + size <= limits_.unwritten_max.count &&
+      bucket.Has(static_cast<double>(size), clock_.Now()))
+    return false;
+  Lose(outline.app, source, 1);
+  return true;
+}
+
 bool LogStore::MakeRoom(LogEvent& event, const LogLimits& limits, TokenBucket& bucket) const {
   const MonotonicTime now = clock_.Now();
   const auto fits = [&](std::size_t size) {
@@ -185,6 +201,9 @@ void LogStore::SayNear(AppId app, const Source& source, const LogLimits& limits)
 }
 
 void LogStore::Lose(AppId app, Source& source, std::uint64_t count) {
+  // Its loss would be an event of a log that is gone.
+  if (removed_.contains(app))
+    return;
   if (source.lost == 0)
     lossy_.push_back(app);
   const MonotonicTime now = clock_.Now();
@@ -201,9 +220,6 @@ void LogStore::Lose(AppId app, Source& source, std::uint64_t count) {
 void LogStore::AddLossMark(AppId app, Source& source) {
   const std::uint64_t lost = std::exchange(source.lost, 0);
   LogEvent mark;
-  // Its loss would be an event of a log that is gone.
-  if (removed_.contains(app))
-    return;
   mark.time = clock_.Wall();
   mark.app = app;
   mark.app_name = source.app_name;

@@ -70,6 +70,7 @@ class LogStore : public LogSink {
   ~LogStore() override;
 
   void Append(LogEvent event) override;
+  bool Decline(const LogOutline& outline) override;
 
   // The app has limits of its own from now on: its rate, burst, event_max and retention.
   void SetLimits(AppId app, const LogLimits& limits);

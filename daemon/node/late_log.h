@@ -29,6 +29,9 @@ class LogRelay : public LogSink, private FdWatch::Handler {
   LogRelay(Loop& loop, LogSink& store) : loop_(loop), store_(store) {}
 
   void Append(LogEvent event) override;
+  bool Decline(const LogOutline& outline) override {
+    return !forwarding_ && store_.Decline(outline);
+  }
   // From now on events go to `successor`. Invalid: nobody takes them, they are dropped and counted.
   void Forward(UniqueFd successor);
   // Whether everything was handed on.

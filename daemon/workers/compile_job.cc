@@ -28,6 +28,7 @@ CompileJob::CompileJob(WorkerEnv& env, ReleaseSpec spec, Owner& owner,
 
 void CompileJob::Start(std::shared_ptr<const UniqueFd> source_image, Millis timeout) {
   process_.Start({.job = WorkerJob::kCompile,
+                  .app_id = spec_.app_id,
                   .app = spec_.app.ToString(),
                   .version = spec_.version,
                   .entry = spec_.entry,

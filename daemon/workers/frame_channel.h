@@ -2,12 +2,14 @@
 
 // The node's end of a worker's channel: whole, checked frames in; bytes out once per loop turn.
 //
-// Gives a bounded number of frames a turn: who sends very many tiny ones holds up nobody else. Runs
-// on the loop thread. Must not be destroyed from within its handler's calls: Close() it there,
+// Gives a bounded number of frames a turn, fewer while many channels are busy, and none that is
+// neither paid for nor within its app's budget: who sends very many tiny ones holds up nobody else.
+// Runs on the loop thread. Must not be destroyed from within its handler's calls: Close() it there,
 // after which no call comes.
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -15,10 +17,11 @@
 #include "apis/wire/frame.h"
 #include "daemon/loop/loop.h"
 #include "daemon/loop/stream.h"
+#include "daemon/workers/loop_budget.h"
 
 namespace cloister {
 
-class FrameChannel : private Stream::Handler {
+class FrameChannel : private Stream::Handler, private LoopAccount::Waiter {
  public:
   class Handler {
    public:
@@ -42,7 +45,9 @@ class FrameChannel : private Stream::Handler {
   // The most frames of one turn.
   static constexpr std::size_t kFramesPerTurn = 256;
 
-  FrameChannel(Loop& loop, UniqueFd fd, FrameChannel::Handler& handler);
+  // `account`: of the worker's app; null: nothing is counted.
+  FrameChannel(Loop& loop, UniqueFd fd, FrameChannel::Handler& handler,
+               std::shared_ptr<LoopAccount> account = nullptr);
   FrameChannel(const FrameChannel&) = delete;
   FrameChannel& operator=(const FrameChannel&) = delete;
   ~FrameChannel() override;
@@ -65,6 +70,13 @@ class FrameChannel : private Stream::Handler {
   void Close();
 
  private:
+  // Why there may be whole frames that were not given.
+  enum class Left {
+    kNothing,   // there are none
+    kNextTurn,  // this turn's part is used up
+    kBudget,    // the app's budget is
+  };
+
   void OnData(std::string_view bytes) override;
   void OnEnd(bool broken) override;
   void OnDrained() override {
@@ -75,14 +87,26 @@ class FrameChannel : private Stream::Handler {
   void Take(std::string_view bytes, std::size_t frames_max);
   // Gives the whole frames at the front of `bytes`, at most so many; returns what is left.
   std::string_view GiveFrames(std::string_view bytes, std::size_t frames_max);
-  // The next turn's share of what was read already; nothing is read until all of it is given.
+  // Takes what the frame costs, if it can wait and there is not as much.
+  bool Pay(const Frame& frame, bool can_wait);
+  std::size_t FramesOfTurn() const;
+  // After a turn's share: nothing is read until all that was read is given.
+  void Continue();
+  // The next share of what was read already.
   void GoOn();
+  void OnBudget() override { GoOn(); }
+  bool HasRest() const { return rest_at_ < rest_.size(); }
 
   Loop& loop_;
   FrameChannel::Handler& handler_;
   std::unique_ptr<Stream> stream_;
-  std::string rest_;  // the beginning of a frame; whole ones before it while has_more_
-  bool has_more_ = false;
+  std::shared_ptr<LoopAccount> account_;
+  std::optional<LoopAccount::Busy> busy_;  // while something is left for the next turn
+  std::string rest_;  // from rest_at_ on the beginning of a frame; whole ones before it if left_
+  std::size_t rest_at_ = 0;
+  Left left_ = Left::kNothing;
+  bool read_unpaid_ = false;  // nothing was taken yet for the last reading
+  bool reading_ = true;
   bool closed_ = false;
   bool giving_ = false;
   bool answered_ = false;                // within giving_

@@ -15,6 +15,7 @@ Supervisor::Supervisor(const Parts& parts, const SupervisorOptions& options)
       options_(options),
       loop_(parts.loop),
       spawner_(parts.loop, parts.control, options.spawner),
+      budget_(parts.loop),
       env_{.loop = parts.loop,
            .clock = parts.clock,
            .control = parts.control,
@@ -24,7 +25,8 @@ Supervisor::Supervisor(const Parts& parts, const SupervisorOptions& options)
            .processes = processes_,
            .options = options.worker,
            .queries = nullptr,
-           .objects = parts.objects},
+           .objects = parts.objects,
+           .budget = &budget_},
       memory_timer_(parts.loop),
       self_(std::make_shared<Supervisor*>(this)) {
   if (!parts.state_dir.empty()) {

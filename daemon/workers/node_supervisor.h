@@ -19,6 +19,7 @@
 #include "daemon/loop/timer.h"
 #include "daemon/workers/compile_job.h"
 #include "daemon/workers/keeper_link.h"
+#include "daemon/workers/loop_budget.h"
 #include "daemon/workers/pool.h"
 #include "daemon/workers/query_processes.h"
 #include "daemon/workers/spawner.h"
@@ -140,6 +141,7 @@ class Supervisor : public WorkerSupervisor,
   Loop& loop_;
   Spawner spawner_;
   ProcessTable processes_;
+  LoopBudget budget_;
   WorkerEnv env_;
   std::unique_ptr<QueryProcesses> queries_;
   HttpHandler* rerouter_ = nullptr;

@@ -84,6 +84,7 @@ void QueryProcess::OnFiles(Result<QueryFiles> files) {
   boot_failure_.clear();
   process_ = std::make_unique<WorkerProcess>(env_, static_cast<WorkerProcess::Listener&>(*this));
   process_->Start({.job = files.value().job,
+                   .app_id = owner_.app,
                    .app = owner_.name,
                    .version = {},
                    .entry = {},
@@ -262,8 +263,8 @@ std::string QueryProcess::DescribeLoss(const ProcessEnd& end) const {
 void QueryProcess::OnProcessEnded(const ProcessEnd& end) {
   const State was = std::exchange(state_, State::kGone);
   control_.Reset();
-  start_timer_.Stop();
   orders_owed_ = false;
+  start_timer_.Stop();
   attach_timer_.Stop();
   Bury();
   use_.transactions = 0;

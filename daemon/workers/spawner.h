@@ -31,6 +31,7 @@ namespace cloister {
 
 struct SpawnOrder {
   WorkerJob job = WorkerJob::kServe;
+  AppId app_id = {};
   std::string app;  // TENANT/APP
   std::string version;
   std::string entry;

@@ -18,6 +18,9 @@ constexpr int kServiceWeight = 8;
 constexpr std::size_t kUnreadMax =
     2 * kInboxSlots * (kHeadMax + kInlineBodyMax) + kRequestWindow + kFramePayloadMax;
 
+// An honest one sends one for each half of the window that it had.
+constexpr int kLateCreditsMax = 16;
+
 BootFailure FailureOf(const char* code, std::string message) {
   return {.code = code, .message = std::move(message), .file = {}, .line = 0, .traceback = {}};
 }
@@ -59,6 +62,7 @@ void Worker::Start(std::shared_ptr<const UniqueFd> image, std::shared_ptr<const 
   made_with_ = spec_.limits;
   config_.Begin(std::move(config));
   process_.Start({.job = WorkerJob::kServe,
+                  .app_id = spec_.app_id,
                   .app = spec_.app.ToString(),
                   .version = spec_.version,
                   .entry = spec_.entry,
@@ -226,9 +230,10 @@ Result<void> Worker::TakeBodyCredit(const Frame& frame) {
   const std::uint32_t bytes = reader.U32();
   if (!reader.AtEnd())
     return Protocol("malformed credit");
-  // A thread of the app may go on reading when the response is complete.
+  // A thread of the app may go on reading when the response is complete, but not for ever.
   if (request == nullptr)
-    return {};
+    return ++late_credits_ <= kLateCreditsMax ? Result<void>()
+                                              : Protocol("credit again and again for no request");
   TRY(request->body.TakeCredit(bytes));
   SendBody(*request);
   return {};
@@ -329,6 +334,7 @@ void Worker::Finish(WorkerRequest& request) {
 
 void Worker::Forget(WorkerRequest& request) {
   in_flight_.Remove(request);
+  late_credits_ = 0;
   // A large body travels alone, so this was it.
   large_in_flight_ = false;
   request.body.Reset();

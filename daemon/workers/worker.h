@@ -160,6 +160,7 @@ class Worker : private WorkerProcess::Listener,
 
   RequestSlots in_flight_;
   WorkerRequest* answering_ = nullptr;  // its response has begun and not ended
+  int late_credits_ = 0;                // since the last request was done
   bool large_in_flight_ = false;        // a body follows in frames of its own
   bool settle_wanted_ = false;          // something ended in this batch of frames
   bool probing_ = false;                // it is slow to claim: nothing more until it answers

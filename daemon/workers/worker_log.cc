@@ -89,6 +89,17 @@ void WorkerLog::Redact(std::string& text) const {
 Result<void> WorkerLog::TakeLog(const Frame& frame, std::string_view request_id) {
   WireReader reader(frame.payload);
   const LogHead head = TRY(LogHead::Decode(reader));
+  const std::string_view piece = reader.Rest();
+  // What would be lost costs no more than that: it may come without end.
+  if (declining_ || (!unfinished_.has_value() &&
+                     sink_.Decline({.app = app_,
+                                    .bytes = piece.size(),
+                                    .names = head.logger.size() + head.fields.size()}))) {
+    declining_ = frame.Has(kFrameMore);
+    if (IsStream(head.source))
+      Remember(head.source, piece);
+    return {};
+  }
   LogEvent event = unfinished_.has_value() ? std::move(*unfinished_) : NewEvent(request_id);
   if (!unfinished_.has_value()) {
     event.source = head.source;
@@ -99,7 +110,6 @@ Result<void> WorkerLog::TakeLog(const Frame& frame, std::string_view request_id)
     TRY(ReadEventFields(head.fields));
     event.fields = head.fields;
   }
-  const std::string_view piece = reader.Rest();
   const std::size_t room = kLogEventMax - event.bytes.size();
   event.bytes += piece.substr(0, room);
   event.cut = event.cut || piece.size() > room;
@@ -134,6 +144,8 @@ Result<void> WorkerLog::TakeRefused(const Frame& frame) {
   // The node repeats it in its own words.
   if (!reader.AtEnd() || !IsCallName(name))
     return Error{ErrorCode::kProtocol, "malformed count of refused calls"};
+  if (sink_.Decline({.app = app_, .by_node = true, .bytes = frame.payload.size()}))
+    return {};
   Say(kLogWarning, "Refused " + std::to_string(count) + " times: " + std::string(name) +
                        ". An app can compute and use the platform's APIs, nothing else.");
   return {};
@@ -179,19 +191,6 @@ std::string DescribeEnd(const ProcessEnd& end, const WorkerLimits& limits) {
   return {};
 }
 
-BootFailure BootFailureOf(const ProcessEnd& end, const WorkerLimits& limits) {
-  BootFailure failure;
-  failure.code = "worker_died";
-  if (end.how == ProcessEnd::How::kNotMade)
-    failure.code = "sandbox_failed";
-  else if (end.how == ProcessEnd::How::kSignalled && end.number == SIGKILL)
-    failure.code = "memory_exceeded";
-  failure.message =
-      "While it imported the entry point the worker " + DescribeEnd(end, limits) + ".";
-  return failure;
-}
-
-}  // namespace cloister
 std::string DescribeCrashes(const CrashRow& row) {
   const std::string times = std::to_string(row.times) + " times in a row";
   const std::string next = std::to_string(row.next.count()) + " ms";
@@ -210,3 +209,16 @@ std::string DescribeCrashes(const CrashRow& row) {
          "` goes back to the release before.";
 }
 
+BootFailure BootFailureOf(const ProcessEnd& end, const WorkerLimits& limits) {
+  BootFailure failure;
+  failure.code = "worker_died";
+  if (end.how == ProcessEnd::How::kNotMade)
+    failure.code = "sandbox_failed";
+  else if (end.how == ProcessEnd::How::kSignalled && end.number == SIGKILL)
+    failure.code = "memory_exceeded";
+  failure.message =
+      "While it imported the entry point the worker " + DescribeEnd(end, limits) + ".";
+  return failure;
+}
+
+}  // namespace cloister

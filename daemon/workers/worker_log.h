@@ -48,7 +48,7 @@ class WorkerLog {
   // no call has.
   Result<void> TakeRefused(const Frame& frame);
   // Whether the event of the last kLog frame goes on: then only another one may follow.
-  bool in_event() const { return unfinished_.has_value(); }
+  bool in_event() const { return unfinished_.has_value() || declining_; }
 
   // The node itself speaks (source kRuntime).
   void Say(std::uint8_t level, std::string text, std::string_view request_id = {});
@@ -72,6 +72,7 @@ class WorkerLog {
   WorkerId worker_;
   std::shared_ptr<const Redactors> secrets_;  // null: none
   std::optional<LogEvent> unfinished_;
+  bool declining_ = false;           // what goes on is lost already
   std::array<std::string, 2> said_;  // ends of unfinished lines; kept only while there are secrets
 };
 
@@ -96,8 +97,6 @@ ProcessEnd EndOf(std::uint32_t wait_status);
 
 // Why the process ended and what to do about it, as the end of a sentence about "the worker".
 std::string DescribeEnd(const ProcessEnd& end, const WorkerLimits& limits);
-// Of a worker that ended while it booted and sent no report.
-BootFailure BootFailureOf(const ProcessEnd& end, const WorkerLimits& limits);
 // Workers of a release that ended one after another.
 struct CrashRow {
   std::string_view app;  // TENANT/APP
@@ -109,5 +108,7 @@ struct CrashRow {
 
 // In the app's log: what its next requests get, and the way out.
 std::string DescribeCrashes(const CrashRow& row);
+// Of a worker that ended while it booted and sent no report.
+BootFailure BootFailureOf(const ProcessEnd& end, const WorkerLimits& limits);
 
 }  // namespace cloister

@@ -24,6 +24,7 @@ WorkerProcess::~WorkerProcess() {
 void WorkerProcess::Start(SpawnOrder order) {
   CHECK(!spawning_ && !id_.valid());
   spawning_ = true;
+  app_ = order.app_id;
   image_ = order.image;
   env_.spawner.Spawn(std::move(order), *this);
 }
@@ -46,8 +47,9 @@ void WorkerProcess::OnSpawned(Result<SpawnedWorker> spawned) {
   control_watch_ =
       std::make_unique<FdWatch>(env_.loop, control_.get(), static_cast<FdWatch::Handler&>(*this));
   control_watch_->Watch(true, false);
-  channel_ = std::make_unique<FrameChannel>(env_.loop, std::move(worker.channel),
-                                            static_cast<FrameChannel::Handler&>(*this));
+  channel_ = std::make_unique<FrameChannel>(
+      env_.loop, std::move(worker.channel), static_cast<FrameChannel::Handler&>(*this),
+      env_.budget != nullptr ? env_.budget->AccountOf(app_) : nullptr);
   listener_.OnProcessStarted();
 }
 

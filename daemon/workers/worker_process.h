@@ -50,6 +50,7 @@ struct WorkerOptions {
   Millis exit_wait{1000};       // from the channel's end to the exit
 };
 
+class LoopBudget;
 class ObjectResponses;
 class QueryProcesses;
 
@@ -65,6 +66,7 @@ struct WorkerEnv {
   WorkerOptions options;
   QueryProcesses* queries = nullptr;   // null: there is no SQL
   ObjectResponses* objects = nullptr;  // null: there are no objects
+  LoopBudget* budget = nullptr;        // null: what workers send is not counted
 };
 
 class WorkerProcess : private Spawner::Client,
@@ -127,6 +129,7 @@ class WorkerProcess : private Spawner::Client,
 
   WorkerEnv& env_;
   Listener& listener_;
+  AppId app_;
   std::shared_ptr<const UniqueFd> image_;  // kept open until the hand-over is done
   WorkerId id_;
   std::uint32_t pid_ = 0;

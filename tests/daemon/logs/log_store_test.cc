@@ -259,6 +259,31 @@ TEST_F(LogStoreTest, ALossIsToldEvenWhenNothingFollows) {
   EXPECT_EQ(page->events.size(), 1U);
 }
 
+TEST_F(LogStoreTest, WhatIsDeclinedCountsAsLost) {
+  Make({.rate = KiB(1), .burst = KiB(4)});
+  const LogOutline outline{.app = kApp, .by_node = false, .bytes = 1000, .names = 0};
+  int appended = 0;
+  while (!store_->Decline(outline)) {
+    store_->Append(EventOf(std::string(1000, 'x')));
+    ASSERT_LT(++appended, 10);
+  }
+  EXPECT_EQ(appended, 3);
+  EXPECT_TRUE(store_->Decline(outline));
+  // The node's own words have a rate of their own.
+  EXPECT_FALSE(store_->Decline({.app = kApp, .by_node = true, .bytes = 1000, .names = 0}));
+  EXPECT_EQ(store_->lost_total(), 2U);
+  Flush();
+  const LogPage page = Read(After(0));
+  ASSERT_EQ(page.events.size(), 4U);
+  EXPECT_EQ(page.events.back().lost, 2U);
+}
+
+// What would be cut is counted as what is left of it, as when it is appended.
+TEST_F(LogStoreTest, AnEventThatIsCutIsNotDeclinedForItsLength) {
+  Make({.rate = KiB(1), .burst = KiB(4), .event_max = KiB(1)});
+  EXPECT_FALSE(store_->Decline({.app = kApp, .by_node = false, .bytes = 100000, .names = 0}));
+}
+
 TEST_F(LogStoreTest, AFloodDoesNotHideTheNodesOwnWords) {
   LogLimits limits;
   limits.burst = KiB(1);
@@ -444,6 +469,26 @@ TEST_F(LogStoreTest, ARemovedAppsLogIsGoneAndStaysGone) {
   EXPECT_FALSE(std::filesystem::exists(dir_.At("apps/1/log")));
 }
 
+TEST_F(LogStoreTest, WhatCannotBeWrittenWhileAnAppIsRemovedBringsNothingBack) {
+  Make();
+  // Where the log should be there is a file.
+  dir_.Write("apps/1", "");
+  store_->Append(EventOf("never written"));
+  // The write is under way.
+  loop_.Post([this] { loop_.Stop(); });
+  loop_.Run();
+  bool removed = false;
+  store_->Remove(kApp, [&] {
+    std::filesystem::remove(dir_.At("apps/1"));
+    removed = true;
+  });
+  ASSERT_TRUE(RunUntil(loop_, [&] { return removed; }));
+  EXPECT_EQ(store_->lost_total(), 0U);
+  // It writes what it knows of losses.
+  store_.reset();
+  EXPECT_FALSE(std::filesystem::exists(dir_.At("apps/1")));
+}
+
 TEST_F(LogStoreTest, WhoFollowsARemovedAppGetsAnEndAndMakesNoFiles) {
   Make();
   store_->Append(EventOf("x"));
@@ -469,23 +514,3 @@ TEST_F(LogStoreTest, ReadingWhatNeverLoggedMakesNoFiles) {
 
 }  // namespace
 }  // namespace cloister
-TEST_F(LogStoreTest, WhatCannotBeWrittenWhileAnAppIsRemovedBringsNothingBack) {
-  Make();
-  // Where the log should be there is a file.
-  dir_.Write("apps/1", "");
-  store_->Append(EventOf("never written"));
-  // The write is under way.
-  loop_.Post([this] { loop_.Stop(); });
-  loop_.Run();
-  bool removed = false;
-  store_->Remove(kApp, [&] {
-    std::filesystem::remove(dir_.At("apps/1"));
-    removed = true;
-  });
-  ASSERT_TRUE(RunUntil(loop_, [&] { return removed; }));
-  EXPECT_EQ(store_->lost_total(), 0U);
-  // It writes what it knows of losses.
-  store_.reset();
-  EXPECT_FALSE(std::filesystem::exists(dir_.At("apps/1")));
-}
-
