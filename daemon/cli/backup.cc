@@ -82,7 +82,8 @@ class BackupRun {
 
   Attempt<void> Run(bool node_key) {
     TRY(MakeFolder());
-    const Json begun = TRY(api_.PostBytes("/v1/backups", Dump({{"node_key", node_key}}), {}, kCopyWait));
+    const Json begun =
+        TRY(api_.PostBytes("/v1/backups", Dump({{"node_key", node_key}}), {}, kCopyWait));
     target_ = "/v1/backups/" + std::to_string(NumberOf(begun, "id"));
     manifest_.made = TextOf(begun, "now");
     manifest_.version = TextOf(begun, "version");

@@ -91,8 +91,8 @@ Result<std::size_t> CopyByHand(int from, int to, Part part) {
   if (size < 0)
     return SystemError("reading the database");
   for (ssize_t done = 0; done < size;) {
-    const ssize_t written = ::pwrite(to, buffer.get() + done,
-                                     static_cast<std::size_t>(size - done), part.at + done);
+    const ssize_t written =
+        ::pwrite(to, buffer.get() + done, static_cast<std::size_t>(size - done), part.at + done);
     if (written < 0 && errno != EINTR)
       return SystemError("writing the copy of the database");
     done += std::max<ssize_t>(written, 0);

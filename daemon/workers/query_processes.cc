@@ -65,7 +65,9 @@ void QueryProcesses::Forget(AppId app, std::function<void()> then) {
   // Behind all that still opens its files.
   background_.Run(
       app.number,
-      [roles = options_.roles, app] { return roles != nullptr ? roles->Drop(app) : Result<void>(); },
+      [roles = options_.roles, app] {
+        return roles != nullptr ? roles->Drop(app) : Result<void>();
+      },
       [app, then = std::move(then)](const Result<void>& dropped) {
         if (!dropped.ok())
           Log(LogLevel::kError, "query_database_left",

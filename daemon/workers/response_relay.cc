@@ -132,11 +132,18 @@ Result<bool> ResponseRelay::TakeBody(const Frame& frame) {
   return frame.Has(kFrameEnd);
 }
 
-std::optional<ResponseRelay::ObjectWish> ResponseRelay::TakeObject() {
+void ResponseRelay::SendObject(ObjectResponses* objects, const ReleaseSpec& spec) {
   if (!object_ || exchange_ == nullptr)
-    return std::nullopt;
-  return ObjectWish{.exchange = *std::exchange(exchange_, nullptr),
-                    .answer = std::move(*std::exchange(object_, std::nullopt))};
+    return;
+  Exchange& exchange = *std::exchange(exchange_, nullptr);
+  if (objects == nullptr)
+    return RespondProblem(exchange, 503, "object_unavailable", "The node keeps no objects.");
+  objects->Respond(exchange,
+                   {.app = spec.app_id,
+                    .app_name = spec.app.ToString(),
+                    .version = spec.version,
+                    .overlay = spec.overlay},
+                   std::move(*std::exchange(object_, std::nullopt)));
 }
 
 void ResponseRelay::FinishExchange() {

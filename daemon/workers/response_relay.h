@@ -19,6 +19,7 @@
 #include "apis/wire/frame.h"
 #include "daemon/http/message.h"
 #include "daemon/objects/object_responses.h"
+#include "daemon/workers/supervisor.h"
 
 namespace cloister {
 
@@ -44,12 +45,8 @@ class ResponseRelay {
   std::uint32_t TakeCredit();
   void OnWritable() { blocked_ = false; }
 
-  // Of a response that is whole and names an object: the exchange is for who sends that.
-  struct ObjectWish {
-    Exchange& exchange;
-    ObjectAnswer answer;
-  };
-  std::optional<ObjectWish> TakeObject();
+  // Of a response that is whole and names an object: `objects` sends it. Null: nobody does.
+  void SendObject(ObjectResponses* objects, const ReleaseSpec& spec);
 
   // Who waits for the response; null: nobody any more.
   Exchange* exchange() const { return exchange_; }

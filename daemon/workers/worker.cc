@@ -219,7 +219,7 @@ Result<void> Worker::TakeAnswer(const Frame& frame) {
     SendCredit(*request);
     return {};
   }
-  SendObject(*request);
+  relay.SendObject(env_.objects, spec_);
   Finish(*request);
   return {};
 }
@@ -303,20 +303,6 @@ void Worker::SendCredit(WorkerRequest& request) {
   WireWriter(out).U32(bytes);
   FinishFrame(out, begin);
   process_.channel().Touch();
-}
-
-void Worker::SendObject(WorkerRequest& request) {
-  std::optional<ResponseRelay::ObjectWish> wish = request.relay.TakeObject();
-  if (!wish)
-    return;
-  if (env_.objects == nullptr)
-    return RespondProblem(wish->exchange, 503, "object_unavailable", "The node keeps no objects.");
-  env_.objects->Respond(wish->exchange,
-                        {.app = spec_.app_id,
-                         .app_name = spec_.app.ToString(),
-                         .version = spec_.version,
-                         .overlay = spec_.overlay},
-                        std::move(wish->answer));
 }
 
 void Worker::Finish(WorkerRequest& request) {

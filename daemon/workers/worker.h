@@ -114,8 +114,6 @@ class Worker : private WorkerProcess::Listener,
 
   void SendBody(WorkerRequest& request);
   void SendCredit(WorkerRequest& request);
-  // The response is complete, but for an object that it names.
-  void SendObject(WorkerRequest& request);
   // The response is complete.
   void Finish(WorkerRequest& request);
   void Forget(WorkerRequest& request);

@@ -95,14 +95,14 @@ TEST_F(AdminTest, TenantsAndAppsComeAndGo) {
 TEST_F(AdminTest, AnAppIsDeletedWithAllThatItHasOnlyByForce) {
   Prepare();
   DeployThroughApi(HelloFiles("1.0.0"));
-  ASSERT_LT(Ask("POST", std::string(kApp) + "/config", R"({"changes": [{"name": "A", "value": "1"}]})")
-                .status(),
-            300);
+  ASSERT_LT(
+      Ask("POST", std::string(kApp) + "/config", R"({"changes": [{"name": "A", "value": "1"}]})")
+          .status(),
+      300);
   RunUntil(loop, [&] { return Ask("GET", kApp).json()["app"]["deploying"] == false; });
   const FakeExchange& refused = Ask("DELETE", kApp);
   ExpectProblem(refused, 409, "app_not_empty");
-  EXPECT_EQ(refused.json()["has"],
-            Json({"the live release 1.0.0", "1 key of config and secrets"}));
+  EXPECT_EQ(refused.json()["has"], Json({"the live release 1.0.0", "1 key of config and secrets"}));
   EXPECT_EQ(Ask("GET", kApp).status(), 200);
   const FakeExchange& deleted = Ask("DELETE", std::string(kApp) + "?force=1");
   EXPECT_EQ(deleted.status(), 200);

@@ -49,8 +49,8 @@ TEST(AdminApiTest, AProblemBecomesAFailure) {
 }
 
 TEST(AdminApiTest, WhatToDoIsSaidOnceAndAsHelp) {
-  const Failure lower = FailureFor(
-      FakeNode::Problem(409, "version_lower", "1.0.0 is lower than 1.2.0, which is live; raise it"));
+  const Failure lower = FailureFor(FakeNode::Problem(
+      409, "version_lower", "1.0.0 is lower than 1.2.0, which is live; raise it"));
   EXPECT_EQ(lower.what, "1.0.0 is lower than 1.2.0, which is live");
   EXPECT_EQ(lower.advice, "raise it");
   // The node's is the more exact one, when it names a command.

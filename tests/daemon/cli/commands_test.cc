@@ -65,8 +65,9 @@ TEST(CommandsTest, WhyAReleaseWasRejectedStandsInTheList) {
                         {"line", 3}};
   const Json live = {{"version", "1.0.0"}, {"state", "live"}, {"id", 1}, {"report", nullptr}};
   const auto listed = [](const Json& releases) {
-    FakeNode node(
-        [&](const FakeRequest&) { return FakeNode::Json(200, Json{{"releases", releases}}.dump()); });
+    FakeNode node([&](const FakeRequest&) {
+      return FakeNode::Json(200, Json{{"releases", releases}}.dump());
+    });
     AdminApi api(node.socket_path());
     Written out;
     Console console({.out = out.file(), .err = out.file()});

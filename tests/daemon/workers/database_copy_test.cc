@@ -128,8 +128,7 @@ TEST_F(DatabaseCopyTest, ThereIsNoCopyOfNothing) {
 TEST_F(DatabaseCopyTest, AHoleStaysOne) {
   constexpr off_t kFar = off_t{1} << 30;
   {
-    const UniqueFd fd(
-        ::open((from_ + kDatabaseFile).c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+    const UniqueFd fd(::open((from_ + kDatabaseFile).c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
     ASSERT_EQ(3, ::pwrite(fd.get(), "end", 3, kFar));
     ASSERT_EQ(5, ::pwrite(fd.get(), "begin", 5, 0));
   }

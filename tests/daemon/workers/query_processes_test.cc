@@ -429,8 +429,7 @@ TEST_F(QueryProcessesTest, WhoAsksAgainAndAgainWhileItBacksOffIsToldNowAndThen) 
 TEST_F(QueryProcessesTest, ACopyMakesWayForAProcessThatStarts) {
   ASSERT_TRUE(OpenQueryFiles(directory_.At("apps/3"), 0, QueryPurpose::kServe).ok());
   // Somebody writes back from the log: the copy waits, with locks of its own.
-  const UniqueFd index(
-      ::open(directory_.At("apps/3/query.db-shm").c_str(), O_RDWR | O_CLOEXEC));
+  const UniqueFd index(::open(directory_.At("apps/3/query.db-shm").c_str(), O_RDWR | O_CLOEXEC));
   struct flock lock = {};
   lock.l_type = F_WRLCK;
   lock.l_start = 121;
