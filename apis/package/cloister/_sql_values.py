@@ -95,3 +95,20 @@ def adapt(value):
 def is_plain(values):
     """Whether all are of types that need no adapter."""
     return all(type(value) in _PLAIN for value in values)
+
+
+def complete_statement(statement: str) -> bool:
+    """Whether the text ends with a whole statement."""
+    import sqlite3
+    return sqlite3.complete_statement(statement)
+
+
+def statements(script):
+    """The statements of a script: each ends at a semicolon that completes it."""
+    begin = 0
+    for end in (index + 1 for index, letter in enumerate(script) if letter == ';'):
+        if complete_statement(script[begin:end]):
+            yield script[begin:end]
+            begin = end
+    if script[begin:].strip():
+        yield script[begin:]

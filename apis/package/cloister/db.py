@@ -20,12 +20,13 @@ import threading
 from typing import Any, Callable, Iterable, Iterator, Mapping, Sequence, Union
 
 import cloister
-from cloister import _sql_server
+from cloister import _sql_server, _sql_values
 from cloister._sql_server import engine
 from cloister._sql_values import (BINARY, DATETIME, NUMBER, ROWID, STRING, Binary, Date,
                                   DateFromTicks, Time, TimeFromTicks, Timestamp,
                                   TimestampFromTicks, register_adapter, register_converter)
 from cloister._sql_values import adapt as _adapt
+from cloister._sql_values import complete_statement
 from cloister._sql_values import converters as _converters
 from cloister._sql_values import is_plain as _is_plain
 from cloister._transport import query as _query
@@ -187,8 +188,8 @@ class Cursor:
     rowcount: int = -1
     """Rows that the last INSERT, UPDATE, DELETE or REPLACE changed; -1: it was none of these."""
     lastrowid: int | None = None
-    """The row id of the connection's last INSERT or REPLACE that was no executemany; on a server the
-    number, if it is one, that this INSERT was RETURNING first."""
+    """The row id of the connection's last INSERT or REPLACE that was no executemany; on a server
+    the number, if it is one, that this INSERT was RETURNING first."""
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
@@ -341,24 +342,9 @@ def _portions(sets):
         yield portion
 
 
-def complete_statement(statement: str) -> bool:
-    """Whether the text ends with a whole statement."""
-    import sqlite3
-    return sqlite3.complete_statement(statement)
-
-
 def _statements(script):
-    """The statements of a script: each ends at a semicolon that completes it."""
-    if engine() != 'sqlite':
-        yield from _sql_server.statements(script)
-        return
-    begin = 0
-    for end in (index + 1 for index, letter in enumerate(script) if letter == ';'):
-        if complete_statement(script[begin:end]):
-            yield script[begin:end]
-            begin = end
-    if script[begin:].strip():
-        yield script[begin:]
+    """The statements of a script."""
+    return (_sql_values if engine() == 'sqlite' else _sql_server).statements(script)
 
 
 _sessions = itertools.count(1)
