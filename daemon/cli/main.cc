@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <exception>
 #include <functional>
+#include <sstream>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -423,6 +424,16 @@ const CLI::App* LastVerb(const CLI::App& root, std::string& words) {
   return last;
 }
 
+// "... not expected: C B": the library names the last word first.
+std::string InOrder(const std::string& what) {
+  const std::size_t begin = what.rfind(": ") + 2;
+  std::istringstream text(what.substr(begin));
+  std::vector<std::string> words;
+  for (std::string word; text >> word;)
+    words.insert(words.begin(), word);
+  return what.substr(0, begin) + fmt::format("{}", fmt::join(words, " "));
+}
+
 int ShowUsageError(const CLI::App& root, const CLI::ParseError& error, Console& console) {
   Failure failure{ExitCode::kUsage, "usage", error.what(), "", ""};
   std::string words = "cloister";
@@ -430,10 +441,8 @@ int ShowUsageError(const CLI::App& root, const CLI::ParseError& error, Console& 
   std::vector<std::string> names;
   for (const CLI::App* verb : last->get_subcommands(nullptr))
     names.push_back(verb->get_name());
-  // The library has them the last one first.
-  if (const std::vector<std::string> rest = root.remaining(true);
-      error.get_name() == "ExtrasError" && !rest.empty())
-    failure.what = fmt::format("unexpected: {}", fmt::join(rest, " "));
+  if (error.get_name() == "ExtrasError")
+    failure.what = InOrder(failure.what);
   // Where a verb must come, that is what is wrong.
   if (last->get_require_subcommand_min() > 0) {
     const std::vector<std::string> rest = root.remaining(true);
