@@ -260,7 +260,7 @@ TEST_F(LogStoreTest, ALossIsToldEvenWhenNothingFollows) {
 }
 
 TEST_F(LogStoreTest, WhatIsDeclinedCountsAsLost) {
-  Make({.rate = KiB(1), .burst = KiB(4)});
+  Make({.retention = {}, .rate = KiB(1), .burst = KiB(4)});
   const LogOutline outline{.app = kApp, .by_node = false, .bytes = 1000, .names = 0};
   int appended = 0;
   while (!store_->Decline(outline)) {
@@ -280,7 +280,7 @@ TEST_F(LogStoreTest, WhatIsDeclinedCountsAsLost) {
 
 // What would be cut is counted as what is left of it, as when it is appended.
 TEST_F(LogStoreTest, AnEventThatIsCutIsNotDeclinedForItsLength) {
-  Make({.rate = KiB(1), .burst = KiB(4), .event_max = KiB(1)});
+  Make({.retention = {}, .rate = KiB(1), .burst = KiB(4), .event_max = KiB(1)});
   EXPECT_FALSE(store_->Decline({.app = kApp, .by_node = false, .bytes = 100000, .names = 0}));
 }
 

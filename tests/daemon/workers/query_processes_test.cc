@@ -380,11 +380,15 @@ TEST_F(QueryProcessesTest, QuotasThatChangeAreToldToOneThatIsBusy) {
       return attached;
     ++packets;
     const std::string& bytes = received.value().packet.bytes;
-    if (const auto orders = DecodeMessage<QueryOrders>(bytes); orders.ok())
+    if (const auto orders = DecodeMessage<QueryOrders>(bytes); orders.ok()) {
       told = orders.value().statements_rate;
+      return false;
+    }
+    attached = DecodeMessage<QueryAttach>(bytes).ok();
     // Nobody comes before what they come under.
-    else if (attached = DecodeMessage<QueryAttach>(bytes).ok(); attached)
+    if (attached) {
       EXPECT_EQ(kChanges, told);
+    }
     return false;
   }));
   EXPECT_EQ(kChanges, told);
