@@ -86,7 +86,7 @@ class PgEngine : public QueryEngine {
   std::string ControlText(const Slot& slot, const PgJob& job) const;
   Result<void> Read(Slot& slot, QueryAnswers& answers);
   void TakeStep(Slot& slot, PgConnection::Step step);
-  Result<void> EndBatch(Slot& slot, QueryAnswers& answers);
+  void EndBatch(Slot& slot, QueryAnswers& answers);
   // What is to follow a statement: the guard's end, a commit. None: nothing.
   std::vector<const char*> EndingOf(Slot& slot) const;
   std::vector<const char*> EndingOfCheck(Slot& slot) const;

@@ -71,7 +71,7 @@ Result<void> PgEngine::Read(Slot& slot, QueryAnswers& answers) {
     if (step == PgConnection::Step::kBroken)
       return Error{ErrorCode::kUnavailable, "the server began to copy data"};
     if (step == PgConnection::Step::kSynced) {
-      TRY(EndBatch(slot, answers));
+      EndBatch(slot, answers);
       continue;
     }
     if (step == PgConnection::Step::kFailed && slot.job == nullptr)
@@ -100,23 +100,21 @@ void PgEngine::TakeStep(Slot& slot, PgConnection::Step step) {
     ++job.seen;
 }
 
-Result<void> PgEngine::EndBatch(Slot& slot, QueryAnswers& answers) {
+void PgEngine::EndBatch(Slot& slot, QueryAnswers& answers) {
   if (slot.state == Slot::State::kCleaning) {
     slot.state = Slot::State::kIdle;
     slot.unclean = false;
-    return {};
+    return;
   }
   if (slot.state == Slot::State::kRunning) {
     const std::vector<const char*> ending =
         keeps_ == Keeps::kNothing ? EndingOfCheck(slot) : EndingOf(slot);
     if (!ending.empty()) {
       slot.state = Slot::State::kEnding;
-      Send(slot, ending);
-      return {};
+      return Send(slot, ending);
     }
   }
   Finish(slot, answers);
-  return {};
 }
 
 std::vector<const char*> PgEngine::EndingOf(Slot& slot) const {
