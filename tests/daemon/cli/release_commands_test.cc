@@ -132,7 +132,7 @@ TEST(ReleaseCommandsTest, WhatIsSoundIsSaidWithItsCounts) {
   EXPECT_TRUE(VerifyStore(api, console, "demo/hello").ok());
   EXPECT_THAT(node.Seen(), ElementsAre("GET /v1/verify?app=demo/hello"));
   EXPECT_EQ(out.text(),
-            "1 apps, 2 releases, 6 files, 3 secrets, 0 objects: all as they were received\n");
+            "1 app, 2 releases, 6 files, 3 secrets, 0 objects: all as they were received\n");
 }
 
 }  // namespace
