@@ -441,7 +441,7 @@ int ShowUsageError(const CLI::App& root, const CLI::ParseError& error, Console& 
   std::vector<std::string> names;
   for (const CLI::App* verb : last->get_subcommands(nullptr))
     names.push_back(verb->get_name());
-  if (error.get_name() == "ExtrasError")
+  if (error.get_exit_code() == static_cast<int>(CLI::ExitCodes::ExtrasError))
     failure.what = InOrder(failure.what);
   // Where a verb must come, that is what is wrong.
   if (last->get_require_subcommand_min() > 0) {
