@@ -80,8 +80,9 @@ void LoopAccount::Await(Waiter& waiter) {
 }
 
 bool LoopAccount::HasSome(MonotonicTime now) const {
-  return total_.Has(kWakeCost, now) &&
-         (own_.Has(kWakeCost, now) || budget_.shared_.Has(kWakeCost, now));
+  const LoopBudgetOptions& options = budget_.options_;
+  const double some = std::min({kWakeCost, options.app_burst / 2, options.own_burst / 2});
+  return total_.Has(some, now) && (own_.Has(some, now) || budget_.shared_.Has(some, now));
 }
 
 bool LoopAccount::Wake(MonotonicTime now) {
