@@ -39,6 +39,7 @@ Result<HandOver> Check(const Packet& packet, std::uint64_t worker_id) {
 
 Result<void> Place(const std::vector<UniqueFd>& fds, int& control_fd) {
   std::vector<UniqueFd> high;
+  high.reserve(fds.size());
   for (const UniqueFd& fd : fds)
     high.emplace_back(::fcntl(fd.get(), F_DUPFD_CLOEXEC, kPlacedMax));
   // It must outlive a program that does not start, and nothing else.
