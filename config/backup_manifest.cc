@@ -51,7 +51,7 @@ bool IsPlain(std::string_view text) {
 }  // namespace
 
 bool IsBackupPath(std::string_view path) {
-  if (path == "state.db" || path == "node.key")
+  if (path == "state.db" || path == "node.key" || path == "query.key")
     return true;
   if (path.size() > kBackupLineMax || Next(path, '/') != "apps" || !IsNumber(Next(path, '/')))
     return false;

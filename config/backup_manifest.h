@@ -32,8 +32,9 @@ inline constexpr std::size_t kBackupLineMax = 512;
 inline constexpr std::size_t kBackupPiecesMax = 20'000'000;
 inline constexpr std::uint64_t kBackupPieceMax = std::uint64_t{1} << 50;
 
-// Whether a node writes this: state.db, node.key, apps/N/query.db and its log, the same in
-// apps/N/data/N, apps/N/objects.db, apps/N/objects/hh/HASH. Nothing of it leads out of a directory.
+// Whether a node writes this: state.db, node.key, query.key, apps/N/query.db and its log, the same
+// in apps/N/data/N, apps/N/objects.db, apps/N/objects/hh/HASH. Nothing of it leads out of a
+// directory.
 bool IsBackupPath(std::string_view path);
 
 struct BackupPiece {

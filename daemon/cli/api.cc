@@ -69,6 +69,8 @@ constexpr CodeRow kCodes[] = {
      "wait for it: `cloister releases APP` shows a deploy, `cloister config history APP` a change "
      "of the config"},
     {"disk_full", ExitCode::kFailed, "an operator must make room in the node's state directory"},
+    {"backup_without_key", ExitCode::kRefused,
+     "leave out --with-node-key: the key is kept elsewhere, and must be saved there"},
     {"unavailable", ExitCode::kFailed, "try again in a moment"},
 };
 

@@ -32,7 +32,7 @@ constexpr const char* kDefaultConfig = "/etc/cloister/cloisterd.toml";
 // What a keeper has in every state directory, and what one that is not finished has.
 constexpr std::string_view kLocks[] = {"lock", "lock.children"};
 // Of the state directory: what a restore makes there.
-constexpr std::string_view kMade[] = {"state.db", "node.key", "apps"};
+constexpr std::string_view kMade[] = {"state.db", "node.key", "query.key", "apps"};
 
 Failure Unreadable(std::string doing) {
   return FailureOf(SystemError(std::move(doing)), "backup_unreadable");

@@ -20,6 +20,7 @@
 #include "daemon/store/node_key.h"
 #include "daemon/workers/database_copy.h"
 #include "daemon/workers/database_source.h"
+#include "daemon/workers/query_roles.h"
 
 namespace cloister {
 namespace {
@@ -202,6 +203,12 @@ Result<BackupState> BackUpState(const std::string& state_directory, const std::s
     const std::string name(kNodeKeyFile);
     TRY(CopySmall(state_directory + "/" + name, directory + "/" + name));
     state.pieces.push_back(name);
+    // Of apps' databases on a server; there is one where one was ever used.
+    const std::string servers(kQueryKeyFile);
+    if (SizeOf(state_directory + "/" + servers)) {
+      TRY(CopySmall(state_directory + "/" + servers, directory + "/" + servers));
+      state.pieces.push_back(servers);
+    }
   }
   for (const std::string& piece : state.pieces)
     state.size.count += SizeOf(directory + "/" + piece).value_or(0);

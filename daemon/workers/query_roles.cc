@@ -17,12 +17,15 @@
 namespace cloister {
 namespace {
 
-constexpr const char* kKeyFile = "/query.key";
 constexpr Millis kConnectMax{5000};
 constexpr std::size_t kNameDigits = 20;
 // Query processes of one app at one time: of the release that serves, of a node that drains, of
 // releases that are checked.
 constexpr std::uint32_t kProcessesMax = 4;
+
+std::string KeyPath(const std::string& directory) {
+  return directory + "/" + std::string(kQueryKeyFile);
+}
 
 Result<SecretText> ReadKey(const std::string& path) {
   const UniqueFd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
@@ -57,7 +60,7 @@ Result<void> MakeKey(const std::string& directory, const std::string& path) {
 }
 
 Result<SecretText> KeyOf(const std::string& directory) {
-  const std::string path = directory + kKeyFile;
+  const std::string path = KeyPath(directory);
   if (::access(path.c_str(), F_OK) != 0)
     TRY(MakeKey(directory, path));
   return ReadKey(path);
@@ -118,7 +121,7 @@ Result<QueryFiles> QueryRoles::Open(AppId app, QueryPurpose purpose) const {
 
 Result<void> QueryRoles::Drop(AppId app) const {
   // Without a key no app has a database.
-  if (::access((state_dir_ + kKeyFile).c_str(), F_OK) != 0)
+  if (::access(KeyPath(state_dir_).c_str(), F_OK) != 0)
     return {};
   return DropPostgresqlAccount(server_, TRY(NameOf(app)));
 }

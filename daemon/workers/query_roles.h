@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 
 #include "apis/backends/sql_server.h"
 #include "apis/base/names.h"
@@ -15,6 +16,9 @@
 #include "daemon/workers/query_files.h"
 
 namespace cloister {
+
+// In the state directory.
+inline constexpr std::string_view kQueryKeyFile = "query.key";
 
 class QueryRoles {
  public:
