@@ -224,9 +224,11 @@ Outcome<std::string> ParseVersionBody(std::string_view text) {
 Outcome<TurnBody> ParseTurnBody(std::string_view text) {
   const Json body = TRY(ParseObject(text, {}));
   const Fields fields = TRY(Fields::Of(body, {"version", "with_data", "snapshot"}));
-  return TurnBody{.version = TRY(fields.OptionalText("version", "")),
-                  .with_data = TRY(fields.Flag("with_data")),
-                  .snapshot = TRY(fields.OptionalNumber("snapshot", 0))};
+  TurnBody turn{.version = TRY(fields.OptionalText("version", "")),
+                .with_data = TRY(fields.Flag("with_data"))};
+  if (body.contains("snapshot"))
+    turn.snapshot = TRY(fields.Number("snapshot"));
+  return turn;
 }
 
 Outcome<ReleaseBody> ParseReleaseBody(std::string_view text) {

@@ -86,7 +86,7 @@ Outcome<std::vector<ContentName>> ParseContentNames(std::string_view text);
 struct TurnBody {
   std::string version;  // may be empty
   bool with_data = false;
-  std::uint64_t snapshot = 0;  // that is meant; 0: the newest
+  std::optional<std::uint64_t> snapshot = {};  // that is meant; none: the newest
 };
 // {"version", "with_data", "snapshot"}: all of them may be missing.
 Outcome<TurnBody> ParseTurnBody(std::string_view text);

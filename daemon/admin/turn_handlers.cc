@@ -33,7 +33,7 @@ void HandleTurn(TurnKind kind, AdminContext& context, const AdminRequest& reques
     return reply.Fail(body.error());
   if (kind == TurnKind::kPromote && body.value().version.empty())
     return reply.Fail(ProblemCode::kFieldInvalid, "version is missing");
-  if ((kind == TurnKind::kPromote || body.value().snapshot != 0) &&
+  if ((kind == TurnKind::kPromote || body.value().snapshot) &&
       body.value().with_data == (kind == TurnKind::kPromote))
     return reply.Fail(ProblemCode::kFieldInvalid,
                       "data goes back with a rollback: with_data is true there, and only there");
@@ -51,7 +51,7 @@ void HandleTurn(TurnKind kind, AdminContext& context, const AdminRequest& reques
             {{"release", ViewJson(context, name, answer.value().view, ReadCensus(context, name))},
              {"former", answer.value().former},
              {"config", ConfigJson(answer.value().config)},
-             {"snapshot", answer.value().snapshot}});
+             {"snapshot", answer.value().snapshot ? Json(*answer.value().snapshot) : Json()}});
       });
 }
 

@@ -103,7 +103,8 @@ Attempt<void> Turn(AdminApi& api, Console& console, const TurnWish& wish, const 
   }
   const MonotonicTime started = clock.Now();
   Json answer = TRY(api.Post(AppTarget(app, std::string("/") + verb), body));
-  const std::uint64_t snapshot = NumberOf(answer, "snapshot");
+  // 0 is a number of one: of the database that the app began with.
+  const Json snapshot = answer.value("snapshot", Json());
   const std::string former = TextOf(answer, "former");
   const Json config = ObjectOf(answer, "config");
   if (const Json release = ObjectOf(answer, "release"); FlagOf(release, "under_way")) {
@@ -114,17 +115,17 @@ Attempt<void> Turn(AdminApi& api, Console& console, const TurnWish& wish, const 
   const auto elapsed = std::chrono::duration_cast<Millis>(clock.Now() - started);
   Conclude(console, app, answer, former, elapsed);
   TellConfig(console, config);
-  if (snapshot != 0)
+  if (snapshot.is_number_unsigned())
     console.Line(
         fmt::format("  its database is that of snapshot {}; `cloister snapshots {}` has "
                     "the one that was replaced",
-                    snapshot, app.ToString()));
+                    snapshot.get<std::uint64_t>(), app.ToString()));
   if (console.json())
     console.Raw(Dump({{"app", app.ToString()},
                       {"former", former},
                       {"elapsed_ms", elapsed.count()},
                       {"config", config},
-                      {"snapshot", snapshot == 0 ? Json() : Json(snapshot)},
+                      {"snapshot", snapshot},
                       {"release", ObjectOf(answer, "release")}}) +
                 "\n");
   return {};

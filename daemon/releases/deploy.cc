@@ -362,8 +362,8 @@ void Deploy::OnKept(Result<void> kept) {
 }
 
 void Deploy::Serve() {
-  if (config_.snapshot != 0)
-    return parts_.data.CopySnapshot(app_, config_.snapshot, Then(&Deploy::OnData));
+  if (config_.snapshot)
+    return parts_.data.CopySnapshot(app_, *config_.snapshot, Then(&Deploy::OnData));
   parts_.images.LoadImage(release_.id, Then(&Deploy::OnServingImage));
 }
 
@@ -417,7 +417,7 @@ void Deploy::Promote() {
   Along along(config_.number);
   along.detail = std::exchange(script_said_, {});
   along.detail = along.detail.substr(0, along.detail.rfind(", "));
-  if (config_.snapshot != 0)
+  if (config_.snapshot)
     along.data = {.data = app_.data, .reason = "replaced by that of " + release_.version};
   parts_.state.Write(
       app_.id.number,

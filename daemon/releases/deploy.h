@@ -53,8 +53,8 @@ struct WalkConfig {
   // The walk is for the config alone: the release is live, before and after.
   bool is_change = false;
   bool reload_live = false;  // of a change: workers that run get it, none are booted anew
-  // Of a release that served: its data comes back from this snapshot. 0: the data stays.
-  std::uint64_t snapshot = 0;
+  // Of a release that served: its data comes back from this snapshot. None: the data stays.
+  std::optional<std::uint64_t> snapshot = {};
 };
 
 // How a walk ended.

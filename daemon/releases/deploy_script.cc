@@ -10,7 +10,7 @@
 namespace cloister {
 
 bool Deploy::WantsScript() const {
-  if (config_.is_change || config_.snapshot != 0 || release_.state == ReleaseState::kCanary)
+  if (config_.is_change || config_.snapshot || release_.state == ReleaseState::kCanary)
     return false;
   // What is gone back to finds the data that came after it.
   return !HasServed() || IsAhead();

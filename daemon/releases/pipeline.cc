@@ -487,7 +487,7 @@ void Pipeline::LeaveAll(std::function<void()> done) {
   for (const auto& [id, deploy] : deploys_) {
     const ReleaseRow& release = deploy->release();
     // Nobody is to find data gone back that was never seen to go: it is asked for again.
-    if (deploy->config().snapshot != 0)
+    if (deploy->config().snapshot)
       continue;
     left_.push_back(
         {deploy->app().id,

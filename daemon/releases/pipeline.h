@@ -43,8 +43,8 @@ struct DeployAnswer {
   std::string former;
   // Of these: the config with which it goes live.
   ReleaseConfig config = {};
-  // The snapshot that its data comes from; 0: the data stays.
-  std::uint64_t snapshot = 0;
+  // The snapshot that its data comes from; none: the data stays.
+  std::optional<std::uint64_t> snapshot = {};
 };
 
 // What becomes of a change of an app's config.

@@ -98,8 +98,8 @@ Outcome<ChosenTurn> ChooseTurn(Database& db, const AppRow& app, const TurnReques
   ReleaseRow& release = chosen.release;
   if (request.data == TurnedData::kGoesBack)
     chosen.snapshot = TRY(ChooseSnapshot(db, app, release)).number;
-  if (request.snapshot != 0 && request.snapshot != chosen.snapshot)
-    return Refused(ProblemCode::kSnapshotNotFound, "snapshot " + std::to_string(request.snapshot) +
+  if (request.snapshot && request.snapshot != chosen.snapshot)
+    return Refused(ProblemCode::kSnapshotNotFound, "snapshot " + std::to_string(*request.snapshot) +
                                                        " is not the newest one of " +
                                                        release.version + " any more; look again");
   if (release.state == ReleaseState::kLive)

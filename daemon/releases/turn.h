@@ -4,6 +4,7 @@
 //
 // Blocking, on the state's writer thread, so that what it chooses still holds when it is walked to.
 
+#include <optional>
 #include <string>
 
 #include "apis/backends/sqlite.h"
@@ -28,7 +29,8 @@ struct TurnRequest {
   TurnKind kind = TurnKind::kRollback;
   std::string version;  // may be empty for kRollback
   TurnedData data = TurnedData::kStays;
-  std::uint64_t snapshot = 0;  // of kGoesBack: this one is meant; 0: the newest of the release
+  // Of kGoesBack: this one is meant; none: the newest of the release.
+  std::optional<std::uint64_t> snapshot = {};
 };
 
 // What is to be done for it.
@@ -41,8 +43,8 @@ enum class TurnNeed {
 struct ChosenTurn {
   TurnNeed need = TurnNeed::kNothing;
   ReleaseRow release;
-  ReleaseConfig config = {};   // for kServe: with which it goes live
-  std::uint64_t snapshot = 0;  // the data comes from; 0: it stays
+  ReleaseConfig config = {};                   // for kServe: with which it goes live
+  std::optional<std::uint64_t> snapshot = {};  // the data comes from; none: it stays
 };
 
 // A rollback takes the plain config along with which the release served last; a promotion leaves

@@ -50,7 +50,7 @@ constexpr auto kCodesOfWorkers = std::to_array<std::string_view>(
 bool IsCallName(std::string_view name) {
   constexpr std::size_t kCallNameMax = 64;
   return !name.empty() && name.size() <= kCallNameMax && std::ranges::all_of(name, [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_';
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
   });
 }
 

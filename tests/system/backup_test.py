@@ -123,7 +123,7 @@ def test_the_key_of_secrets_stays_where_it_is(shop, make_node, folder):
 
 def test_a_flipped_bit_is_found_and_named(shop, make_node, folder):
     backup = folder / "one"
-    shop.cli("backup", backup)
+    shop.cli("backup", backup, "--with-node-key")
     for piece in [*pieces(backup), "MANIFEST"]:
         path = backup / piece
         if path.stat().st_size == 0:

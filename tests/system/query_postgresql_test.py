@@ -276,7 +276,7 @@ def test_a_deleted_app_leaves_nothing(shop, postgresql):
     made = set(postgresql.databases())
     ask(shop, APP, "sql('CREATE TABLE t (a int)')")
     (name,) = set(postgresql.databases()) - made
-    shop.cli("apps", "delete", APP)
+    shop.cli("apps", "delete", APP, "--force")
     wait_until(lambda: name not in postgresql.databases(), "the database is gone")
     wait_until(lambda: not postgresql.psql(f"SELECT 1 FROM pg_roles WHERE rolname = '{name}'"),
                "the role is gone")
