@@ -272,24 +272,46 @@ void Tell(Console& console, const RestoreWish& wish, const BackupManifest& manif
                 "\n");
 }
 
-Attempt<void> Check(Console& console, const RestoreWish& wish, const BackupManifest& manifest) {
-  const SystemClock clock;
-  std::string damaged;
+struct DamagedPieces {
   std::size_t count = 0;
-  {
-    Progress progress(console, clock, "checking", TotalOf(manifest));
-    PieceReader reader(wish.folder, progress);
-    for (const BackupPiece& piece : manifest.pieces) {
-      const std::string what = TRY(reader.Read(piece, {}));
-      if (!what.empty() && count++ < kDamagedListed)
-        damaged += piece.path + ": " + what + "\n";
-    }
+  std::string listed;  // the first of them, a line each
+};
+
+Attempt<DamagedPieces> FindDamaged(Console& console, const RestoreWish& wish,
+                                   const BackupManifest& manifest) {
+  const SystemClock clock;
+  Progress progress(console, clock, "checking", TotalOf(manifest));
+  PieceReader reader(wish.folder, progress);
+  DamagedPieces damaged;
+  for (const BackupPiece& piece : manifest.pieces) {
+    const std::string what = TRY(reader.Read(piece, {}));
+    if (!what.empty() && damaged.count++ < kDamagedListed)
+      damaged.listed += fmt::format("{}: {}\n", piece.path, what);
   }
-  if (count > 0)
-    return Damaged(
-        fmt::format("{} of {} files of {} are damaged", count, manifest.pieces.size(), wish.folder),
-        damaged.substr(0, damaged.size() - 1));
+  return damaged;
+}
+
+Attempt<void> Check(Console& console, const RestoreWish& wish, const BackupManifest& manifest) {
+  const DamagedPieces damaged = TRY(FindDamaged(console, wish, manifest));
+  if (damaged.count > 0)
+    return Damaged(fmt::format("{} of {} files of {} are damaged", damaged.count,
+                               manifest.pieces.size(), wish.folder),
+                   damaged.listed.substr(0, damaged.listed.size() - 1));
   Tell(console, wish, manifest, "checked");
+  return {};
+}
+
+Attempt<void> RestorePieces(Console& console, const RestoreWish& wish,
+                            const BackupManifest& manifest, StateDirectory& state) {
+  const SystemClock clock;
+  Progress progress(console, clock, "restoring", TotalOf(manifest));
+  PieceReader reader(wish.folder, progress);
+  for (const BackupPiece& piece : manifest.pieces) {
+    const UniqueFd fd = TRY(state.Create(piece.path));
+    const std::string what = TRY(reader.Read(piece, {.fd = fd.get(), .path = piece.path}));
+    if (!what.empty())
+      return Damaged(fmt::format("{} of {} is damaged", piece.path, wish.folder), what);
+  }
   return {};
 }
 
@@ -305,17 +327,7 @@ Attempt<void> Restore(AdminApi& /*api*/, Console& console, const RestoreWish& wi
   StateDirectory state(
       path, ::geteuid() == 0 ? std::optional<uid_t>(settings.node.uid_base) : std::nullopt);
   TRY(state.Take());
-  const SystemClock clock;
-  {
-    Progress progress(console, clock, "restoring", TotalOf(manifest));
-    PieceReader reader(wish.folder, progress);
-    for (const BackupPiece& piece : manifest.pieces) {
-      const UniqueFd fd = TRY(state.Create(piece.path));
-      const std::string what = TRY(reader.Read(piece, {.fd = fd.get(), .path = piece.path}));
-      if (!what.empty())
-        return Damaged(piece.path + " of " + wish.folder + " is damaged", what);
-    }
-  }
+  TRY(RestorePieces(console, wish, manifest, state));
   TRY(state.Finish());
   Tell(console, wish, manifest, "restored into " + path);
   return {};

@@ -1,6 +1,7 @@
 #include "daemon/releases/backup_files.h"
 
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -89,11 +90,12 @@ Result<void> LinkObjects(const std::string& from, const std::string& to) {
     const std::string name = folder->path().filename().string();
     if (name.size() != 2 || !folder->is_directory(error))
       continue;
-    TRY(MakeDirectories(to + "/" + name));
+    const std::string below = fmt::format("{}/{}", to, name);
+    TRY(MakeDirectories(below));
     std::error_code inner;
     for (std::filesystem::directory_iterator file(folder->path(), inner), last;
          !inner && file != last; file.increment(inner)) {
-      const std::string target = to + "/" + name + "/" + file->path().filename().string();
+      const std::string target = fmt::format("{}/{}", below, file->path().filename().string());
       // One that is deleted meanwhile is gone.
       if (::link(file->path().c_str(), target.c_str()) != 0 && errno != EEXIST && errno != ENOENT)
         return SystemError("linking " + file->path().string());
@@ -170,6 +172,38 @@ Result<bool> BackUpObjects(const std::string& from, const std::string& to,
   return ListObjectFiles(to, prefix, list);
 }
 
+// The apps that the copy of the state knows; it is made whole, too.
+Result<std::vector<BackupApp>> AppsOfCopy(const std::string& path,
+                                          const std::string& state_directory) {
+  Database db = TRY(Database::Open(path, {}));
+  std::vector<BackupApp> apps;
+  const std::vector<AppRow> rows = TRY(ListApps(db));
+  apps.reserve(rows.size());
+  for (const AppRow& app : rows) {
+    const Bytes size = TRY(Estimate(state_directory + "/" + AppPath(app.id), app.data));
+    apps.push_back({.id = app.id, .name = app.name.ToString(), .data = app.data, .size = size});
+  }
+  // Databases come along as they are now; former ones do not.
+  TRY(db.Run("DELETE FROM snapshots"));
+  // What was written since it was copied is in the file, not beside it.
+  Statement checkpoint = TRY(db.Query("PRAGMA wal_checkpoint(TRUNCATE)"));
+  TRY(checkpoint.Finish());
+  return apps;
+}
+
+Result<void> CopyKeys(const std::string& from, const std::string& to,
+                      std::vector<std::string>& pieces) {
+  for (const std::string_view file : {kNodeKeyFile, kQueryKeyFile}) {
+    const std::string name(file);
+    // The second is there where apps' databases were ever on a server.
+    if (file == kQueryKeyFile && !SizeOf(from + "/" + name))
+      continue;
+    TRY(CopySmall(fmt::format("{}/{}", from, name), fmt::format("{}/{}", to, name)));
+    pieces.push_back(name);
+  }
+  return {};
+}
+
 }  // namespace
 
 std::string BackupDataDirectory(const std::string& directory, const BackupApp& app) {
@@ -184,32 +218,9 @@ Result<BackupState> BackUpState(const std::string& state_directory, const std::s
   const std::string path = directory + "/state.db";
   TRY(CopyDatabase(state_directory + "/state.db", path));
   BackupState state{.apps = {}, .pieces = {"state.db"}, .size = {}};
-  {
-    Database db = TRY(Database::Open(path, {}));
-    for (const AppRow& app : TRY(ListApps(db))) {
-      const std::string app_directory = state_directory + "/" + AppPath(app.id);
-      state.apps.push_back({.id = app.id,
-                            .name = app.name.ToString(),
-                            .data = app.data,
-                            .size = TRY(Estimate(app_directory, app.data))});
-    }
-    // Databases come along as they are now; former ones do not.
-    TRY(db.Run("DELETE FROM snapshots"));
-    // What was written since it was copied is in the file, not beside it.
-    Statement checkpoint = TRY(db.Query("PRAGMA wal_checkpoint(TRUNCATE)"));
-    TRY(checkpoint.Finish());
-  }
-  if (key == WithNodeKey::kYes) {
-    const std::string name(kNodeKeyFile);
-    TRY(CopySmall(state_directory + "/" + name, directory + "/" + name));
-    state.pieces.push_back(name);
-    // Of apps' databases on a server; there is one where one was ever used.
-    const std::string servers(kQueryKeyFile);
-    if (SizeOf(state_directory + "/" + servers)) {
-      TRY(CopySmall(state_directory + "/" + servers, directory + "/" + servers));
-      state.pieces.push_back(servers);
-    }
-  }
+  state.apps = TRY(AppsOfCopy(path, state_directory));
+  if (key == WithNodeKey::kYes)
+    TRY(CopyKeys(state_directory, directory, state.pieces));
   for (const std::string& piece : state.pieces)
     state.size.count += SizeOf(directory + "/" + piece).value_or(0);
   return state;

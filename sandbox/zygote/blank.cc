@@ -106,7 +106,7 @@ void RunBlank(BlankPlan plan) {
                      .program = plan.query_program,
                      .landlock_abi = plan.landlock_abi,
                      .control_fd = control};
-    const Error error = BecomeQuery(std::move(orders), start);
+    const Error error = BecomeQuery(orders, start);
     Refuse(start.control_fd, "query_program", error);
   }
   Result<TakenOver> taken = TakeOver(std::move(orders), plan.worker_id);

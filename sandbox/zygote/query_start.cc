@@ -61,7 +61,7 @@ bool IsForQuery(const Packet& packet) {
                          orders.value().job == static_cast<std::uint32_t>(WorkerJob::kQuery));
 }
 
-Error BecomeQuery(Packet packet, QueryStart& start) {
+Error BecomeQuery(const Packet& packet, QueryStart& start) {
   const Result<HandOver> orders = Check(packet, start.worker_id);
   if (!orders.ok())
     return orders.error();

@@ -23,6 +23,6 @@ bool IsForQuery(const Packet& packet);
 
 // Puts what came with it at descriptors 3 and up, and becomes the program. Returns why it could
 // not. `start.control_fd` is another one then.
-Error BecomeQuery(Packet packet, QueryStart& start);
+Error BecomeQuery(const Packet& packet, QueryStart& start);
 
 }  // namespace cloister

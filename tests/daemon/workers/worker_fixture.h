@@ -146,10 +146,11 @@ class WorkerBench {
     script.on_request = [](ScriptedWorker& self, const ScriptedWorker::Got& got) {
       self.Answer(got);
     };
+    const auto idle = [this] { return IsIdle(); };
     while (worker.room() < kInboxSlots) {
       exchange.finished = false;
       Send(request, exchange);
-      CHECK(ground.Until([this] { return IsIdle(); }));
+      CHECK(ground.Until(idle));
     }
     script.on_request = nullptr;
     script.requests.clear();

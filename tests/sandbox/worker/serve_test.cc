@@ -2,9 +2,9 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <signal.h>
 #include <sys/wait.h>
 
+#include <csignal>
 #include <cstring>
 
 #include "tests/sandbox/worker/fake_node.h"
@@ -57,6 +57,7 @@ TEST(ServeTest, ABatchIsAnsweredInOrderAndEachIsClaimed) {
   const auto node = Serve(App(R"(start_response('200 OK', [])
 return [environ['PATH_INFO'].encode()])"));
   std::vector<TestRequest> requests;
+  requests.reserve(8);
   for (int i = 0; i < 8; ++i)
     requests.push_back({.target = "/" + std::to_string(i)});
   const std::vector<std::uint32_t> ids = node->SendTogether(requests);
