@@ -180,7 +180,8 @@ Result<std::vector<BackupApp>> AppsOfCopy(const std::string& path,
   const std::vector<AppRow> rows = TRY(ListApps(db));
   apps.reserve(rows.size());
   for (const AppRow& app : rows) {
-    const Bytes size = TRY(Estimate(state_directory + "/" + AppPath(app.id), app.data));
+    const Bytes size =
+        TRY(Estimate(fmt::format("{}/{}", state_directory, AppPath(app.id)), app.data));
     apps.push_back({.id = app.id, .name = app.name.ToString(), .data = app.data, .size = size});
   }
   // Databases come along as they are now; former ones do not.
@@ -196,7 +197,7 @@ Result<void> CopyKeys(const std::string& from, const std::string& to,
   for (const std::string_view file : {kNodeKeyFile, kQueryKeyFile}) {
     const std::string name(file);
     // The second is there where apps' databases were ever on a server.
-    if (file == kQueryKeyFile && !SizeOf(from + "/" + name))
+    if (file == kQueryKeyFile && !SizeOf(fmt::format("{}/{}", from, name)))
       continue;
     TRY(CopySmall(fmt::format("{}/{}", from, name), fmt::format("{}/{}", to, name)));
     pieces.push_back(name);
@@ -222,7 +223,7 @@ Result<BackupState> BackUpState(const std::string& state_directory, const std::s
   if (key == WithNodeKey::kYes)
     TRY(CopyKeys(state_directory, directory, state.pieces));
   for (const std::string& piece : state.pieces)
-    state.size.count += SizeOf(directory + "/" + piece).value_or(0);
+    state.size.count += SizeOf(fmt::format("{}/{}", directory, piece)).value_or(0);
   return state;
 }
 

@@ -210,11 +210,11 @@ TEST(WorkerLogTest, OnlyWhatCanBeACallIsNamedByTheNode) {
         .ok();
   };
   const std::string longest(64, 'a');
-  for (const std::string& good : {std::string("open"), std::string("file_write"), longest})
+  for (const std::string& good : {std::string("open"), std::string("FileHandler"), longest})
     EXPECT_TRUE(take(good)) << good;
   EXPECT_EQ(sink.events.size(), 3U);
   for (const std::string& bad :
-       {std::string(), longest + "a", std::string("a b"), std::string("Open"), std::string("a\nb"),
+       {std::string(), longest + "a", std::string("a b"), std::string("a-b"), std::string("a\nb"),
         std::string("a.b"), std::string("\x1b[31m"), std::string("\xc3\xa9")})
     EXPECT_FALSE(take(bad)) << bad;
   EXPECT_EQ(sink.events.size(), 3U);
