@@ -505,8 +505,14 @@ class Prompt:
             stdout=theirs,
             stderr=theirs,
             start_new_session=True,
-            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+            preexec_fn=self._prepare,
         )
+
+    @staticmethod
+    def _prepare():
+        fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+        # Whoever runs the tests may ignore it, as under nohup.
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
     def __enter__(self):
         return self
