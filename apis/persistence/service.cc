@@ -316,10 +316,10 @@ Result<void> PersistenceService::ServeDelete(CallId id, const CallOrigin& origin
 Result<void> PersistenceService::ServePut(CallId id, const CallOrigin& origin,
                                           std::string_view args) {
   const NamePut call = TRY(DecodeFields<NamePut>(args));
-  NameWish wish{.name = TRY(NameOf(call.name)),
-                .id = TRY(IdOf(call.id)),
-                .condition = NameCondition{call.condition},
-                .expected = {}};
+  NameWish wish;
+  wish.name = TRY(NameOf(call.name));
+  wish.id = TRY(IdOf(call.id));
+  wish.condition = NameCondition{call.condition};
   if (call.condition > static_cast<std::uint8_t>(NameCondition::kExpected))
     return Protocol("a condition that does not exist");
   if (call.expected)

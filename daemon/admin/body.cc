@@ -224,8 +224,9 @@ Outcome<std::string> ParseVersionBody(std::string_view text) {
 Outcome<TurnBody> ParseTurnBody(std::string_view text) {
   const Json body = TRY(ParseObject(text, {}));
   const Fields fields = TRY(Fields::Of(body, {"version", "with_data", "snapshot"}));
-  TurnBody turn{.version = TRY(fields.OptionalText("version", "")),
-                .with_data = TRY(fields.Flag("with_data"))};
+  TurnBody turn;
+  turn.version = TRY(fields.OptionalText("version", ""));
+  turn.with_data = TRY(fields.Flag("with_data"));
   if (body.contains("snapshot"))
     turn.snapshot = TRY(fields.Number("snapshot"));
   return turn;
@@ -247,9 +248,10 @@ Outcome<ReleaseBody> ParseReleaseBody(std::string_view text) {
   for (const Json& row : *rows) {
     const std::string where = Where(release.files.size());
     const Fields file = TRY(Fields::Of(row, {"path", "size", "sha256"}, where));
-    release.files.push_back({.path = TRY(file.Text("path")),
-                             .sha256 = TRY(ReadHash(file, where)),
-                             .size = TRY(file.Number("size"))});
+    auto& added = release.files.emplace_back();
+    added.path = TRY(file.Text("path"));
+    added.sha256 = TRY(ReadHash(file, where));
+    added.size = TRY(file.Number("size"));
   }
   return release;
 }
