@@ -52,6 +52,7 @@ TEST(CacheAddressTest, WhatNamesNoneIsRefusedWithTheReason) {
       {"redis://@host", "no user"},
       {"redis://user:secret@host", "password_file"},
       {"redis://:secret@host", "password_file"},
+      {"redis://user:sec/ret@host", "password_file"},
       {"unix://run/redis.sock", "absolute"},
       {"unix:///run/redis.sock?db=x", "db=NUMBER"},
       {"unix:///run/redis.sock?password=x", "db=NUMBER"},
@@ -60,8 +61,7 @@ TEST(CacheAddressTest, WhatNamesNoneIsRefusedWithTheReason) {
     const Result<RedisAddress> parsed = ParseCacheUrl(url);
     ASSERT_FALSE(parsed.ok()) << url;
     EXPECT_NE(parsed.error().message.find(why), std::string::npos) << parsed.error().message;
-    EXPECT_EQ(parsed.error().message.find("secret"), std::string::npos)
-        << "a password is not shown";
+    EXPECT_EQ(parsed.error().message.find("sec"), std::string::npos) << "a password is not shown";
   }
 }
 

@@ -27,6 +27,7 @@ TEST(QueryAddressTest, WhatIsNoAddressIsRefusedWithTheReason) {
       {"postgresql://", "names a host"},
       {"postgresql://host/?host=/run", "names a host"},
       {"postgresql://user:secret@host", "password_file"},
+      {"postgresql://user:sec/ret@host", "password_file"},
       {"postgresql://@host", "no user"},
       {"postgresql://host:0", "no port"},
       {"postgresql://host:70000", "no port"},
@@ -40,6 +41,7 @@ TEST(QueryAddressTest, WhatIsNoAddressIsRefusedWithTheReason) {
     ASSERT_FALSE(parsed.ok()) << url;
     EXPECT_NE(std::string::npos, parsed.error().message.find(why))
         << url << ": " << parsed.error().message;
+    EXPECT_EQ(std::string::npos, parsed.error().message.find("sec")) << "a password is not shown";
   }
 }
 
