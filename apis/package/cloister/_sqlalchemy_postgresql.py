@@ -5,12 +5,12 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
-from sqlalchemy import exc, pool
+from sqlalchemy import exc
 from sqlalchemy import __version__ as _version
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects.postgresql.base import PGDialect
 
-from cloister import db
+from cloister._sqlalchemy_common import OneDatabase
 
 __all__ = ['CloisterPostgresqlDialect']
 
@@ -34,10 +34,9 @@ class _Uuid(postgresql.UUID):
         return lambda value: None if value is None else str(value)
 
 
-class CloisterPostgresqlDialect(PGDialect):
+class CloisterPostgresqlDialect(OneDatabase, PGDialect):
     """PostgreSQL's dialect, with cloister.db as its driver."""
 
-    driver = 'cloister'
     supports_statement_cache = True
     supports_native_decimal = True
     if _version.startswith('1.'):
@@ -47,27 +46,6 @@ class CloisterPostgresqlDialect(PGDialect):
         # Beside named parameters a ? is an operator.
         options['paramstyle'] = 'named'
         super().__init__(**options)
-
-    @classmethod
-    def import_dbapi(cls) -> Any:
-        """The driver, for SQLAlchemy 2."""
-        return db
-
-    @classmethod
-    def dbapi(cls) -> Any:  # noqa: F811 (an attribute of instances in SQLAlchemy 1.4)
-        """The driver, for SQLAlchemy 1.4."""
-        return db
-
-    @classmethod
-    def get_pool_class(cls, url: Any) -> Any:
-        """None: a connection costs nothing until its first statement."""
-        return pool.NullPool
-
-    def create_connect_args(self, url: Any) -> Any:
-        """Nothing: there is one database."""
-        if url.host or url.database or url.username or url.query:
-            raise exc.ArgumentError("the URL is 'cloister://': an app has one database")
-        return [], {}
 
     def get_isolation_level_values(self, dbapi_conn: Any) -> list[str]:
         """Those that can be set."""
@@ -93,11 +71,3 @@ class CloisterPostgresqlDialect(PGDialect):
     def reset_isolation_level(self, dbapi_connection: Any) -> None:
         """READ COMMITTED."""
         dbapi_connection.isolation_level = ''
-
-    def on_connect(self) -> Any:
-        """Nothing: the node has done it."""
-        return None
-
-    def is_disconnect(self, e: Any, connection: Any, cursor: Any) -> bool:
-        """Whether the process of the database was lost; the next statement has another one."""
-        return getattr(e, 'code', None) == 'database_lost'
