@@ -22,6 +22,11 @@ constexpr std::size_t kPartialMax = std::size_t{40} << 20;
 constexpr std::size_t kOutMax = std::size_t{16} << 20;
 constexpr std::size_t kPacketsPerTurn = 64;
 
+bool HasHungUp(int fd) {
+  pollfd asked = {.fd = fd, .events = 0, .revents = 0};
+  return ::poll(&asked, 1, 0) > 0 && (asked.revents & (POLLHUP | POLLERR)) != 0;
+}
+
 SteadyTime Now() {
   return std::chrono::steady_clock::now();
 }
@@ -156,7 +161,8 @@ void QueryServer::Receive(Link& link) {
     if (size < 0 && (errno == EAGAIN || errno == EINTR))
       return;
     const std::string_view bytes(buffer_.data(), size > 0 ? static_cast<std::size_t>(size) : 0);
-    if (size <= 0)
+    // Nothing is what comes at the end, and what a packet of no bytes looks like.
+    if (size < 0 || (size == 0 && HasHungUp(link.fd.get())))
       return Drop(link);
     if (bytes.size() > kQueryPacketMax || !Take(link, bytes))
       return Break(link);

@@ -1,5 +1,6 @@
 """The database of an app on a real node: its process, its walls, its quotas, its faults."""
 
+import concurrent.futures
 import os
 import signal
 import socket
@@ -322,6 +323,7 @@ def test_the_file_is_a_database_of_sqlite(shop):
 HOSTILE = {
     "garbage": "b'garbage that is no packet'",
     "a short one": "b'x'",
+    "an empty one": "b''",
     "an answer": "struct.pack('<BBHII', 2, 0, 0, 1, 1)",
     "a reset": "struct.pack('<BBHII', 3, 0, 0, 9, 0)",
     "an unknown type": "struct.pack('<BBHII', 9, 0, 0, 1, 1)",
@@ -350,6 +352,47 @@ time.sleep(20)
     assert ask(shop, APP, "sql('INSERT INTO t VALUES (1) RETURNING a')") == "[(1,)]"
     assert query_process(shop).pid == process.pid
     assert "is no statement" in shop.cli("logs", APP).stdout
+
+
+def test_large_statements_at_one_time_are_no_harm(shop):
+    """More than the process has memory for: some are refused, and nothing else happens."""
+    shop.cli("quota", "set", APP, "limits.workers=4", "limits.requests=16")
+    ask(shop, APP, "sql('CREATE TABLE blobs (data BLOB)')")
+    ask(shop, APP, "sql('CREATE TABLE t (a)')")
+    process = query_process(shop)
+    holder = """
+connection = db.connect()
+connection.execute('INSERT INTO t VALUES (1)')
+time.sleep(2)
+connection.commit()
+result = 'kept'
+"""
+    sender = """
+import threading
+result = []
+def send():
+    try:
+        with db.connect() as connection:
+            connection.execute('INSERT INTO blobs VALUES (?)', (bytes(15_000_000),))
+        result.append('')
+    except db.Error as error:
+        result.append(error.code)
+threads = [threading.Thread(target=send) for _ in range(2)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+"""
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        kept = pool.submit(ask, shop, APP, holder)
+        sent = [pool.submit(ask, shop, APP, sender) for _ in range(3)]
+        assert kept.result() == "'kept'"
+        codes = [code for each in sent for code in eval(each.result())]
+    assert len(codes) == 6
+    assert set(codes) <= {"", "database_locked", "database_memory"}, codes
+    assert query_process(shop).pid == process.pid
+    assert ask(shop, APP, "sql('SELECT count(*) FROM blobs')") == f"[({codes.count('')},)]"
+    assert ask(shop, APP, "sql('SELECT a FROM t')") == "[(1,)]"
 
 
 def test_a_worker_that_dies_in_a_transaction_holds_up_nobody(shop):
