@@ -70,6 +70,8 @@ void HandlePreviewRollback(AdminContext& context, const AdminRequest& request,
   const AppEntry* app = FindAppOrFail(context, request, reply);
   if (app == nullptr)
     return;
+  if (std::optional<Problem> refused = context.parts.releases.pipeline().RefuseData())
+    return reply.Fail(*refused);
   State& state = context.parts.state;
   state.Read(
       app->row.id.number,

@@ -75,10 +75,21 @@ DataSteps::~DataSteps() {
   *self_ = nullptr;
 }
 
+std::optional<Problem> DataSteps::Refuse(TurnedData data) const {
+  if (data == TurnedData::kStays || parts_.databases == nullptr || !parts_.databases->on_server())
+    return std::nullopt;
+  return Refused(
+      ProblemCode::kSnapshotNotFound,
+      "apps' databases are on an SQL server, of which the node has no snapshots: go back "
+      "with the means of that server, or without the data");
+}
+
 void DataSteps::TakeSnapshot(const AppRow& app, const ReleaseName& live, const std::string& next,
                              std::function<void(Result<std::string>)> done) {
   if (parts_.databases == nullptr)
     return done(std::string());
+  if (parts_.databases->on_server())
+    return done(std::string("no snapshot (the database is on a server), "));
   SnapshotRow snapshot{.number = 0,
                        .release = live.id,
                        .version = live.version,

@@ -10,9 +10,12 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "config/settings.h"
+#include "daemon/releases/problem.h"
+#include "daemon/releases/turn.h"
 #include "daemon/store/snapshot_rows.h"
 #include "daemon/store/state.h"
 #include "daemon/workers/database_source.h"
@@ -33,6 +36,8 @@ class DataSteps {
   DataSteps& operator=(const DataSteps&) = delete;
   ~DataSteps();
 
+  // Why that cannot be, whichever app and release.
+  std::optional<Problem> Refuse(TurnedData data) const;
   // Of the app's database, for `live`, which serves with it, before `next` changes it. What was
   // done, for people; nothing needs to be: there is no database, or it is too large.
   void TakeSnapshot(const AppRow& app, const ReleaseName& live, const std::string& next,

@@ -11,11 +11,6 @@
 namespace cloister {
 namespace {
 
-// The newest step's; those of changes of the config do not stay.
-std::uint32_t LastSequence(const std::vector<StepRow>& steps) {
-  return steps.empty() ? 0 : steps.back().sequence;
-}
-
 // Whether a step above `after` has ended when step `begun` has begun: they come one by one.
 bool HasEnded(std::uint32_t begun, std::uint32_t after) {
   return begun > after + 1;
@@ -180,6 +175,8 @@ void Pipeline::Turn(const AppName& app, TurnRequest request, const std::string& 
     return done(NoApp(app));
   if (entry->activity != AppActivity::kNone)
     return done(AtWork(app));
+  if (std::optional<Problem> refused = data_.Refuse(request.data))
+    return done(std::move(*refused));
   // A way back is never closed.
   if (request.kind == TurnKind::kPromote)
     if (std::optional<Problem> full = CheckDraining(*entry))
@@ -236,7 +233,7 @@ void Pipeline::ServeChosen(const AppRow& app, const std::string& who, ReleaseRow
     if (!view.ok())
       return (*self)->GiveUp(app, answer.config.number, who, view.error(),
                              [done, why = view.error()] { done(Problem(why)); });
-    const std::uint32_t sequence = LastSequence(view.value().steps);
+    const std::uint32_t sequence = view.value().last_sequence();
     const WalkConfig config{.number = answer.config.number, .snapshot = answer.snapshot};
     answer.view = std::move(view).value();
     answer.view.under_way = true;
@@ -326,7 +323,7 @@ void Pipeline::OnConfigChosen(const AppRow& app, const std::string& who,
     if (!view.ok())
       return (*self)->GiveUp(app, config.number, who, view.error(),
                              [done, why = view.error()] { done(Problem(why)); });
-    const std::uint32_t sequence = LastSequence(view.value().steps);
+    const std::uint32_t sequence = view.value().last_sequence();
     view.value().under_way = true;
     done(ConfigAnswer{
         .number = config.number, .changed = true, .walk = std::move(view).value(), .back = back});
@@ -347,8 +344,7 @@ void Pipeline::Resume(const AppRow& app, ReleaseRow release, WalkConfig config) 
       return (*self)->Settle(app.name);
     // Who asked for a rollback is in nobody's row.
     std::string who = IsUnfinished(release.state) ? release.created_by : "node";
-    (*self)->Walk(app, std::move(release), config, LastSequence(view.value().steps),
-                  std::move(who));
+    (*self)->Walk(app, std::move(release), config, view.value().last_sequence(), std::move(who));
   });
 }
 

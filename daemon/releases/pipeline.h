@@ -92,6 +92,8 @@ class Pipeline : private DeployObserver {
   // Answers when the release is received, or refused; the other steps follow.
   void Deploy(DeployRequest request, std::function<void(Outcome<DeployAnswer>)> done);
 
+  // Why no app's data can go back with a release, if that is so.
+  std::optional<Problem> RefuseData() const { return data_.Refuse(TurnedData::kGoesBack); }
   // Another release of the app is to serve (daemon/releases/turn.h says which, and what is
   // refused). Answers when that is decided; the walk follows.
   void Turn(const AppName& app, TurnRequest request, const std::string& who,

@@ -17,6 +17,9 @@ struct ReleaseView {
   std::vector<StepRow> steps;
   std::optional<ReportRow> report;
   bool under_way = false;  // a step runs or follows
+
+  // Of the newest step; those of changes of the config do not stay.
+  std::uint32_t last_sequence() const { return steps.empty() ? 0 : steps.back().sequence; }
 };
 
 // kReleaseNotFound.

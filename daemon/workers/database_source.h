@@ -31,6 +31,9 @@ struct DatabaseCopy {
 class DatabaseSource {
  public:
   virtual ~DatabaseSource() = default;
+  // Whether apps' databases are on a server of the operator's: then there are none to copy here,
+  // whatever files an earlier time has left.
+  virtual bool on_server() const = 0;
   // The database as it is at some moment from now on, on the disk when `done` gets its size. Only
   // its name is not: `to` + ".new" is what is worked on. Errors: as CopyDatabaseFiles.
   virtual void Copy(DatabaseCopy copy, std::function<void(Result<Bytes>)> done) = 0;

@@ -42,6 +42,7 @@ class QueryProcesses : public DatabaseSource, private QueryProcess::Host {
   // The app is gone, and its workers. `then`, later: nothing is made any more in its directory.
   void Forget(AppId app, std::function<void()> then);
 
+  bool on_server() const override { return options_.roles != nullptr; }
   void Copy(DatabaseCopy copy, std::function<void(Result<Bytes>)> done) override {
     copies_.Add(std::move(copy), std::move(done));
   }

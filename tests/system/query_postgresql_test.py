@@ -282,6 +282,32 @@ def test_a_deleted_app_leaves_nothing(shop, postgresql):
                "the role is gone")
 
 
+def test_a_release_script_runs_and_the_data_is_the_servers(shop, postgresql, tmp_path):
+    script = """
+from cloister import db
+
+def run():
+    with db.connect() as connection:
+        connection.execute("CREATE TABLE IF NOT EXISTS runs (version TEXT)")
+        connection.execute("INSERT INTO runs VALUES ('VERSION')")
+"""
+    for version in ("2.0.0", "3.0.0"):
+        folder = apps.write_app(tmp_path / version, SOURCE, version, name="shop",
+                                files={"bring.py": script.replace("VERSION", version)})
+        manifest = folder / "cloister.toml"
+        text = manifest.read_text().replace("[entry]", '[entry]\nrelease = "bring:run"')
+        manifest.write_text(text)
+        done = shop.deploy(folder, APP)
+        assert "the database is on a server" in done.stdout
+    # Once each: what was tried was not kept.
+    assert ask(shop, APP, "sql('SELECT version FROM runs')") == "[('2.0.0',), ('3.0.0',)]"
+    refused = shop.cli("rollback", APP, "--with-data", "--yes", check=False)
+    assert refused.returncode == 1 and "error[snapshot_not_found]" in refused.stderr
+    assert "SQL server" in refused.stderr
+    shop.cli("rollback", APP)
+    assert ask(shop, APP, "sql('SELECT version FROM runs')") == "[('2.0.0',), ('3.0.0',)]"
+
+
 def test_a_hostile_worker_is_ended_and_nothing_else(shop):
     shop.cli("quota", "set", APP, "limits.workers=2")
     ask(shop, APP, "sql('CREATE TABLE t (a int)')")
