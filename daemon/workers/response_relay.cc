@@ -5,6 +5,7 @@
 
 #include "daemon/http/text.h"
 #include "daemon/workers/cookie_scope.h"
+#include "daemon/workers/supervisor.h"
 
 namespace cloister {
 namespace {

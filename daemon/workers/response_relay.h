@@ -19,9 +19,10 @@
 #include "apis/wire/frame.h"
 #include "daemon/http/message.h"
 #include "daemon/objects/object_responses.h"
-#include "daemon/workers/supervisor.h"
 
 namespace cloister {
+
+struct ReleaseSpec;
 
 class ResponseRelay {
  public:
