@@ -28,6 +28,20 @@ constexpr std::uint64_t kSharesOfWeight100 = 1024;
 // The keeper's own group in version 2, beside its cloister-PID.
 constexpr std::string_view kKeeperLeaf = "/cloister-keeper";
 constexpr const char* kControllers[] = {"memory", "pids", "cpu"};
+// Of cloister-PID beside the keeper's leaf, and in version 1 beside the host's others.
+constexpr std::uint64_t kTopCpuWeight = 200;
+
+std::pair<std::string, std::string> WeightFileV1(std::uint64_t weight) {
+  return {"cpu.shares", std::to_string(weight * kSharesOfWeight100 / 100)};
+}
+
+std::pair<std::string, std::string> WeightFileV2(std::uint64_t weight) {
+  return {"cpu.weight", std::to_string(weight)};
+}
+
+bool IsWeightFile(const std::string& file) {
+  return file == "cpu.shares" || file == "cpu.weight";
+}
 
 struct Mount {
   std::string root;
@@ -143,6 +157,8 @@ class NoCgroups : public Cgroups {
   const std::string& reason() const override { return reason_; }
   std::vector<std::string> Directories() const override { return {}; }
   Result<void> Set(const std::string&, const GroupLimits&) override { return {}; }
+  Result<void> SetWeight(const std::string&, std::uint64_t) override { return {}; }
+  Result<void> SetBackground(const std::string&, bool) override { return {}; }
   Result<void> Move(const std::string&, pid_t) override { return {}; }
   void Remove(const std::string&) override {}
   void RemoveAll() override {}
@@ -176,9 +192,28 @@ class DirectoryCgroups : public Cgroups {
       left_over_.erase(group);
       for (const auto& [file, text] :
            IsV2() ? CgroupFilesV2(limits) : CgroupFilesV1(controller, limits))
-        TRY(WriteText(Below(directory, file), text));
+        // The kernel refuses a weight in the background, where all have the least.
+        if (!IsWeightFile(file) || !background_.contains(group))
+          TRY(WriteText(Below(directory, file), text));
     }
     return {};
+  }
+
+  Result<void> SetWeight(const std::string& group, std::uint64_t cpu_weight) override {
+    CHECK(IsGroupName(group));
+    for (const auto& [controller, top] : tops_)
+      TRY(MakeDirectory(Below(top, group)));
+    return WriteWeight(group, cpu_weight);
+  }
+
+  Result<void> SetBackground(const std::string& group, bool background) override {
+    TRY(WriteText(Below(CpuDirectory(group), "cpu.idle"), background ? "1" : "0"));
+    if (background) {
+      background_.insert(group);
+      return {};
+    }
+    background_.erase(group);
+    return WriteWeight(group, GroupLimits().cpu_weight);
   }
 
   Result<void> Move(const std::string& group, pid_t pid) override {
@@ -189,6 +224,7 @@ class DirectoryCgroups : public Cgroups {
 
   void Remove(const std::string& group) override {
     left_over_.insert(group);
+    background_.erase(group);
     std::erase_if(left_over_, [this](const std::string& each) {
       bool gone = true;
       for (const auto& [controller, top] : tops_)
@@ -205,8 +241,18 @@ class DirectoryCgroups : public Cgroups {
  private:
   bool IsV2() const { return tops_.contains(""); }
 
+  std::string CpuDirectory(const std::string& group) const {
+    return Below(tops_.at(IsV2() ? "" : "cpu"), group);
+  }
+
+  Result<void> WriteWeight(const std::string& group, std::uint64_t weight) {
+    const auto [file, text] = IsV2() ? WeightFileV2(weight) : WeightFileV1(weight);
+    return WriteText(Below(CpuDirectory(group), file), text);
+  }
+
   std::map<std::string, std::string> tops_;
-  std::set<std::string> left_over_;  // to be removed
+  std::set<std::string> left_over_;   // to be removed
+  std::set<std::string> background_;  // that give way to the others
   std::string no_reason_;
 };
 
@@ -218,14 +264,19 @@ Result<void> PrepareV2(const std::string& own, const std::string& top) {
   TRY(WriteText(own + "/cgroup.subtree_control", "+memory +pids +cpu"));
   TRY(MakeDirectory(top));
   TRY(WriteText(top + "/cgroup.subtree_control", "+memory +pids +cpu"));
-  return {};
+  const auto [file, text] = WeightFileV2(kTopCpuWeight);
+  return WriteText(Below(top, file), text);
 }
 
 Result<void> Prepare(const CgroupPlaces& places, const std::map<std::string, std::string>& tops) {
   if (places.version == CgroupPlaces::Version::kV2)
     return PrepareV2(places.own.at(""), tops.at(""));
-  for (const auto& [controller, top] : tops)
+  for (const auto& [controller, top] : tops) {
     TRY(MakeDirectory(top));
+    const auto [file, text] = WeightFileV1(kTopCpuWeight);
+    if (controller == "cpu")
+      TRY(WriteText(Below(top, file), text));
+  }
   return {};
 }
 
@@ -301,7 +352,7 @@ GroupFiles CgroupFilesV1(const std::string& controller, const GroupLimits& limit
   const std::uint64_t quota = std::max(limits.cpu_millis * kCpuPeriodUs / 1000, kCpuQuotaMinUs);
   return {{"cpu.cfs_period_us", std::to_string(kCpuPeriodUs)},
           {"cpu.cfs_quota_us", std::to_string(quota)},
-          {"cpu.shares", std::to_string(limits.cpu_weight * kSharesOfWeight100 / 100)}};
+          WeightFileV1(limits.cpu_weight)};
 }
 
 GroupFiles CgroupFilesV2(const GroupLimits& limits) {
@@ -309,7 +360,7 @@ GroupFiles CgroupFilesV2(const GroupLimits& limits) {
   return {{"memory.max", std::to_string(limits.memory_max.count)},
           {"pids.max", std::to_string(limits.pids_max)},
           {"cpu.max", std::to_string(quota) + " " + std::to_string(kCpuPeriodUs)},
-          {"cpu.weight", std::to_string(limits.cpu_weight)}};
+          WeightFileV2(limits.cpu_weight)};
 }
 
 std::unique_ptr<Cgroups> OpenCgroups(const CgroupPlaces& places, pid_t keeper) {

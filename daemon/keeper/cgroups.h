@@ -4,8 +4,10 @@
 // and CPU. Version 2 as the operator delegated it, version 1 as mounted, or none.
 //
 // Only the keeper writes cgroups. Its groups live in a group of its own, cloister-PID, beside
-// itself. Workers are moved in before they map anything of a tenant. cgroups are the real ceiling;
-// where they are missing the rlimits of the worker are the floor, and the node says so at start.
+// itself; the node's and the cache server's are there too, so that the kernel weighs them against
+// those of apps. Workers are moved in before they map anything of a tenant. cgroups are the real
+// ceiling; where they are missing the rlimits of the worker are the floor, and the node says so at
+// start.
 
 #include <sys/types.h>
 
@@ -69,6 +71,11 @@ class Cgroups {
 
   // Makes the group if there is none and sets its ceilings.
   virtual Result<void> Set(const std::string& group, const GroupLimits& limits) = 0;
+  // Makes a group of our own that has no ceilings, with its part of the CPU as of GroupLimits.
+  virtual Result<void> SetWeight(const std::string& group, std::uint64_t cpu_weight) = 0;
+  // Whether a group gives way to the others at once when they want a CPU. Kernels before 5.15 have
+  // no such thing: an Error.
+  virtual Result<void> SetBackground(const std::string& group, bool background) = 0;
   virtual Result<void> Move(const std::string& group, pid_t pid) = 0;
   // Removes an empty group; one that the kernel has not let go of yet goes with the next one.
   virtual void Remove(const std::string& group) = 0;

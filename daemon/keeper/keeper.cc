@@ -76,6 +76,7 @@ Result<void> Keeper::Run() {
       nodes_.AttachAll();
     nodes_.Tick();
     cache_.Tick();
+    workers_.Tick();
     AdvanceStop();
   }
   ground_.cgroups->RemoveAll();
@@ -125,7 +126,7 @@ void Keeper::Wait() {
 std::optional<MonotonicTime> Keeper::NextTick() const {
   std::optional<MonotonicTime> next;
   for (const std::optional<MonotonicTime> time :
-       {kill_at_, zygotes_.NextTick(), nodes_.NextTick(), cache_.NextTick()})
+       {kill_at_, zygotes_.NextTick(), nodes_.NextTick(), cache_.NextTick(), workers_.NextTick()})
     if (time && (!next || *time < *next))
       next = time;
   return next;

@@ -33,7 +33,7 @@ class Keeper {
   Keeper(Ground ground, SettingsSource source)
       : ground_(std::move(ground)),
         source_(std::move(source)),
-        workers_(*ground_.cgroups),
+        workers_(*ground_.cgroups, clock_),
         zygotes_(ground_, clock_),
         cache_(CacheOptions(ground_), *ground_.cgroups, clock_),
         nodes_(ground_, zygotes_, workers_, clock_) {}

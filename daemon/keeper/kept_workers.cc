@@ -2,17 +2,34 @@
 
 #include <sys/wait.h>
 
+#include <chrono>
 #include <csignal>
+#include <ctime>
 #include <utility>
+
+#include "apis/base/log.h"
 
 namespace cloister {
 namespace {
+
+// How often is looked at what groups use; how long an app computes before it gives way.
+constexpr Millis kWindow{100};
 
 // Whether `pid` is a child of ours that was not reaped. Leaves it waitable.
 bool IsOurChild(pid_t pid) {
   siginfo_t info = {};
   return pid > 0 &&
          ::waitid(P_PID, static_cast<id_t>(pid), &info, WEXITED | WNOHANG | WNOWAIT) == 0;
+}
+
+// What all threads of a child of ours have used; none when it cannot be told.
+Micros CpuOf(pid_t pid) {
+  clockid_t clock = 0;
+  timespec time = {};
+  if (::clock_getcpuclockid(pid, &clock) != 0 || ::clock_gettime(clock, &time) != 0)
+    return Micros{0};
+  return Seconds(time.tv_sec) +
+         std::chrono::duration_cast<Micros>(std::chrono::nanoseconds(time.tv_nsec));
 }
 
 WorkerExited Report(WorkerId id, const WorkerExit& exit) {
@@ -44,7 +61,7 @@ std::optional<KeptWorkers::Ended> KeptWorkers::OnExit(pid_t pid, const WorkerExi
     table_.NoteEarlyExit(pid, exit);
     return std::nullopt;
   }
-  Leave(*worker);
+  Leave(*worker, exit.cpu);
   return Ended{
       .generation = worker->generation, .uid = worker->uid, .report = Report(worker->id, exit)};
 }
@@ -71,15 +88,17 @@ Result<void> KeptWorkers::TryPlace(std::uint64_t generation, const PlaceWorker& 
   return cgroups_.Move(worker->group, worker->pid);
 }
 
-void KeptWorkers::Leave(const WorkerRecord& worker) {
+void KeptWorkers::Leave(const WorkerRecord& worker, Micros cpu) {
   if (worker.group.empty())
     return;
   const GroupLedger::Left left = ledger_.Leave(worker.group, worker.share);
-  if (left.empty)
-    cgroups_.Remove(worker.group);
-  else
-    // Fails when the others use more than their share; then the old ceiling holds on.
-    (void)cgroups_.Set(worker.group, left.limits);
+  if (left.empty) {
+    cpu_of_ended_.erase(worker.group);
+    return cgroups_.Remove(worker.group);
+  }
+  cpu_of_ended_[worker.group] += cpu;
+  // Fails when the others use more than their share; then the old ceiling holds on.
+  (void)cgroups_.Set(worker.group, left.limits);
 }
 
 void KeptWorkers::Signal(std::uint64_t generation, std::uint64_t worker_id, int signal_number) {
@@ -91,6 +110,35 @@ void KeptWorkers::Signal(std::uint64_t generation, std::uint64_t worker_id, int 
 void KeptWorkers::KillGeneration(std::uint64_t generation) {
   for (const pid_t pid : table_.ProcessesOf(generation))
     (void)::kill(pid, SIGKILL);
+}
+
+std::optional<MonotonicTime> KeptWorkers::NextTick() const {
+  if (table_.size() == 0 || !cgroups_.reason().empty())
+    return std::nullopt;
+  return window_began_ + kWindow;
+}
+
+void KeptWorkers::Tick() {
+  const MonotonicTime now = clock_.Now();
+  const std::optional<MonotonicTime> next = NextTick();
+  if (!next || now < *next)
+    return;
+  for (const auto& [group, background] : classes_.Update(now - window_began_, CpuOfGroups())) {
+    const Result<void> set = cgroups_.SetBackground(group, background);
+    if (!set.ok() && !background_fails_)
+      Log(LogLevel::kWarning, "cpu_class_failed", {{"error", set.error().message}});
+    background_fails_ |= !set.ok();
+  }
+  window_began_ = now;
+}
+
+CpuClasses::Used KeptWorkers::CpuOfGroups() const {
+  CpuClasses::Used used = cpu_of_ended_;
+  table_.ForEach([&used](const WorkerRecord& worker) {
+    if (!worker.group.empty())
+      used[worker.group] += CpuOf(worker.pid);
+  });
+  return used;
 }
 
 void KeptWorkers::KillAll() {

@@ -9,18 +9,23 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <optional>
+#include <string>
 
+#include "apis/base/clock.h"
 #include "apis/base/result.h"
 #include "apis/wire/messages.h"
 #include "daemon/keeper/cgroups.h"
+#include "daemon/keeper/cpu_classes.h"
 #include "daemon/keeper/worker_table.h"
 
 namespace cloister {
 
 class KeptWorkers {
  public:
-  explicit KeptWorkers(Cgroups& cgroups) : cgroups_(cgroups) {}
+  KeptWorkers(Cgroups& cgroups, const Clock& clock, unsigned cpus = UsableCpus())
+      : cgroups_(cgroups), clock_(clock), classes_(cpus) {}
 
   // The zygote made a worker. A report when it has ended already. kProtocol when the process is no
   // child of ours or is known.
@@ -41,15 +46,25 @@ class KeptWorkers {
   void KillGeneration(std::uint64_t generation);
   void KillAll();
 
+  // Puts the groups that compute much into the background, and others back, when a window is over.
+  void Tick();
+  std::optional<MonotonicTime> NextTick() const;
+
   std::size_t size() const { return table_.size(); }
 
  private:
   Result<void> TryPlace(std::uint64_t generation, const PlaceWorker& request);
-  void Leave(const WorkerRecord& worker);
+  void Leave(const WorkerRecord& worker, Micros cpu);
+  CpuClasses::Used CpuOfGroups() const;
 
   Cgroups& cgroups_;
+  const Clock& clock_;
   WorkerTable table_;
   GroupLedger ledger_;
+  CpuClasses classes_;
+  std::map<std::string, Micros> cpu_of_ended_;  // by group, while it has others
+  MonotonicTime window_began_{};
+  bool background_fails_ = false;  // said once
 };
 
 }  // namespace cloister

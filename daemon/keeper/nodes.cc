@@ -22,6 +22,9 @@ constexpr Millis kPrepareMax{60000};
 constexpr Millis kReleaseMax{10000};
 // From a node's last word to its end.
 constexpr Millis kEndMax{5000};
+// Node processes are beside the groups of apps and come before them: every app waits for them.
+constexpr const char* kNodeGroup = "node";
+constexpr std::uint64_t kNodeCpuWeight = 1000;
 
 // A duplicate that a packet can own.
 Result<UniqueFd> Duplicate(int fd) {
@@ -87,6 +90,7 @@ Result<void> Nodes::StartOne() {
   plan.time_slice = kNodeTimeSlice;
   const pid_t pid = TRY(SpawnChild(plan));
   ++last_generation_;
+  PlaceNode(pid);
   if (UniqueFd zygote = zygotes_.Attach(generation); zygote.valid()) {
     fds.push_back(std::move(zygote));
     names += "zygote ";
@@ -111,6 +115,14 @@ Result<void> Nodes::StartOne() {
   Log(LogLevel::kInfo, "node_started",
       {{"generation", generation}, {"pid", pid}, {"writer", writer}});
   return {};
+}
+
+void Nodes::PlaceNode(pid_t pid) {
+  Result<void> placed = ground_.cgroups->SetWeight(kNodeGroup, kNodeCpuWeight);
+  if (placed.ok())
+    placed = ground_.cgroups->Move(kNodeGroup, pid);
+  if (!placed.ok())
+    Log(LogLevel::kWarning, "node_not_placed", {{"error", placed.error().message}});
 }
 
 UniqueFd Nodes::OpenPassword(const std::string& name, const std::string& path) {

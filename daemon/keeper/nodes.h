@@ -79,6 +79,7 @@ class Nodes {
   Millis OpenTimeout() const { return ground_.settings.node.open_timeout; }
   Result<void> StartOne();
   // The node may not read the file itself.
+  void PlaceNode(pid_t pid);
   static UniqueFd OpenPassword(const std::string& name, const std::string& path);
   void TryStart();
   void Attach(Node& node);

@@ -50,6 +50,11 @@ class WorkerTable {
   bool HasProcess(pid_t pid) const { return by_pid_.contains(pid); }
   std::vector<pid_t> ProcessesOf(std::uint64_t generation) const;
   std::vector<pid_t> Processes() const;
+  template <typename Visit>
+  void ForEach(Visit visit) const {
+    for (const auto& [pid, record] : by_pid_)
+      visit(record);
+  }
   std::size_t size() const { return by_pid_.size(); }
 
   // A child ended that nobody told us about.

@@ -119,6 +119,21 @@ def test_the_worker_is_in_its_apps_cgroup(daemon):
         assert int(limit) == 256 << 20
 
 
+def test_the_node_is_beside_its_apps_and_comes_before_them(daemon):
+    daemon.ask()
+    shares = [
+        pathlib.Path(folder, "node/cpu.shares")
+        for folder in cgroups_of(daemon.pid)
+        if pathlib.Path(folder, "node/cpu.shares").exists()
+    ]
+    if not shares:
+        pytest.skip("no cpu controller of version 1")
+    (node,) = daemon.processes("node")
+    assert shares[0].read_text() == "10240\n"
+    assert shares[0].with_name("cgroup.procs").read_text() == f"{node.pid}\n"
+    assert shares[0].parent.with_name("app-1").joinpath("cpu.shares").read_text() == "1024\n"
+
+
 def test_root_of_a_container_that_maps_one_uid(make_daemon):
     daemon = make_daemon()
     daemon.launcher = ["unshare", "--user", "--map-root-user"]

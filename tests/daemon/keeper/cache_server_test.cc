@@ -32,6 +32,8 @@ class NoGroups : public Cgroups {
     memory = limits.memory_max;
     return {};
   }
+  Result<void> SetWeight(const std::string&, std::uint64_t) override { return {}; }
+  Result<void> SetBackground(const std::string&, bool) override { return {}; }
   Result<void> Move(const std::string& /*group*/, pid_t pid) override {
     moved = pid;
     return {};

@@ -169,6 +169,7 @@ TEST_F(CgroupDirectoryTest, Version2MovesTheKeeperAsideAndDelegates) {
   directory_.Write("cgroup.subtree_control", "");
   directory_.Write("cloister-keeper/cgroup.procs", "");
   directory_.Write("cloister-42/cgroup.subtree_control", "");
+  directory_.Write("cloister-42/cpu.weight", "");
   for (const char* file : {"memory.max", "pids.max", "cpu.max", "cpu.weight", "cgroup.procs"})
     directory_.Write(std::string("cloister-42/app-1/") + file, "");
   const auto cgroups = OpenCgroups(Places(CgroupPlaces::Version::kV2, ""), 42);
@@ -181,6 +182,33 @@ TEST_F(CgroupDirectoryTest, Version2MovesTheKeeperAsideAndDelegates) {
   ASSERT_TRUE(cgroups->Move("app-1", 77).ok());
   EXPECT_EQ(directory_.Read("cloister-42/app-1/memory.max"), "104857600");
   EXPECT_EQ(directory_.Read("cloister-42/app-1/cgroup.procs"), "77");
+}
+
+TEST_F(CgroupDirectoryTest, AGroupInTheBackgroundHasItsWeightAgainWhenItComesBack) {
+  directory_.Write("cloister-42/cpu.shares", "");
+  for (const char* file : {"cpu.cfs_period_us", "cpu.cfs_quota_us", "cpu.shares", "cpu.idle"})
+    directory_.Write(std::string("cloister-42/app-1/") + file, "");
+  const auto cgroups = OpenCgroups(Places(CgroupPlaces::Version::kV1, "cpu"), 42);
+  ASSERT_STREQ(cgroups->version(), "v1") << cgroups->reason();
+  EXPECT_EQ(directory_.Read("cloister-42/cpu.shares"), "2048");
+  ASSERT_TRUE(cgroups->SetBackground("app-1", true).ok());
+  EXPECT_EQ(directory_.Read("cloister-42/app-1/cpu.idle"), "1");
+  // Its ceilings change there as elsewhere; a weight would be refused.
+  ASSERT_TRUE(cgroups->Set("app-1", kWorker).ok());
+  EXPECT_EQ(directory_.Read("cloister-42/app-1/cpu.cfs_quota_us"), "100000");
+  EXPECT_EQ(directory_.Read("cloister-42/app-1/cpu.shares"), "");
+  ASSERT_TRUE(cgroups->SetBackground("app-1", false).ok());
+  EXPECT_EQ(directory_.Read("cloister-42/app-1/cpu.idle"), "0");
+  EXPECT_EQ(directory_.Read("cloister-42/app-1/cpu.shares"), "1024");
+  EXPECT_FALSE(cgroups->SetBackground("app-2", true).ok());
+}
+
+TEST_F(CgroupDirectoryTest, AGroupOfOurOwnHasAWeightAndNoCeilings) {
+  directory_.Write("cloister-42/cpu.shares", "");
+  directory_.Write("cloister-42/node/cpu.shares", "");
+  const auto cgroups = OpenCgroups(Places(CgroupPlaces::Version::kV1, "cpu"), 42);
+  ASSERT_TRUE(cgroups->SetWeight("node", 1000).ok());
+  EXPECT_EQ(directory_.Read("cloister-42/node/cpu.shares"), "10240");
 }
 
 TEST_F(CgroupDirectoryTest, Version2WithoutAControllerIsNone) {

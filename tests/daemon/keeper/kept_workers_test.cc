@@ -1,11 +1,15 @@
 #include "daemon/keeper/kept_workers.h"
 
 #include <gtest/gtest.h>
+#include <sched.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <csignal>
+#include <ctime>
 #include <vector>
+
+#include "tests/support/fake_clock.h"
 
 namespace cloister {
 namespace {
@@ -22,6 +26,11 @@ class FakeCgroups : public Cgroups {
     calls.push_back("set " + group + " " + std::to_string(limits.memory_max.count));
     if (fails)
       return Error{ErrorCode::kSystem, "no room"};
+    return {};
+  }
+  Result<void> SetWeight(const std::string&, std::uint64_t) override { return {}; }
+  Result<void> SetBackground(const std::string& group, bool background) override {
+    calls.push_back((background ? "background " : "foreground ") + group);
     return {};
   }
   Result<void> Move(const std::string& group, pid_t) override {
@@ -47,12 +56,12 @@ class KeptWorkersTest : public ::testing::Test {
     }
   }
 
-  // A child that waits for a signal.
-  pid_t StartChild() {
+  // A child that waits for a signal, or computes until it gets one.
+  pid_t StartChild(bool computes = false) {
     const pid_t pid = ::fork();
     if (pid == 0) {
       for (;;)
-        ::pause();
+        (void)(computes ? ::getppid() : ::pause());
     }
     children_.push_back(pid);
     return pid;
@@ -78,7 +87,8 @@ class KeptWorkersTest : public ::testing::Test {
   }
 
   FakeCgroups cgroups_;
-  KeptWorkers workers_{cgroups_};
+  FakeClock clock_;
+  KeptWorkers workers_{cgroups_, clock_, 1};
   std::vector<pid_t> children_;
 };
 
@@ -132,6 +142,26 @@ TEST_F(KeptWorkersTest, GroupsGrowAndShrinkWithTheirWorkers) {
   EXPECT_EQ(cgroups_.calls,
             (std::vector<std::string>{"set app-1 100", "move app-1", "set app-1 200", "move app-1",
                                       "set app-1 100", "remove app-1"}));
+}
+
+TEST_F(KeptWorkersTest, AGroupThatComputesIsPutIntoTheBackground) {
+  EXPECT_FALSE(workers_.NextTick());
+  const pid_t calm = StartChild();
+  const pid_t busy = StartChild(true);
+  ASSERT_TRUE(workers_.Adopt(Announce(1, calm)).ok());
+  ASSERT_TRUE(workers_.Adopt(Announce(2, busy)).ok());
+  EXPECT_EQ(workers_.Place(kGeneration, Request(1, "calm")).error, "");
+  EXPECT_EQ(workers_.Place(kGeneration, Request(2, "busy")).error, "");
+  cgroups_.calls.clear();
+  workers_.Tick();
+  // The child's time is the kernel's, the window's is ours.
+  clockid_t used = 0;
+  ASSERT_EQ(::clock_getcpuclockid(busy, &used), 0);
+  for (timespec time = {}; time.tv_sec == 0 && time.tv_nsec < 500000000; ::sched_yield())
+    ASSERT_EQ(::clock_gettime(used, &time), 0);
+  clock_.Advance(Seconds(1));
+  workers_.Tick();
+  EXPECT_EQ(cgroups_.calls, std::vector<std::string>{"background busy"});
 }
 
 TEST_F(KeptWorkersTest, ARequestThatMustNotBeIsAnsweredWithTheReason) {
