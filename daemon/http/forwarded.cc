@@ -1,6 +1,7 @@
 #include "daemon/http/forwarded.h"
 
 #include <algorithm>
+#include <array>
 #include <optional>
 #include <string>
 #include <vector>
@@ -13,6 +14,10 @@ namespace {
 constexpr std::string_view kFor = "x-forwarded-for";
 constexpr std::string_view kProto = "x-forwarded-proto";
 constexpr std::string_view kForwarded = "forwarded";
+// In use beside X-Forwarded-*: what content delivery networks and load balancers write.
+constexpr std::array<std::string_view, 7> kNames = {
+    kForwarded,         "x-real-ip",      "x-client-ip",     "x-cluster-client-ip",
+    "cf-connecting-ip", "true-client-ip", "fastly-client-ip"};
 constexpr std::uint64_t kPortMax = 65535;
 // More hops than that nobody has; beyond, the list is read from its end only so far.
 constexpr std::size_t kElementsMax = 256;
@@ -215,7 +220,11 @@ bool IsTrusted(const IpAddress& address, std::span<const IpNetwork> trusted) {
 }  // namespace
 
 bool IsForwardingHeader(std::string_view name) {
-  return name.starts_with("x-forwarded-") || name == kForwarded || name == "x-real-ip";
+  return name.starts_with("x-forwarded-") || std::ranges::find(kNames, name) != kNames.end();
+}
+
+bool IsProxyHeader(std::string_view name) {
+  return name == "proxy";
 }
 
 ForwardedClient ReadForwarded(std::span<const HttpHeader> headers, const IpAddress& peer,

@@ -24,9 +24,12 @@ struct ForwardedClient {
   std::string_view scheme = {};  // "http" or "https"; empty: nothing was said that counts
 };
 
-// Whether a header of that (lower case) name speaks for another: Forwarded, X-Real-IP and all
-// X-Forwarded-*.
+// Whether a header of that (lower case) name speaks for another: Forwarded, X-Real-IP, all
+// X-Forwarded-*, and what networks of proxies have of their own.
 bool IsForwardingHeader(std::string_view lower_case_name);
+// "Proxy" is no header of HTTP. In an app's environ it would be HTTP_PROXY, which libraries read as
+// the proxy to ask by (CVE-2016-5385), so nobody's reaches an app.
+bool IsProxyHeader(std::string_view lower_case_name);
 
 // `peer` is a trusted proxy. X-Forwarded-* comes first: a proxy that writes these often passes a
 // client's Forwarded on as it came. Forwarded counts when neither X-Forwarded-For nor

@@ -76,11 +76,11 @@ RequestReader::Outcome RequestReader::ReadHead(std::string_view& bytes,
 
 void RequestReader::TakeForwarded(RequestState& request) {
   HttpRequest& http = request.request;
-  if (!peer_.trusted) {
-    std::erase_if(http.headers,
-                  [](const HttpHeader& header) { return IsForwardingHeader(header.name); });
+  std::erase_if(http.headers, [this](const HttpHeader& header) {
+    return IsProxyHeader(header.name) || (!peer_.trusted && IsForwardingHeader(header.name));
+  });
+  if (!peer_.trusted)
     return;
-  }
   const ForwardedClient client =
       ReadForwarded(http.headers, *peer_.trusted, context_.settings.trusted_proxies);
   if (!client.scheme.empty())

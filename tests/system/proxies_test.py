@@ -45,6 +45,8 @@ def test_nobody_is_believed_unless_the_operator_says_so(node, folder):
     assert seen["request_uri"].startswith(f"http://{HOST}/path")
     # The app cannot be fooled even where it would look itself.
     assert not [key for key in seen if "FORWARDED" in key or "REAL_IP" in key]
+    seen = ask(node, [("True-Client-IP", "6.6.6.6"), ("Proxy", "http://6.6.6.6")])
+    assert not [key for key in seen if "CLIENT_IP" in key or "PROXY" in key]
 
 
 def test_a_trusted_proxy_is_believed(make_node, folder):
@@ -58,6 +60,9 @@ def test_a_trusted_proxy_is_believed(make_node, folder):
     assert seen["HTTP_X_FORWARDED_FOR"] == "6.6.6.6, 203.0.113.9"
     seen = ask(node, [("Forwarded", 'for="[2001:db8::1]:4711";proto=https, for=10.1.2.3')])
     assert (seen["REMOTE_ADDR"], seen["REMOTE_PORT"]) == ("2001:db8::1", "4711")
+    seen = ask(node, [("True-Client-IP", "6.6.6.6"), ("Proxy", "http://6.6.6.6")])
+    assert seen["HTTP_TRUE_CLIENT_IP"] == "6.6.6.6"
+    assert "HTTP_PROXY" not in seen, "libraries would ask by it"
     seen = ask(node, [("X-Forwarded-For", "<script>"), ("X-Forwarded-Proto", "gopher")])
     assert (seen["REMOTE_ADDR"], seen["wsgi.url_scheme"]) == ("127.0.0.1", "http")
     seen = ask(node, [])

@@ -129,11 +129,14 @@ TEST(ForwardedTest, AListIsReadFromItsEndOnlySoFar) {
 }
 
 TEST(ForwardedTest, HeadersThatSpeakForAnother) {
-  for (const char* name : {"forwarded", "x-forwarded-for", "x-forwarded-proto", "x-forwarded-host",
-                           "x-forwarded-port", "x-forwarded-prefix", "x-real-ip"})
+  for (const char* name :
+       {"forwarded", "x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-forwarded-port",
+        "x-forwarded-prefix", "x-real-ip", "true-client-ip", "cf-connecting-ip"})
     EXPECT_TRUE(IsForwardingHeader(name)) << name;
   for (const char* name : {"host", "forward", "x-forwarded", "via", "x-request-id"})
     EXPECT_FALSE(IsForwardingHeader(name)) << name;
+  EXPECT_TRUE(IsProxyHeader("proxy"));
+  EXPECT_FALSE(IsProxyHeader("proxy-authorization"));
 }
 
 }  // namespace
