@@ -1,6 +1,8 @@
 #include "daemon/releases/receive.h"
 
 #include <algorithm>
+#include <string>
+#include <utility>
 
 #include "config/versions.h"
 #include "daemon/store/contents.h"
@@ -92,6 +94,23 @@ Outcome<std::optional<ReleaseRow>> CheckVersion(Database& db, const ReceiveReque
   return std::optional<ReleaseRow>();
 }
 
+// Which [limits] of the app are above its quota, and so are the quota's. Empty: none.
+std::string AboveQuota(const Manifest& manifest, const LimitSettings& quota) {
+  const ManifestLimits& wanted = manifest.limits;
+  const std::pair<bool, const char*> limits[] = {
+      {wanted.memory > quota.worker.memory_max, "limits.memory"},
+      {wanted.wall > quota.worker.wall_max, "limits.wall"},
+      {wanted.cpu_millis > quota.worker.cpu_millis, "limits.cpu"},
+      {wanted.threads > quota.worker.threads_max, "limits.threads"},
+      {wanted.queue > quota.queue_max, "limits.queue"},
+      {manifest.workers_max > quota.workers_max, "limits.workers"}};
+  std::string names;
+  for (const auto& [above, name] : limits)
+    if (above)
+      names += (names.empty() ? "" : ", ") + std::string(name);
+  return names.empty() ? "" : "above the quota, which holds: " + names;
+}
+
 Outcome<ReceivedRelease> Create(Database& db, const ReceiveRequest& request,
                                 std::string manifest_text, const Manifest& manifest,
                                 const Change& change) {
@@ -105,6 +124,7 @@ Outcome<ReceivedRelease> Create(Database& db, const ReceiveRequest& request,
                                                        .run = RunOf(manifest, request.quota),
                                                        .files = request.bundle.files,
                                                        .left_out = request.bundle.left_out,
+                                                       .note = AboveQuota(manifest, request.quota),
                                                        .goal = request.goal,
                                                        .canary_percent = request.canary_percent,
                                                        .rehearsal = request.rehearsal},

@@ -165,9 +165,12 @@ Result<void> EndServing(Database& db, ReleaseId id, WallTime when) {
 }
 
 std::string ReceivedDetail(const NewRelease& release) {
-  const std::string files = std::to_string(release.files.size()) + " files";
-  return release.left_out == 0 ? files
-                               : files + ", " + std::to_string(release.left_out) + " left out";
+  std::string detail = std::to_string(release.files.size()) + " files";
+  if (release.left_out > 0)
+    detail += ", " + std::to_string(release.left_out) + " left out";
+  if (!release.note.empty())
+    detail += "; " + release.note;
+  return detail;
 }
 
 StepOutcome OutcomeOf(std::string_view name) {

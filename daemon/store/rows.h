@@ -101,6 +101,7 @@ struct NewRelease {
   ReleaseRun run;
   std::vector<ReleaseFile> files;
   std::size_t left_out = 0;  // files of the directory that the client did not send
+  std::string note;          // what else there is to say of how it was received
   ReleaseGoal goal = ReleaseGoal::kLive;
   std::uint32_t canary_percent = 0;  // of kCanary: its share of the requests, 1-99
   Rehearsal rehearsal = Rehearsal::kYes;

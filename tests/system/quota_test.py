@@ -205,6 +205,15 @@ def test_what_the_manifest_asks_less_for_is_the_limit_that_is_shown(node, tmp_pa
     assert (row["value"], row["limit"], "manifest" in row) == ("32MiB", 32 * MIB, False)
 
 
+def test_what_the_manifest_asks_more_for_is_said_to_be_the_quotas(node, tmp_path):
+    app = "quota-above/hello"
+    limits = '\n[limits]\nmemory = "2GiB"\nwall = "1s"\n\n[workers]\nmax = 1000\n'
+    said = node.deploy(apps.write_app(tmp_path / "app", extra=limits), app).stdout
+    assert "above the quota, which holds: limits.memory, limits.workers\n" in said
+    rows = {row["name"]: row for row in node.json("quota", "show", app)["quotas"]}
+    assert rows["limits.memory"]["limit"] == 256 * MIB
+
+
 def test_a_rate_that_nobody_uses_now_is_shown_as_unused(node, tmp_path):
     app = "quota-idle/hello"
     node.deploy(apps.write_app(tmp_path / "app"), app)

@@ -32,7 +32,8 @@ std::string BytesOf(int release, int file) {
                        .digest = Sha256Of(std::to_string(i)),
                        .manifest = "",
                        .run = {.entry = "a:b", .limits = {}},
-                       .files = {}};
+                       .files = {},
+                       .note = {}};
     std::vector<VerifiedContent> contents;
     for (int file = 0; file < kFiles; ++file) {
       contents.push_back(ContentOf(BytesOf(i, file)));

@@ -18,6 +18,7 @@ TEST_F(ReleaseRowsTest, AReleaseComesBackAsItWas) {
   release.run.workers_max = 3;
   release.run.statics = "/s/\tstatic/\t0\n";
   release.left_out = 2;
+  release.note = "a note";
   const ReleaseRow row = Must(CreateRelease(db_, release, At(5)));
   EXPECT_EQ(row.version, "1.2.3");
   EXPECT_EQ(row.attempt, 1U);
@@ -40,7 +41,7 @@ TEST_F(ReleaseRowsTest, AReleaseComesBackAsItWas) {
   ASSERT_EQ(steps.size(), 1U);
   EXPECT_EQ(steps[0].name, "received");
   EXPECT_EQ(steps[0].outcome, StepOutcome::kDone);
-  EXPECT_EQ(steps[0].detail, "2 files, 2 left out");
+  EXPECT_EQ(steps[0].detail, "2 files, 2 left out; a note");
   EXPECT_EQ(FindRelease(db_, {row.id.number + 1}).error().code, ErrorCode::kNotFound);
 }
 

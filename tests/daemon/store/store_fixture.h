@@ -71,7 +71,8 @@ class StoreTest : public testing::Test {
             .digest = Sha256Of(version),
             .manifest = "manifest of " + version,
             .run = {.entry = "main:application", .limits = {}},
-            .files = std::move(files)};
+            .files = std::move(files),
+            .note = {}};
   }
 
   // A release that went through every step up to `state`.
