@@ -68,8 +68,8 @@ Result<Planned> PlanSnapshot(Database& db, const AppRow& app, const std::string&
 
 }  // namespace
 
-DataSteps::DataSteps(Parts parts)
-    : parts_(std::move(parts)), self_(std::make_shared<DataSteps*>(this)) {}
+DataSteps::DataSteps(const Parts& parts)
+    : parts_(parts), self_(std::make_shared<DataSteps*>(this)) {}
 
 DataSteps::~DataSteps() {
   *self_ = nullptr;

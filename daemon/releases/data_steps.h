@@ -31,7 +31,7 @@ class DataSteps {
     ReleaseSettings settings = {};
   };
 
-  explicit DataSteps(Parts parts);
+  explicit DataSteps(const Parts& parts);
   DataSteps(const DataSteps&) = delete;
   DataSteps& operator=(const DataSteps&) = delete;
   ~DataSteps();

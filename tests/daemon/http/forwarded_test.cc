@@ -17,7 +17,7 @@ std::string Read(const Headers& headers) {
                               IpNetwork::Parse("127.0.0.1").value(),
                               IpNetwork::Parse("fd00::/8").value()};
   const ForwardedClient client =
-      ReadForwarded(headers, IpAddress::Parse("10.0.0.1").value(), trusted);
+      ReadForwarded(headers, IpAddress::Parse("10.0.0.1").value_or(IpAddress()), trusted);
   std::string text = client.address.Text();
   if (client.port != 0)
     text += " port " + std::to_string(client.port);

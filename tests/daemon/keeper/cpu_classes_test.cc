@@ -14,6 +14,7 @@ constexpr Micros kWindow{1000000};
 // "name+" goes to the background, "name-" comes back.
 std::vector<std::string> Words(const std::vector<CpuClasses::Change>& changes) {
   std::vector<std::string> words;
+  words.reserve(changes.size());
   for (const CpuClasses::Change& change : changes)
     words.push_back(change.group + (change.background ? "+" : "-"));
   return words;

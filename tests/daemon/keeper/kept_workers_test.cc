@@ -49,7 +49,7 @@ class FakeCgroups : public Cgroups {
 
 class KeptWorkersTest : public ::testing::Test {
  protected:
-  ~KeptWorkersTest() override {
+  void TearDown() override {
     for (const pid_t pid : children_) {
       (void)::kill(pid, SIGKILL);
       (void)::waitpid(pid, nullptr, 0);
@@ -111,10 +111,10 @@ TEST_F(KeptWorkersTest, AnExitBeforeTheAnnouncementIsReportedWithIt) {
   EXPECT_FALSE(workers_.OnExit(child, {.status = status, .cpu = Micros(11)}));
   const auto adopted = workers_.Adopt(Announce(9, child));
   ASSERT_TRUE(adopted.ok());
-  ASSERT_TRUE(adopted.value());
-  EXPECT_EQ(adopted.value()->worker_id, 9U);
-  EXPECT_EQ(adopted.value()->status, static_cast<std::uint32_t>(SIGKILL));
-  EXPECT_EQ(adopted.value()->cpu_us, 11U);
+  const WorkerExited report = adopted.value().value_or(WorkerExited());
+  EXPECT_EQ(report.worker_id, 9U);
+  EXPECT_EQ(report.status, static_cast<std::uint32_t>(SIGKILL));
+  EXPECT_EQ(report.cpu_us, 11U);
 }
 
 TEST_F(KeptWorkersTest, AnExitIsReportedToTheWorkersGenerationAndFreesItsUid) {
@@ -122,12 +122,12 @@ TEST_F(KeptWorkersTest, AnExitIsReportedToTheWorkersGenerationAndFreesItsUid) {
   Cloned cloned = Announce(9, child);
   cloned.uid = 1900000016;
   ASSERT_TRUE(workers_.Adopt(cloned).ok());
-  const auto ended = workers_.OnExit(child, {.status = 256, .cpu = Micros(7)});
-  ASSERT_TRUE(ended);
-  EXPECT_EQ(ended->generation, kGeneration);
-  EXPECT_EQ(ended->uid, 1900000016U);
-  EXPECT_EQ(ended->report.worker_id, 9U);
-  EXPECT_EQ(ended->report.status, 256U);
+  const KeptWorkers::Ended ended =
+      workers_.OnExit(child, {.status = 256, .cpu = Micros(7)}).value_or(KeptWorkers::Ended());
+  EXPECT_EQ(ended.generation, kGeneration);
+  EXPECT_EQ(ended.uid, 1900000016U);
+  EXPECT_EQ(ended.report.worker_id, 9U);
+  EXPECT_EQ(ended.report.status, 256U);
 }
 
 TEST_F(KeptWorkersTest, GroupsGrowAndShrinkWithTheirWorkers) {
