@@ -1,5 +1,6 @@
 #include "daemon/loop/stream.h"
 
+#include <poll.h>
 #include <sys/socket.h>
 
 #include <array>
@@ -11,6 +12,12 @@ namespace cloister {
 namespace {
 
 constexpr std::size_t kReadSize = 64 * 1024;
+
+// Whether the peer's end is closed both ways. Of TCP a close looks like a half one until a write.
+bool HasHungUp(int fd) {
+  pollfd asked = {.fd = fd, .events = 0, .revents = 0};
+  return ::poll(&asked, 1, 0) > 0 && (asked.revents & (POLLHUP | POLLERR)) != 0;
+}
 
 }  // namespace
 
@@ -146,7 +153,7 @@ void Stream::OnReadable() {
   if (size < 0 && errno == EAGAIN)
     return;
   reading_ = false;
-  if (size < 0) {
+  if (size < 0 || HasHungUp(fd_.get())) {
     Break();
     return;
   }

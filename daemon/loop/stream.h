@@ -25,7 +25,8 @@ class Stream : private FdWatch::Handler, private TurnTask {
     virtual ~Handler() = default;
     // Bytes arrived; the view is gone after the call.
     virtual void OnData(std::string_view bytes) = 0;
-    // The peer closed its side, or the stream broke (then nothing can be written any more).
+    // The peer closed its side, or the stream broke (then nothing can be written any more). A peer
+    // of a unix socket that is gone has broken it.
     virtual void OnEnd(bool broken) = 0;
     // Everything written has been handed to the kernel.
     virtual void OnDrained() {}

@@ -127,6 +127,19 @@ TEST(StreamTest, AHalfClosedPeerCanStillBeWrittenTo) {
   EXPECT_EQ("answer", ReadAvailable(theirs.get()));
 }
 
+TEST(StreamTest, APeerThatIsGoneHasBrokenIt) {
+  Loop loop;
+  auto [ours, theirs] = SocketPair();
+  Collector collector;
+  Stream stream(loop, std::move(ours), collector);
+  stream.ReadStart();
+  ASSERT_EQ(4, ::write(theirs.get(), "last", 4));
+  theirs.Reset();
+  RunUntil(loop, [&] { return collector.ended; });
+  EXPECT_TRUE(collector.was_broken);
+  EXPECT_EQ("last", collector.data);
+}
+
 TEST(StreamTest, AWriteToNobodyBreaksIt) {
   Loop loop;
   auto [ours, theirs] = SocketPair();
