@@ -96,9 +96,9 @@ Result<QueryStatement> QueryStatement::Decode(std::string_view bytes) {
   statement.named = named != 0;
   statement.sets = in.U32();
   statement.parameters = in.Rest();
-  const bool marks = begin <= static_cast<std::uint8_t>(QueryBegin::kExclusive) && many <= 1 &&
-                     named <= 1 &&
-                     (statement.flags & ~(kQueryForeignKeys | kQueryLegacyAlterTable)) == 0;
+  const bool marks =
+      begin <= static_cast<std::uint8_t>(QueryBegin::kExclusive) && many <= 1 && named <= 1 &&
+      (statement.flags & ~(kQueryForeignKeys | kQueryLegacyAlterTable | kQueryReadOnly)) == 0;
   if (!in.ok() || !marks || (!statement.many && statement.sets != 1) ||
       !AreSound(WireReader(statement.parameters), statement.sets, statement.named))
     return Protocol("a malformed statement");

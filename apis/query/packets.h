@@ -68,6 +68,8 @@ enum class QueryBegin : std::uint8_t { kNone = 0, kDeferred = 1, kImmediate = 2,
 // What a session has set by PRAGMA; bits.
 inline constexpr std::uint8_t kQueryForeignKeys = 1;
 inline constexpr std::uint8_t kQueryLegacyAlterTable = 2;
+// What a session is from its first statement on: whatever would change the database is refused.
+inline constexpr std::uint8_t kQueryReadOnly = 4;
 
 enum class QueryValueType : std::uint8_t { kNull = 0, kInt = 1, kReal = 2, kText = 3, kBlob = 4 };
 
@@ -84,7 +86,7 @@ struct QueryValue {
 struct QueryStatement {
   std::uint64_t session = 0;  // of the worker's choosing: a connection of the app's
   QueryBegin begin = QueryBegin::kNone;
-  std::uint8_t flags = 0;        // kQueryForeignKeys...
+  std::uint8_t flags = 0;        // kQueryForeignKeys..., kQueryReadOnly
   bool many = false;             // executemany: no rows come back
   std::int64_t last_row_id = 0;  // of the session
   std::string_view sql;          // UTF-8 without NUL: not checked here

@@ -6,12 +6,15 @@
 
 #include "sandbox/query/files.h"
 #include "sandbox/query/functions.h"
+#include "sandbox/query/hang_up.h"
 
 namespace cloister {
 namespace {
 
 // Virtual instructions between two looks at the time.
 constexpr int kProgressSteps = 2000;
+// Between two looks at whether somebody still waits for the statement.
+constexpr std::chrono::milliseconds kSocketLook{10};
 
 struct Limit {
   int id = 0;
@@ -90,6 +93,7 @@ bool QueryConnection::in_transaction() const {
 }
 
 void QueryConnection::SetFlags(std::uint8_t flags) {
+  flags &= static_cast<std::uint8_t>(~kQueryReadOnly);
   if (flags == flags_ || in_transaction())
     return;
   sqlite3_db_config(db_, SQLITE_DBCONFIG_ENABLE_FKEY, (flags & kQueryForeignKeys) != 0 ? 1 : 0,
@@ -178,7 +182,17 @@ int QueryConnection::Authorize(void* self, int action, const char* first, const 
 }
 
 int QueryConnection::OnProgress(void* self) {
-  return std::chrono::steady_clock::now() >= static_cast<QueryConnection*>(self)->end_ ? 1 : 0;
+  return static_cast<QueryConnection*>(self)->MustStop() ? 1 : 0;
+}
+
+bool QueryConnection::MustStop() {
+  const SteadyTime now = std::chrono::steady_clock::now();
+  if (now >= end_)
+    return true;
+  if (socket_ < 0 || now - looked_ < kSocketLook)
+    return false;
+  looked_ = now;
+  return HasHungUp(socket_);
 }
 
 }  // namespace cloister

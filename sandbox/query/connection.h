@@ -59,9 +59,13 @@ class QueryConnection {
   // A statement of ours, which nobody checks. The code of SQLite.
   int Run(const char* sql);
 
-  // Statements that run from now on are stopped then.
-  void BeginTime(SteadyTime end) { end_ = end; }
-  void EndTime() { end_ = SteadyTime::max(); }
+  // Statements that run from now on are stopped then, or when the other end of `socket` is gone;
+  // -1: there is none to look at.
+  void BeginTime(SteadyTime end, int socket) {
+    end_ = end;
+    socket_ = socket;
+  }
+  void EndTime() { BeginTime(SteadyTime::max(), -1); }
 
   // How large the log is; and has what it holds be written back as far as readers let it, so that
   // it can be begun anew.
@@ -81,6 +85,7 @@ class QueryConnection {
   static int Authorize(void* self, int action, const char* first, const char* second,
                        const char* database, const char* trigger);
   static int OnProgress(void* self);
+  bool MustStop();
   Result<void> SetUp();
   sqlite3_stmt* Keep(std::string_view sql, OwnStatement statement);
 
@@ -93,6 +98,8 @@ class QueryConnection {
   std::unordered_map<std::string_view, Kept> kept_;
   OwnStatement passing_;  // one that is not kept
   SteadyTime end_ = SteadyTime::max();
+  int socket_ = -1;
+  SteadyTime looked_;  // at socket_, last
   std::uint8_t flags_ = 0;
   std::uint64_t pages_max_ = 0;
 };

@@ -34,6 +34,7 @@ class QueryEngine {
     std::uint64_t link = 0;  // the worker
     std::uint32_t id = 0;
     std::string statement;  // an encoded QueryStatement
+    int socket = -1;        // the worker's, open until Forget: a hang-up says that nobody waits
   };
 
   virtual ~QueryEngine() = default;

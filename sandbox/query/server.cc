@@ -10,6 +10,7 @@
 
 #include "apis/wire/codec.h"
 #include "apis/wire/fd_socket.h"
+#include "sandbox/query/hang_up.h"
 
 namespace cloister {
 namespace {
@@ -21,11 +22,6 @@ constexpr std::chrono::milliseconds kOpenLook{1000};
 constexpr std::size_t kPartialMax = std::size_t{40} << 20;
 constexpr std::size_t kOutMax = std::size_t{16} << 20;
 constexpr std::size_t kPacketsPerTurn = 64;
-
-bool HasHungUp(int fd) {
-  pollfd asked = {.fd = fd, .events = 0, .revents = 0};
-  return ::poll(&asked, 1, 0) > 0 && (asked.revents & (POLLHUP | POLLERR)) != 0;
-}
 
 SteadyTime Now() {
   return std::chrono::steady_clock::now();
@@ -237,7 +233,11 @@ std::string QueryServer::NoRoom(const Link& link, std::string_view head) const {
 
 void QueryServer::Execute(Link& link, std::uint32_t id, std::string statement) {
   to_report_ = true;
-  if (!engine_.Execute({.link = link.number, .id = id, .statement = std::move(statement)}, *this))
+  if (!engine_.Execute({.link = link.number,
+                        .id = id,
+                        .statement = std::move(statement),
+                        .socket = link.fd.get()},
+                       *this))
     Break(link);
   last_asked_ = Now();
 }

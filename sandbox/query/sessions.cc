@@ -69,6 +69,7 @@ struct QuerySessions::Run {
   const QueryStatement& statement;
   SteadyTime now;
   std::string word;                           // the statement's first
+  int socket = -1;                            // the worker's
   QueryConnection* connection = nullptr;      // borrowed or of the transaction
   std::unique_ptr<QueryConnection> borrowed;  // for this statement, unless it begins one
   bool began = false;                         // a transaction, before the statement
@@ -158,11 +159,12 @@ std::optional<std::string> QuerySessions::CheckBefore(Run& run) {
 
 std::optional<std::string> QuerySessions::Serve(std::uint64_t worker,
                                                 const QueryStatement& statement, Metered metered,
-                                                SteadyTime now) {
+                                                SteadyTime now, int socket) {
   Run run{.session = {worker, statement.session},
           .statement = statement,
           .now = now,
           .word = FirstWord(statement.sql),
+          .socket = socket,
           .borrowed = nullptr};
   if (metered == Metered::kNo) {
     if (const auto beyond = meter_.Take(statement.sets, now))
@@ -249,7 +251,7 @@ std::optional<std::string> QuerySessions::RunOn(Run& run, bool& locked) {
   connection.SetPagesMax(std::max<std::uint64_t>(1, quota_.bytes_max.count / page_size_));
   sqlite3_set_last_insert_rowid(connection.db(), run.statement.last_row_id);
   const SteadyTime end = std::chrono::steady_clock::now() + quota_.statement_max;
-  connection.BeginTime(end);
+  connection.BeginTime(end, run.socket);
   const std::uint64_t log_max = quota_.bytes_max.count + kLogBeyond;
   SetLogMax(log_max);
   (void)TakeWriteFailure();
@@ -264,6 +266,10 @@ std::optional<std::string> QuerySessions::RunOn(Run& run, bool& locked) {
                 "You can only execute one statement at a time.");
   const bool writes =
       prepared.statement != nullptr && sqlite3_stmt_readonly(prepared.statement) == 0;
+  const bool is_read_only = (run.statement.flags & kQueryReadOnly) != 0;
+  if (writes && is_read_only && sqlite3_stmt_isexplain(prepared.statement) == 0)
+    return Fail(run, QueryErrorClass::kNotSupported, "sql_read_only",
+                "the session only reads, and the statement would write");
   if (writes && !connection.in_transaction() && connection.log_size() > log_max / 2)
     connection.WriteBack();
   if (auto failed = Begin(run, locked))

@@ -40,8 +40,9 @@ class QuerySessions {
   // What a statement came to be counted as.
   enum class Metered { kNo, kYes };
   // The whole answer; nothing: the database is locked, ask again.
+  // `socket`: the worker's; a statement is stopped when it has hung up. -1: none to look at.
   std::optional<std::string> Serve(std::uint64_t worker, const QueryStatement& statement,
-                                   Metered metered, SteadyTime now);
+                                   Metered metered, SteadyTime now, int socket = -1);
   // The answer to a statement that was asked for too long.
   std::string Locked(std::uint64_t worker, const QueryStatement& statement) const;
   bool HasTransaction(std::uint64_t worker, std::uint64_t session) const {

@@ -26,8 +26,8 @@ bool SqliteEngine::Execute(Asked asked, QueryAnswers& answers) {
   const Result<QueryStatement> decoded = QueryStatement::Decode(asked.statement);
   if (!decoded.ok())
     return false;
-  const std::optional<std::string> reply =
-      sessions_.Serve(asked.link, decoded.value(), QuerySessions::Metered::kNo, Now());
+  const std::optional<std::string> reply = sessions_.Serve(
+      asked.link, decoded.value(), QuerySessions::Metered::kNo, Now(), asked.socket);
   if (reply) {
     answers.Answer(asked.link, asked.id, *reply);
     return true;
@@ -67,8 +67,8 @@ void SqliteEngine::Retry(QueryAnswers& answers) {
       continue;
     const std::uint64_t link = parked.asked.link;
     const SteadyTime now = Now();
-    std::optional<std::string> reply =
-        sessions_.Serve(link, decoded.value(), QuerySessions::Metered::kYes, now);
+    std::optional<std::string> reply = sessions_.Serve(
+        link, decoded.value(), QuerySessions::Metered::kYes, now, parked.asked.socket);
     if (!reply && now < parked.until) {
       parked_.push_back(std::move(parked));
       continue;

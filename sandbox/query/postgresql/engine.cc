@@ -94,6 +94,8 @@ std::optional<std::string> PgEngine::CheckBefore(PgJob& job, SteadyTime now) {
   }
   if (job.ruling.refusal != nullptr)
     return Fail(job, QueryErrorClass::kNotSupported, "sql_refused", job.ruling.refusal);
+  if (pg::WouldWrite(job))
+    return Fail(job, QueryErrorClass::kNotSupported, "sql_read_only", "the session only reads");
   if (job.statement.many && !(pg::Is(job, "INSERT") || pg::Is(job, "UPDATE") ||
                               pg::Is(job, "DELETE") || pg::Is(job, "MERGE") || pg::Is(job, "WITH")))
     return Fail(job, QueryErrorClass::kProgramming, "sql_many",
@@ -180,6 +182,8 @@ bool PgEngine::HasTransaction(const Slot& slot) const {
 // What is sent for a statement that begins or ends a transaction.
 std::string PgEngine::ControlText(const Slot& slot, const PgJob& job) const {
   if (keeps_ == Keeps::kAll) {
+    if (pg::IsReadOnly(job) && pg::OpensTransaction(job))
+      return pg::kBeginReadOnly;
     // SQLite's words, which say when it takes its lock.
     const bool is_sqlite =
         pg::Is(job, "BEGIN") && (pg::Second(job, "DEFERRED") || pg::Second(job, "IMMEDIATE") ||
@@ -216,7 +220,10 @@ bool PgEngine::SendAll(Slot& slot, PgJob& job, const std::vector<std::vector<Que
   if (job.ruling.effect == PgEffect::kTransaction) {
     // As with SQLite, a savepoint may be what begins a transaction.
     job.before = job.began ? 1 : 0;
-    const bool begun = !job.began || to.Queue(keeps_ == Keeps::kNothing ? pg::kInner : "BEGIN");
+    const char* begin = keeps_ == Keeps::kNothing ? pg::kInner
+                        : pg::IsReadOnly(job)     ? pg::kBeginReadOnly
+                                                  : "BEGIN";
+    const bool begun = !job.began || to.Queue(begin);
     return begun && to.Queue(ControlText(slot, job)) && to.Sync();
   }
   const bool inside = to.in_transaction();
@@ -225,15 +232,16 @@ bool PgEngine::SendAll(Slot& slot, PgJob& job, const std::vector<std::vector<Que
   const char* first = nullptr;
   if (job.began) {
     first = keeps_ == Keeps::kNothing                       ? pg::kInner
+            : pg::IsReadOnly(job)                           ? pg::kBeginReadOnly
             : job.statement.begin == QueryBegin::kExclusive ? "BEGIN ISOLATION LEVEL SERIALIZABLE"
                                                             : "BEGIN";
   } else if (inside) {
     first = pg::kGuard;
     job.guarded = true;
     job.late = returns;
-  } else if (returns) {
+  } else if (returns || pg::IsReadOnly(job)) {
     // Rows beyond the quota are known only when the statement is done.
-    first = "BEGIN";
+    first = pg::IsReadOnly(job) ? pg::kBeginReadOnly : "BEGIN";
     job.wrapped = true;
   }
   std::vector<std::uint32_t> types;

@@ -22,6 +22,8 @@ const char* CodeOf(const PgError& error) {
     return "sql_several";
   if (error.state == "55P03" || error.state == "40P01")
     return "database_locked";
+  if (error.state == "25006")
+    return "sql_read_only";
   if (error.state == "53100")
     return "database_storage_full";
   return "sql_error";

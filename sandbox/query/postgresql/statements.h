@@ -22,6 +22,8 @@ inline constexpr const char* kNothing = "SET LOCAL application_name = 'cloister'
 // Where such a one begins.
 inline constexpr const char* kCheck = "SAVEPOINT cloister_check";
 inline constexpr const char* kUndoCheck = "ROLLBACK TO SAVEPOINT cloister_check";
+// The transactions of a session that only reads.
+inline constexpr const char* kBeginReadOnly = "BEGIN READ ONLY";
 
 inline bool Is(const PgJob& job, std::string_view word) {
   return !job.words.empty() && job.words.front() == word;
@@ -42,6 +44,16 @@ inline bool UndoesTransaction(const PgJob& job) {
 
 inline bool OpensTransaction(const PgJob& job) {
   return Is(job, "BEGIN") || Is(job, "START");
+}
+
+// Whether its session only reads.
+inline bool IsReadOnly(const PgJob& job) {
+  return (job.statement.flags & kQueryReadOnly) != 0;
+}
+
+// Whether it would have a session that only reads write: SET TRANSACTION READ WRITE.
+inline bool WouldWrite(const PgJob& job) {
+  return IsReadOnly(job) && Is(job, "SET") && PgMentions(job.statement.sql, "WRITE");
 }
 
 // Whether a transaction stays open behind it, when there was none before.

@@ -104,13 +104,18 @@ class QueryFixture : public testing::Test {
 
   // Nothing: the database is locked.
   std::optional<QueryAnswer> Ask(std::string_view sql, std::uint64_t session = 1,
-                                 QueryBegin begin = QueryBegin::kNone, std::uint64_t worker = 1) {
+                                 QueryBegin begin = QueryBegin::kNone, std::uint64_t worker = 1,
+                                 std::uint8_t flags = 0, int socket = -1) {
     // One set of no parameters.
     static constexpr std::string_view kNone("\0\0\0\0", 4);
-    const QueryStatement statement{
-        .session = session, .begin = begin, .sql = sql, .sets = 1, .parameters = kNone};
+    const QueryStatement statement{.session = session,
+                                   .begin = begin,
+                                   .flags = flags,
+                                   .sql = sql,
+                                   .sets = 1,
+                                   .parameters = kNone};
     const auto reply = sessions_->Serve(worker, statement, QuerySessions::Metered::kNo,
-                                        std::chrono::steady_clock::now());
+                                        std::chrono::steady_clock::now(), socket);
     return reply ? std::optional<QueryAnswer>(Read(*reply)) : std::nullopt;
   }
 

@@ -1,6 +1,9 @@
 #include "sandbox/query/sessions.h"
 
 #include <gtest/gtest.h>
+#include <sys/socket.h>
+
+#include <array>
 
 #include "tests/sandbox/query/query_fixture.h"
 
@@ -76,6 +79,43 @@ TEST_F(SessionsTest, ATransactionThatIsOpenForTooLongIsUndoneAndItsSessionTold) 
   EXPECT_EQ("transaction_expired", Ask("INSERT INTO t VALUES (2)", 1)->code);
   EXPECT_EQ("0", Value("SELECT count(*) FROM t"));
   EXPECT_EQ(1U, sessions_->TakeUse(std::chrono::steady_clock::now()).refused_transaction_time);
+}
+
+TEST_F(SessionsTest, ASessionThatOnlyReadsChangesNothing) {
+  (void)Ask("CREATE TABLE t (a)");
+  (void)Ask("INSERT INTO t VALUES (1)");
+  const auto code = [this](std::string_view sql) {
+    return Ask(sql, 5, QueryBegin::kNone, 1, kQueryReadOnly)->code;
+  };
+  for (const char* sql :
+       {"INSERT INTO t VALUES (2)", "DELETE FROM t", "UPDATE t SET a = 2 RETURNING a",
+        "CREATE TABLE u (a)", "DROP TABLE t", "BEGIN IMMEDIATE", "ANALYZE",
+        "WITH n AS (SELECT 2) INSERT INTO t SELECT * FROM n"})
+    EXPECT_EQ("sql_read_only", code(sql)) << sql;
+  for (const char* sql :
+       {"SELECT * FROM t", "BEGIN", "SAVEPOINT s", "EXPLAIN DELETE FROM t", "RELEASE s", "COMMIT",
+        "PRAGMA foreign_keys = ON", "PRAGMA table_info(t)"})
+    EXPECT_EQ("", code(sql)) << sql;
+  EXPECT_EQ("1", Value("SELECT a FROM t"));
+}
+
+TEST_F(SessionsTest, AStatementThatNobodyWaitsForIsStopped) {
+  (void)Ask("CREATE TABLE t (a)");
+  constexpr const char* kEndless =
+      "INSERT INTO t WITH RECURSIVE r(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM r) "
+      "SELECT x FROM r";
+  std::array<int, 2> ends = {-1, -1};
+  ASSERT_EQ(0, ::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends.data()));
+  const UniqueFd ours(ends[0]);
+  UniqueFd theirs(ends[1]);
+  quota_.statement_max = Millis(60000);
+  sessions_->SetQuota(quota_);
+  EXPECT_EQ("", Ask("INSERT INTO t VALUES (1)", 1, QueryBegin::kNone, 1, 0, ours.get())->code);
+  theirs.Reset();
+  const SteadyTime began = std::chrono::steady_clock::now();
+  EXPECT_NE("", Ask(kEndless, 1, QueryBegin::kNone, 1, 0, ours.get())->code);
+  EXPECT_LT(std::chrono::steady_clock::now() - began, Millis(30000));
+  EXPECT_EQ("1", Value("SELECT count(*) FROM t"));
 }
 
 TEST_F(SessionsTest, TransactionsAreBounded) {
