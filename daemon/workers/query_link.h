@@ -27,6 +27,9 @@ class QueryLink : private FdWatch::Handler {
     virtual ~Listener() = default;
     // What the worker sent to the process is what no honest one sends. May destroy the link.
     virtual void OnBadQuery(const Error& error) = 0;
+    // The app is deleted, and with it the database. The link must be destroyed: a worker's is gone
+    // by then.
+    virtual void OnForgotten() {}
   };
 
   // `process` and `listener` must outlive it.
@@ -48,6 +51,7 @@ class QueryLink : private FdWatch::Handler {
   // It is gone, or cannot be had. `why` goes to the app.
   void OnLost(std::string why);
   void OnBroken();
+  void OnForgotten() { listener_.OnForgotten(); }
 
  private:
   void OnReadable() override;

@@ -53,6 +53,12 @@ void QueryProcess::Leave(QueryLink& link) {
     host_.OnUnused(*this);
 }
 
+void QueryProcess::Dismiss() {
+  // A copy: they leave.
+  for (QueryLink* const link : std::vector<QueryLink*>(links_))
+    link->OnForgotten();
+}
+
 void QueryProcess::Want(QueryLink& link) {
   wanting_.push_back(&link);
   if (state_ == State::kServing)

@@ -55,6 +55,8 @@ class QueryProcess : private WorkerProcess::Listener {
 
   void Enter(QueryLink& link) { links_.push_back(&link); }
   void Leave(QueryLink& link);
+  // The app is deleted: who is still there is told, and leaves.
+  void Dismiss();
   bool unused() const { return links_.empty(); }
   // On its way to serve.
   bool starting() const { return state_ == State::kOpening || state_ == State::kStarting; }

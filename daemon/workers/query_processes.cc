@@ -59,6 +59,9 @@ void QueryProcesses::SetQuota(AppId app, const QueryQuota& quota) {
 }
 
 void QueryProcesses::Forget(AppId app, std::function<void()> then) {
+  for (const auto& [key, process] : processes_)
+    if (std::get<0>(key) == app.number)
+      process->Dismiss();
   std::erase_if(processes_, [app](const auto& each) {
     return std::get<0>(each.first) == app.number && each.second->unused();
   });
