@@ -16,6 +16,7 @@ USERS = ["root", "nobody"] if os.geteuid() == 0 else ["self"]
 
 def pytest_addoption(parser):
     parser.addoption("--build", default=str(ROOT / "build/release"), help="the build to test")
+    parser.addoption("--rounds", default=4, type=int, help="of lost_writes_test.py")
 
 
 @pytest.fixture(scope="session")
