@@ -57,10 +57,11 @@ class AdminReply {
   void OnGone(std::function<void()> on_gone) const;
   bool pending() const;
 
- private:
-  // The exchange, which is answered with what comes next; null when there is nobody to answer.
+  // The exchange, for whoever answers it in another way and listens to it from now on; null when
+  // there is nobody to answer.
   Exchange* Take() const;
 
+ private:
   std::weak_ptr<AdminCalls> calls_;
   std::uint64_t id_;
 };

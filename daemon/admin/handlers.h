@@ -24,6 +24,7 @@
 namespace cloister {
 
 class Backups;
+class DatabaseShells;
 
 // A word and its value, as `cloister status` shows it.
 using StatusFact = std::pair<std::string, std::string>;
@@ -57,6 +58,9 @@ struct AdminOptions {
   PersistenceService* objects = nullptr;
   // Null: none are made.
   Backups* backups = nullptr;
+  // Null: apps have no databases.
+  DatabaseShells* shells = nullptr;
+  std::string database_engine = {};  // of apps: as cloister.db.engine() says
 };
 
 // NOLINTNEXTLINE(cppcoreguidelines-pro-type-member-init): its references have no default.

@@ -21,6 +21,9 @@ constexpr Bytes kConfigBody = MiB(8);
 // 20,000 files with paths of a kilobyte fit.
 constexpr Bytes kFileListBody = MiB(32);
 
+// A statement.
+constexpr Bytes kSqlBody = MiB(1);
+
 // An object; each app's quota says how large its may be.
 constexpr Bytes kObjectBody = GiB(16);
 

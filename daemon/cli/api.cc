@@ -12,6 +12,8 @@ namespace {
 using Json = nlohmann::json;
 
 constexpr Millis kSilence{60000};
+// The quota query.statement says when it ends.
+constexpr Millis kStatementWait{24 * 3600 * 1000};
 
 // What the command line knows of a code beyond what the node says. Without advice where the node's
 // detail has it: what follows a "; ". A test holds `exit` against the node's own table.
@@ -27,6 +29,7 @@ constexpr CodeRow kCodes[] = {
     {"tenant_not_found", ExitCode::kFailed,
      "`cloister tenants list` shows them; make one with `cloister tenants create NAME`"},
     {"app_not_found", ExitCode::kFailed, "`cloister apps list` shows them"},
+    {"shells_full", ExitCode::kRefused, "leave one of the shells that are open on it"},
     {"release_not_found", ExitCode::kFailed, "`cloister releases APP` shows them"},
     {"tenant_exists", ExitCode::kFailed, "`cloister tenants list` shows them"},
     {"tenant_not_empty", ExitCode::kRefused, ""},
@@ -225,14 +228,37 @@ Attempt<Json> AdminApi::PostBytes(const std::string& target, std::string_view by
                .on_sent = std::move(on_sent)});
 }
 
-Attempt<std::string> AdminApi::GetBytes(const std::string& target) {
-  Result<HttpReply> sent = client_.Send({.target = target, .silence_max = kSilence});
+Attempt<std::string> AdminApi::SendForBytes(const HttpCall& call) {
+  Result<HttpReply> sent = client_.Send(call);
   if (!sent.ok())
     return ClientFailure(std::move(sent).error(), client_.socket_path());
   HttpReply reply = std::move(sent).value();
   if (reply.status >= 400)
     return ProblemFailure(reply);
   return std::move(reply.body);
+}
+
+Attempt<std::string> AdminApi::GetBytes(const std::string& target) {
+  return SendForBytes({.target = target, .silence_max = kSilence});
+}
+
+Attempt<std::string> AdminApi::PostSql(const std::string& target, std::string_view sql,
+                                       int interrupt) {
+  return SendForBytes({.method = "POST",
+                       .target = target,
+                       .content_type = "application/sql",
+                       .body = sql,
+                       .repeat = HttpCall::Repeat::kNever,
+                       .silence_max = kStatementWait,
+                       .interrupt = interrupt});
+}
+
+Attempt<std::unique_ptr<HttpClient>> AdminApi::Hold(const std::string& target) {
+  auto holder = std::make_unique<HttpClient>(client_.socket_path());
+  const Result<void> begun = holder->Begin({.target = target, .silence_max = kSilence});
+  if (!begun.ok())
+    return ClientFailure(Error(begun.error()), client_.socket_path());
+  return holder;
 }
 
 Attempt<Json> AdminApi::Delete(const std::string& target) {

@@ -3,6 +3,7 @@
 // The node's admin API as the commands use it: JSON in, JSON out, problems as Failures.
 
 #include <functional>
+#include <memory>
 #include <string>
 #include <string_view>
 
@@ -27,12 +28,18 @@ class AdminApi {
   Attempt<nlohmann::json> PostBytes(const std::string& target, std::string_view bytes,
                                     std::function<void(std::uint64_t)> on_sent,
                                     Millis wait = Millis(0));
+  // A statement for a shell on a database, and its answer as it is. `interrupt`: a descriptor that
+  // ends the wait; -1: none.
+  Attempt<std::string> PostSql(const std::string& target, std::string_view sql, int interrupt);
+  // A request that is answered when what it holds has ended, or ends that with itself.
+  Attempt<std::unique_ptr<HttpClient>> Hold(const std::string& target);
   // An answer that is no JSON, as it is.
   Attempt<std::string> GetBytes(const std::string& target);
   Attempt<nlohmann::json> Delete(const std::string& target);
 
  private:
   Attempt<nlohmann::json> Send(const HttpCall& call);
+  Attempt<std::string> SendForBytes(const HttpCall& call);
 
   HttpClient client_;
 };

@@ -39,6 +39,11 @@ Result<HttpReply> HttpClient::Send(const HttpCall& call) {
   return SendOnce(call);
 }
 
+Result<void> HttpClient::Begin(const HttpCall& call) {
+  TRY(Connect());
+  return WriteHead(call);
+}
+
 Result<HttpReply> HttpClient::SendOnce(const HttpCall& call) {
   answered_ = false;
   if (!connection_.valid())
@@ -81,63 +86,67 @@ Result<void> HttpClient::Connect() {
   return {};
 }
 
-Result<void> HttpClient::Wait(short events, Millis longest) {
-  pollfd waiting{connection_.get(), events, 0};
+Result<void> HttpClient::Wait(short events, const HttpCall& call) {
+  std::array<pollfd, 2> waiting = {pollfd{.fd = connection_.get(), .events = events, .revents = 0},
+                                   pollfd{.fd = call.interrupt, .events = POLLIN, .revents = 0}};
   int ready = 0;
   do {
-    ready = ::poll(&waiting, 1, static_cast<int>(longest.count()));
+    ready = ::poll(waiting.data(), waiting.size(), static_cast<int>(call.silence_max.count()));
   } while (ready < 0 && errno == EINTR);
   if (ready < 0)
     return SystemError("waiting for the node");
+  if (waiting[1].revents != 0)
+    return Error{ErrorCode::kDeadlineExceeded, "interrupted"};
   if (ready == 0)
-    return Error{ErrorCode::kDeadlineExceeded,
-                 "the node said nothing for " + std::to_string(longest.count() / 1000) + " s"};
+    return Error{
+        ErrorCode::kDeadlineExceeded,
+        "the node said nothing for " + std::to_string(call.silence_max.count() / 1000) + " s"};
   return {};
 }
 
 Result<void> HttpClient::WriteHead(const HttpCall& call) {
   const std::string head = Head(call);
   for (std::string_view rest = head; !rest.empty();)
-    rest.remove_prefix(TRY(WriteSome(rest, call.silence_max)));
+    rest.remove_prefix(TRY(WriteSome(rest, call)));
   return {};
 }
 
 Result<void> HttpClient::WriteBody(const HttpCall& call) {
   std::uint64_t sent = 0;
   while (sent < call.body.size()) {
-    sent += TRY(WriteSome(call.body.substr(sent, kPiece), call.silence_max));
+    sent += TRY(WriteSome(call.body.substr(sent, kPiece), call));
     if (call.on_sent)
       call.on_sent(sent);
   }
   return {};
 }
 
-Result<std::size_t> HttpClient::WriteSome(std::string_view bytes, Millis longest) {
+Result<std::size_t> HttpClient::WriteSome(std::string_view bytes, const HttpCall& call) {
   for (;;) {
     const ssize_t wrote = ::send(connection_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
     if (wrote >= 0)
       return static_cast<std::size_t>(wrote);
     if (errno != EAGAIN && errno != EINTR)
       return Broken("sending to the node", errno);
-    TRY(Wait(POLLOUT, longest));
+    TRY(Wait(POLLOUT, call));
   }
 }
 
-Result<std::size_t> HttpClient::ReadSome(std::span<char> part, Millis longest) {
+Result<std::size_t> HttpClient::ReadSome(std::span<char> part, const HttpCall& call) {
   for (;;) {
     const ssize_t got = ::recv(connection_.get(), part.data(), part.size(), 0);
     if (got >= 0)
       return static_cast<std::size_t>(got);
     if (errno != EAGAIN && errno != EINTR)
       return Broken("reading from the node", errno);
-    TRY(Wait(POLLIN, longest));
+    TRY(Wait(POLLIN, call));
   }
 }
 
 Result<void> HttpClient::ReadReply(const HttpCall& call, ReplyParser& parser) {
   std::array<char, 65536> part{};
   while (!parser.done()) {
-    const std::size_t got = TRY(ReadSome(part, call.silence_max));
+    const std::size_t got = TRY(ReadSome(part, call));
     if (got == 0 && parser.FeedEnd().ok())
       return {};
     if (got == 0)

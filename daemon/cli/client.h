@@ -31,6 +31,7 @@ struct HttpCall {
   Repeat repeat = Repeat::kSafe;
   Millis silence_max{60000};                             // without a byte from the node
   std::function<void(std::uint64_t sent)> on_sent = {};  // bytes of the body so far; may be empty
+  int interrupt = -1;  // a descriptor: no more is waited for once it is readable
   // NOLINTEND(readability-redundant-member-init)
 };
 
@@ -40,7 +41,10 @@ class HttpClient {
 
   // kNotFound: no socket. kUnavailable: nobody listens, or the connection broke. kPermissionDenied:
   // the socket is not ours to use. kDeadlineExceeded: silence. kProtocol: not HTTP.
+  // kDeadlineExceeded also: interrupted.
   Result<HttpReply> Send(const HttpCall& call);
+  // Only asks: what the node does then ends with this client. The call has no body.
+  Result<void> Begin(const HttpCall& call);
 
   const std::string& socket_path() const { return socket_path_; }
 
@@ -50,10 +54,10 @@ class HttpClient {
   Result<void> WriteHead(const HttpCall& call);
   Result<void> WriteBody(const HttpCall& call);
   // How much of `bytes` went out, or came into `part`: more than nothing, but for the end of input.
-  Result<std::size_t> WriteSome(std::string_view bytes, Millis longest);
-  Result<std::size_t> ReadSome(std::span<char> part, Millis longest);
+  Result<std::size_t> WriteSome(std::string_view bytes, const HttpCall& call);
+  Result<std::size_t> ReadSome(std::span<char> part, const HttpCall& call);
   Result<void> ReadReply(const HttpCall& call, ReplyParser& parser);
-  Result<void> Wait(short events, Millis longest);
+  Result<void> Wait(short events, const HttpCall& call);
 
   std::string socket_path_;
   UniqueFd connection_;

@@ -84,4 +84,28 @@ void AddBackups(CLI::App& root, DataArguments& arguments, Verb& verb) {
   });
 }
 
+void AddDatabases(CLI::App& root, DataArguments& arguments, Verb& verb) {
+  DbShellWish& wish = arguments.shell;
+  CLI::App* databases = root.add_subcommand("db", "Look into the database of an app.");
+  databases->require_subcommand(1);
+  databases->footer(kDbHelp + std::string(kExitCodes));
+  CLI::App* shell = databases->add_subcommand("shell", "SQL, typed or from standard input.");
+  shell->add_option("APP", wish.app, kAppHelp)->required();
+  shell
+      ->add_option_function<std::string>(
+          "-c,--command",
+          [&wish](const std::string& sql) {
+            wish.command = sql;
+            wish.has_command = true;
+          },
+          "Run this, and end")
+      ->option_text("SQL");
+  shell->add_flag("--write", wish.write, "Let statements change the database");
+  shell->add_flag("--csv", wish.csv, "Print rows as CSV");
+  shell->footer(kDbHelp + std::string(kExitCodes));
+  shell->callback([&wish, &verb] {
+    verb = [&wish](AdminApi& api, Console& console) { return RunDbShell(api, console, wish); };
+  });
+}
+
 }  // namespace cloister

@@ -167,6 +167,22 @@ inline constexpr const char* kObjectsHelp =
     "  cloister objects get demo/shop images/logo.png -o logo.png\n"
     "  cloister objects rm demo/shop images/logo.png\n\n";
 
+inline constexpr const char* kDbHelp =
+    "`cloister db shell` runs SQL on an app's database, on whatever engine the node has: in the\n"
+    "app's own process for SQL, with the refusals and quotas that the app has. It only reads\n"
+    "unless --write is there, for what is typed meets the data of a live app. The app's log says\n"
+    "who opened a shell.\n\n"
+    "On a terminal: a prompt with a history; a statement ends with a semicolon, .help lists what\n"
+    "else there is, Ctrl-C gives up the line or the statement that runs. Else SQL is read from\n"
+    "standard input, or from -c, up to the first error. What BEGIN began holds for the shell,\n"
+    "and is rolled back when it ends.\n\n"
+    "With --json, an object a row and line (bytes as {\"base64\": ...}).\n\n"
+    "Examples:\n"
+    "  cloister db shell demo/shop\n"
+    "  cloister db shell demo/shop -c 'SELECT count(*) FROM orders'\n"
+    "  cloister db shell demo/shop --write < repair.sql\n"
+    "  cloister db shell demo/shop --json -c 'SELECT * FROM orders' | jq .id\n\n";
+
 inline constexpr const char* kInitHelp =
     "Writes cloister.toml, an app, tests for it, .cloisterignore, and typings/ with the stubs of\n"
     "the cloister package, by which editors complete it. No node is asked, and a file that is\n"

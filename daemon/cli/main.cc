@@ -502,6 +502,7 @@ int Main(int argc, char** argv) {
   AddQuota(root, arguments);
   AddConfig(root, arguments);
   AddObjects(root, arguments.object, arguments.verb);
+  AddDatabases(root, arguments.data, arguments.verb);
   AddLists(root, arguments);
   AddLogs(root, arguments);
   NameGroups(root);

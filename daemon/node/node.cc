@@ -85,6 +85,8 @@ AdminOptions Node::DescribeNode(const NodeStart& start) {
   options.query_use = [this](AppId app) { return workers_.queries()->UseOf(app); };
   options.objects = &persistence_;
   options.backups = &backups_;
+  options.shells = &shells_;
+  options.database_engine = workers_.queries()->on_server() ? "postgresql" : "sqlite";
   return options;
 }
 
@@ -188,6 +190,7 @@ Node::Node(const NodeStart& start, Settings settings, Sockets sockets, UniqueFd 
                  .databases = workers_.queries()},
                 QuotaOf(settings_), settings_.releases),
       backups_(loop_, settings_.node.state_dir, workers_.queries()),
+      shells_({.loop = loop_, .clock = clock_, .queries = *workers_.queries(), .logs = relay_}),
       front_handler_(router_, settings_.http.body_max),
       access_log_(loop_, UniqueFd(::fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1))),
       passed_on_(loop_, std::move(sockets_.pass_on)),
@@ -284,6 +287,7 @@ void Node::StopAccepting(DrainMode mode) {
   health_drain_.Begin(health_server_, mode);
   admin_drain_.Begin(admin_server_, mode);
   logs_.EndWaits();
+  shells_.End();
 }
 
 void Node::Adopt(PassedConnection passed) {

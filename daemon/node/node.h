@@ -29,6 +29,7 @@
 #include "apis/cache/service.h"
 #include "apis/persistence/service.h"
 #include "config/settings.h"
+#include "daemon/admin/database_shells.h"
 #include "daemon/admin/health.h"
 #include "daemon/admin/operators.h"
 #include "daemon/admin/server.h"
@@ -180,6 +181,7 @@ class Node : private KeeperListener {
   Router router_;
   Releases releases_;
   Backups backups_;
+  DatabaseShells shells_;
   FrontHandler front_handler_;
   FileAccessLog access_log_;
   HandoverSender passed_on_;

@@ -11,6 +11,7 @@ PLACES = {
     r"llhttp\.h": ["daemon/http/parser"],
     r"sqlite3\.h": ["apis/backends/sqlite", "sandbox/query/"],
     r"libpq-fe\.h": ["apis/backends/postgresql", "sandbox/query/postgresql/connection"],
+    r"histedit\.h": ["daemon/cli/line_editor"],
     r"pcre2\.h": ["sandbox/query/regexp"],
     r"openssl/.*": ["apis/base/sha256", "sandbox/query/text_functions"],
     r"seccomp\.h": ["sandbox/steps/seccomp"],
@@ -39,7 +40,7 @@ SYSTEM = [
     r"(sys|linux|netinet|arpa|net|asm)/[a-z0-9_]+\.h",
     r"(dirent|dlfcn|endian|errno|fcntl|grp|limits|link|locale|poll|pthread|pwd|sched|setjmp"
     r"|signal|spawn|stdlib|syscall|termios|time|ucontext|unistd|wait|netdb|elf|getopt|glob"
-    r"|malloc|strings|syslog)\.h",
+    r"|langinfo|malloc|strings|syslog)\.h",
 ]
 
 

@@ -1,0 +1,249 @@
+#include "daemon/cli/db_shell.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <chrono>
+#include <cstdlib>
+#include <optional>
+#include <utility>
+
+#include "daemon/cli/app_ref.h"
+#include "daemon/cli/db_dot.h"
+#include "daemon/cli/interrupts.h"
+#include "daemon/cli/line_editor.h"
+#include "daemon/cli/shell_client.h"
+#include "daemon/cli/sql_answer.h"
+#include "daemon/cli/sql_reader.h"
+
+namespace cloister {
+namespace {
+
+using SteadyClock = std::chrono::steady_clock;
+
+SqlFormat FormatOf(const Console& console, const DbShellWish& wish) {
+  if (wish.csv)
+    return SqlFormat::kCsv;
+  return console.json() ? SqlFormat::kJson : SqlFormat::kTable;
+}
+
+// --- Without a terminal: a script.
+
+Failure InLine(Failure failure, std::size_t line) {
+  const std::string where = fmt::format("in the statement of line {}", line);
+  failure.detail = failure.detail.empty() ? where : failure.detail + "\n" + where;
+  return failure;
+}
+
+// Whether more of it may come.
+enum class Input { kOpen, kEnded };
+
+Attempt<void> RunWhole(ShellClient& shell, Console& console, SqlReader& reader, SqlFormat format,
+                       Input input) {
+  while (true) {
+    std::optional<SqlStatement> statement = reader.Next();
+    if (!statement && input == Input::kEnded)
+      statement = reader.TakeRest();
+    if (!statement)
+      return {};
+    const Attempt<SqlAnswer> answer = shell.Execute(statement->text);
+    if (!answer.ok())
+      return InLine(answer.error(), statement->line);
+    ShowRows(console, answer.value(), format);
+  }
+}
+
+Attempt<void> RunScript(ShellClient& shell, Console& console, const DbShellWish& wish) {
+  SqlReader reader(shell.dialect());
+  const SqlFormat format = FormatOf(console, wish);
+  if (wish.has_command) {
+    reader.Feed(wish.command);
+    TRY(RunWhole(shell, console, reader, format, Input::kEnded));
+  }
+  std::array<char, 65536> part{};
+  for (bool ended = wish.has_command; !ended;) {
+    const ssize_t got = ::read(STDIN_FILENO, part.data(), part.size());
+    if (got < 0 && errno == EINTR)
+      continue;
+    if (got < 0)
+      return FailureOf(SystemError("reading standard input"), "file_unreadable");
+    ended = got == 0;
+    reader.Feed({part.data(), static_cast<std::size_t>(got)});
+    TRY(RunWhole(shell, console, reader, format, ended ? Input::kEnded : Input::kOpen));
+    if (reader.size() > ShellClient::kSqlMax)
+      return StatementTooLong();
+  }
+  if (shell.in_transaction())
+    return Failure{ExitCode::kFailed, "transaction_open",
+                   "the SQL ended within a transaction, which was rolled back", "",
+                   "end it with COMMIT"};
+  return {};
+}
+
+// --- On a terminal: a prompt.
+
+std::string HistoryFile() {
+  const char* const home = std::getenv("HOME");
+  return home == nullptr || *home == '\0' ? "" : std::string(home) + "/.cloister_sql_history";
+}
+
+class Prompt {
+ public:
+  Prompt(ShellClient& shell, Console& console, LineEditor& editor, const DbShellWish& wish,
+         std::string name)
+      : shell_(shell),
+        console_(console),
+        editor_(editor),
+        format_(FormatOf(console, wish)),
+        name_(std::move(name)),
+        reader_(shell.dialect()) {}
+
+  void Run();
+
+ private:
+  std::string Text() const;
+  // False: it is to end.
+  bool TakeLine(const std::string& line);
+  bool RunDot(const std::string& line);
+  void Execute(const std::string& sql);
+
+  ShellClient& shell_;
+  Console& console_;
+  LineEditor& editor_;
+  SqlFormat format_;
+  std::string name_;
+  SqlReader reader_;
+  std::string entry_;  // of the history: the lines of one statement
+};
+
+// "demo/shop> ", in a transaction "demo/shop*> ", within a statement "       ...> ".
+std::string Prompt::Text() const {
+  if (reader_.at_start())
+    return name_ + (shell_.in_transaction() ? "*> " : "> ");
+  return std::string(name_.size() - std::min<std::size_t>(name_.size(), 3), ' ') + "...> ";
+}
+
+void Prompt::Run() {
+  std::string line;
+  while (true) {
+    const LineEditor::Event event = editor_.Read(Text(), line);
+    if (event == LineEditor::Event::kEnd) {
+      console_.Line("");
+      break;
+    }
+    if (event == LineEditor::Event::kInterrupted) {
+      console_.Line("^C");
+      reader_.Clear();
+      entry_.clear();
+      continue;
+    }
+    if (!TakeLine(line))
+      break;
+  }
+  if (shell_.in_transaction())
+    console_.Note("The transaction is rolled back.");
+}
+
+bool Prompt::TakeLine(const std::string& line) {
+  const bool is_first = reader_.at_start();
+  const bool is_blank = line.find_first_not_of(" \t\r\n") == std::string::npos;
+  if (is_first && is_blank)
+    return true;
+  if (is_first && IsDotCommand(line)) {
+    editor_.Remember(line);
+    return RunDot(line);
+  }
+  entry_ += line;
+  reader_.Feed(line);
+  bool any = false;
+  while (const std::optional<SqlStatement> statement = reader_.Next()) {
+    if (!std::exchange(any, true))
+      editor_.Remember(std::exchange(entry_, {}));
+    Execute(statement->text);
+  }
+  // A comment alone, or behind a semicolon, begins no statement.
+  if (reader_.is_blank()) {
+    reader_.Clear();
+    entry_.clear();
+  }
+  return true;
+}
+
+bool Prompt::RunDot(const std::string& line) {
+  const DotCommand command = ReadDotCommand(line, shell_.dialect());
+  switch (command.kind) {
+    case DotCommand::Kind::kQuit:
+      return false;
+    case DotCommand::Kind::kSay:
+      console_.Line(command.text);
+      return true;
+    case DotCommand::Kind::kQuery:
+      Execute(command.text);
+      return true;
+    case DotCommand::Kind::kTexts:
+      break;
+  }
+  const Attempt<SqlAnswer> answer = shell_.Execute(command.text);
+  if (!answer.ok()) {
+    console_.Show(answer.error());
+    return true;
+  }
+  for (std::size_t i = 0; i < answer.value().rows(); ++i)
+    console_.Line(Harmless(answer.value().row(i).front().bytes) + ";");
+  if (answer.value().rows() == 0)
+    console_.Note("There is none.");
+  return true;
+}
+
+void Prompt::Execute(const std::string& sql) {
+  const SteadyClock::time_point began = SteadyClock::now();
+  const Attempt<SqlAnswer> answer = shell_.Execute(sql);
+  const double millis =
+      std::chrono::duration<double, std::milli>(SteadyClock::now() - began).count();
+  if (!answer.ok())
+    return console_.Show(answer.error());
+  ShowRows(console_, answer.value(), format_);
+  const auto rows = [](std::uint64_t count) {
+    return fmt::format("{} row{}", count, count == 1 ? "" : "s");
+  };
+  const std::string what = !answer.value().columns().empty() ? rows(answer.value().rows())
+                           : answer.value().changed() ? rows(*answer.value().changed()) + " changed"
+                                                      : "done";
+  console_.Note(fmt::format("({}, {:.1f} ms)", what, millis));
+}
+
+Attempt<void> RunPrompt(AdminApi& api, Console& console, const DbShellWish& wish,
+                        const AppName& app, ShellClient::Access access) {
+  Result<Interrupts> caught = Interrupts::Catch();
+  if (!caught.ok())
+    return FailureOf(std::move(caught).error(), "internal");
+  Interrupts interrupts = std::move(caught).value();
+  ShellClient shell(api, app, access, &interrupts);
+  TRY(shell.Open());
+  auto editor = LineEditor::Create(interrupts, HistoryFile());
+  if (!editor.ok())
+    return FailureOf(std::move(editor).error(), "internal");
+  console.Note(fmt::format("The database of {}: {}, {}. .help for help.", app.ToString(),
+                           shell.dialect() == SqlDialect::kSqlite ? "SQLite" : "PostgreSQL",
+                           wish.write ? "to read and write" : "only to read (--write: to write)"));
+  Prompt(shell, console, *editor.value(), wish, app.ToString()).Run();
+  return {};
+}
+
+}  // namespace
+
+Attempt<void> RunDbShell(AdminApi& api, Console& console, const DbShellWish& wish) {
+  const AppName app = TRY(ResolveApp(api, wish.app));
+  const ShellClient::Access access =
+      wish.write ? ShellClient::Access::kWrite : ShellClient::Access::kRead;
+  if (!wish.has_command && !console.json() && ::isatty(STDIN_FILENO) == 1 &&
+      ::isatty(STDOUT_FILENO) == 1)
+    return RunPrompt(api, console, wish, app, access);
+  ShellClient shell(api, app, access, nullptr);
+  TRY(shell.Open());
+  return RunScript(shell, console, wish);
+}
+
+}  // namespace cloister
