@@ -12,6 +12,7 @@ PLACES = {
     r"sqlite3\.h": ["apis/backends/sqlite", "sandbox/query/"],
     r"libpq-fe\.h": ["apis/backends/postgresql", "sandbox/query/postgresql/connection"],
     r"histedit\.h": ["daemon/cli/line_editor"],
+    r"curl/curl\.h": ["apis/backends/s3"],
     r"pcre2\.h": ["sandbox/query/regexp"],
     r"openssl/.*": ["apis/base/sha256", "sandbox/query/text_functions"],
     r"seccomp\.h": ["sandbox/steps/seccomp"],
