@@ -37,13 +37,27 @@ std::function<std::function<void()>()> Ending(std::shared_ptr<Thing> thing) {
 
 void PersistenceService::Run(AppId id, std::function<std::function<void()>()> job) {
   ++jobs_[id];
-  parts_.run(id, [this, id, job = std::move(job)]() mutable -> std::function<void()> {
+  parts_.run(id, Counted(id, std::move(job)));
+}
+
+void PersistenceService::RunRemote(AppId id, std::function<std::function<void()>()> job) {
+  if (!parts_.run_remote)
+    return Run(id, std::move(job));
+  ++jobs_[id];
+  parts_.run_remote(id, Counted(id, std::move(job)));
+}
+
+std::function<std::function<void()>()> PersistenceService::Counted(
+    AppId id, std::function<std::function<void()>()> job) {
+  return [this, id, job = std::move(job)]() mutable -> std::function<void()> {
     std::function<void()> then = job();
+    // What it holds ends here.
+    job = nullptr;
     return [this, id, then = std::move(then)] {
       then();
       EndJob(id);
     };
-  });
+  };
 }
 
 void PersistenceService::EndJob(AppId id) {
@@ -51,6 +65,8 @@ void PersistenceService::EndJob(AppId id) {
   if (--jobs->second > 0)
     return;
   jobs_.erase(jobs);
+  if (Purge(id))
+    return;
   const auto [begin, end] = closing_.equal_range(id);
   std::vector<std::function<void()>> closed;
   for (auto each = begin; each != end; ++each)
@@ -137,12 +153,11 @@ void PersistenceService::OnOpened(AppId id, const Result<std::shared_ptr<Stores>
   if (app.write.waiting.empty())
     Add(id, LaneKind::kRead,
         {.work = [](Objects&) -> Result<ObjectReply> { return ObjectReply{}; },
-         .done = [](const ObjectReply&) {},
-         .overlay = nullptr,
-         .bytes = 0,
-         .quota = {}});
+         .done = [](const ObjectReply&) {}});
+  app.left = app.stores->write->TakeLeft() || app.left;
   CloseUnused();
   Advance(id);
+  Sweep(id);
 }
 
 void PersistenceService::CloseUnused() {
@@ -164,7 +179,7 @@ PersistenceService::BatchResult PersistenceService::RunWrites(ObjectStore& store
   const auto run = [&]() -> Result<void> {
     TRY(store.Begin());
     for (Task& task : batch)
-      result.replies.push_back(TRY(task.work(store)));
+      result.replies.push_back(TRY(task.store_work ? task.store_work(store) : task.work(store)));
     result.totals = TRY(store.Totals());
     return store.Commit();
   };
@@ -175,6 +190,8 @@ PersistenceService::BatchResult PersistenceService::RunWrites(ObjectStore& store
     result.replies.assign(batch.size(), FailedReply(done.error()));
     result.trouble = done.error().message;
   }
+  // What was sent for a row that did not come.
+  result.left = store.TakeLeft() || !done.ok();
   return result;
 }
 
@@ -211,8 +228,10 @@ void PersistenceService::RunLane(AppId id, App& app, LaneKind kind) {
         std::make_shared<BatchResult>(kind == LaneKind::kWrite ? RunWrites(*stores->write, *batch)
                                                                : RunReads(*stores->read, *batch));
     // What it holds (files) ends here, not on the loop thread.
-    for (Task& task : *batch)
+    for (Task& task : *batch) {
       task.work = nullptr;
+      task.store_work = nullptr;
+    }
     return [this, id, kind, batch, result] { OnBatch(id, kind, batch, std::move(*result)); };
   });
 }
@@ -222,6 +241,7 @@ void PersistenceService::OnBatch(AppId id, LaneKind kind, const std::shared_ptr<
   if (const auto found = apps_.find(id); found != apps_.end()) {
     App& app = found->second;
     (kind == LaneKind::kWrite ? app.write : app.read).running = false;
+    app.left = app.left || result.left;
     if (result.totals)
       app.totals = *result.totals;
     if (kind == LaneKind::kWrite && result.totals)
@@ -232,8 +252,10 @@ void PersistenceService::OnBatch(AppId id, LaneKind kind, const std::shared_ptr<
   }
   for (std::size_t i = 0; i < batch->size(); ++i)
     (*batch)[i].done(std::move(result.replies[i]));
-  if (apps_.contains(id))
-    Advance(id);
+  if (!apps_.contains(id))
+    return;
+  Advance(id);
+  Sweep(id);
 }
 
 void PersistenceService::NoteUse(AppId id, const App& app, const Batch& batch) {
@@ -272,7 +294,7 @@ void PersistenceService::OnAppDeleted(AppId id) {
 }
 
 void PersistenceService::WhenClosed(AppId id, std::function<void()> done) {
-  if (jobs_.contains(id))
+  if (jobs_.contains(id) || Purge(id))
     closing_.emplace(id, std::move(done));
   else
     done();

@@ -162,6 +162,12 @@ Result<void> CheckObjectFile(const std::string& directory, const ObjectFileFacts
   return {};
 }
 
+bool IsObjectBeingWritten(const std::string& directory, const std::string& name) {
+  const std::string path = ObjectTemporaryDirectory(directory) + "/" + name;
+  const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
+  return fd.valid() && ::flock(fd.get(), LOCK_EX | LOCK_NB) != 0;
+}
+
 Result<void> SweepTemporaryObjects(const std::string& directory) {
   std::error_code error;
   const std::filesystem::path folder = ObjectTemporaryDirectory(directory);

@@ -66,6 +66,8 @@ class ObjectFiles {
 // Reads the whole file against its hashes. kProtocol: as Read.
 Result<void> CheckObjectFile(const std::string& directory, const ObjectFileFacts& facts);
 
+// Whether somebody writes that temporary file, or has it on its way, perhaps another process.
+bool IsObjectBeingWritten(const std::string& directory, const std::string& name);
 // Removes temporary files that nobody writes any more.
 Result<void> SweepTemporaryObjects(const std::string& directory);
 // Removes files that are not `wanted`.

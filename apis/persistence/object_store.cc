@@ -12,8 +12,9 @@
 namespace cloister {
 namespace {
 
-constexpr std::int64_t kSchemaVersion = 1;
-// `data`: of an object that is a row. `chunks`: of one that is a file.
+constexpr std::int64_t kSchemaVersion = 2;
+// `data`: of an object that is a row. `chunks`: of a larger one, a hash of 32 bytes for each of its
+// chunks; then, if a server has it, its mark of 16 bytes.
 constexpr const char* kSchema =
     "CREATE TABLE objects ("
     "  id BLOB NOT NULL PRIMARY KEY CHECK (length(id) = 32),"
@@ -74,6 +75,10 @@ Result<std::unique_ptr<ObjectStore>> ObjectStore::Open(const std::string& direct
   }
   if (leftovers == Leftovers::kSweep)
     TRY(store->Sweep());
+  if (writes && TRY(store->HasUploads())) {
+    Statement any = TRY(store->db_.Prepare("SELECT 1 FROM uploads LIMIT 1"));
+    store->left_ = TRY(any.Step());
+  }
   return store;
 }
 
@@ -93,8 +98,9 @@ Result<void> ObjectStore::Migrate() {
 }
 
 Result<bool> ObjectStore::HasFile(const Sha256& id) {
-  Statement row =
-      TRY(db_.Query("SELECT 1 FROM objects WHERE id = ? AND chunks IS NOT NULL", BlobOf(id)));
+  Statement row = TRY(db_.Query(
+      "SELECT 1 FROM objects WHERE id = ? AND chunks IS NOT NULL AND length(chunks) % 32 = 0",
+      BlobOf(id)));
   return row.Step();
 }
 
@@ -196,14 +202,23 @@ Result<std::optional<QuotaRefusal>> ObjectStore::Write(ObjectWriter& object, std
                                                        const PersistenceQuota& quota) {
   CHECK(transaction_.has_value());
   std::optional<QuotaRefusal> refused;
-  if (TRY(Has(object.id())))
+  const bool is_there = TRY(Has(object.id()));
+  if (!is_there)
+    refused = RefuseObject(totals_, object.size(), quota);
+  if (is_there || refused) {
+    // What was sent for nothing.
+    left_ = left_ || !object.mark().empty();
     return refused;
-  refused = RefuseObject(totals_, object.size(), quota);
-  if (refused)
-    return refused;
+  }
   std::optional<Blob> chunks;
   std::optional<Blob> data;
-  if (object.in_file()) {
+  std::string marked;
+  if (object.in_file() && object.goal() == ObjectWriter::Goal::kServer) {
+    if (!TRY(TakeUpload(object)))
+      return Error{ErrorCode::kUnavailable, "an object that was sent was given up meanwhile"};
+    marked = object.chunks() + object.mark();
+    chunks = Blob{marked};
+  } else if (object.in_file()) {
     TRY(Link(object));
     chunks = Blob{object.chunks()};
   } else {
@@ -246,6 +261,8 @@ Result<ObjectPiece> ObjectStore::ReadOnce(const Sha256& id, std::uint64_t offset
     }
     return piece;
   }
+  if (!RemoteMarkIn(row.BlobBytes(1)).empty())
+    return ReadPart(id, piece.size, row.BlobBytes(1), offset, count);
   Result<std::string> read = files_.Read(
       directory_, {.id = id, .size = piece.size, .chunks = row.BlobBytes(1)}, offset, count);
   if (read.ok()) {
@@ -270,17 +287,23 @@ Result<std::optional<ObjectInfo>> ObjectStore::Stat(const Sha256& id) {
 Result<void> ObjectStore::DeleteRow(const Sha256& id) {
   std::uint64_t size = 0;
   bool in_file = false;
+  std::string mark;
   {
-    Statement row =
-        TRY(db_.Query("SELECT size, chunks IS NOT NULL FROM objects WHERE id = ?", BlobOf(id)));
+    Statement row = TRY(db_.Query("SELECT size, chunks FROM objects WHERE id = ?", BlobOf(id)));
     if (!TRY(row.Step()))
       return {};
     size = row.UInt(0);
-    in_file = row.Int(1) != 0;
+    mark = RemoteMarkIn(row.BlobBytes(1));
+    in_file = !row.IsNull(1) && mark.empty();
   }
   TRY(db_.Run("DELETE FROM objects WHERE id = ?", BlobOf(id)));
   if (in_file)
     removed_.push_back(id);
+  if (!mark.empty()) {
+    TRY(db_.Run("INSERT INTO uploads (mark, id, size, file, gone) VALUES (?, ?, ?, '', 1)",
+                Blob{mark}, BlobOf(id), size));
+    left_ = true;
+  }
   totals_.bytes -= std::min(totals_.bytes, size);
   totals_.objects -= std::min<std::uint64_t>(totals_.objects, 1);
   totals_changed_ = true;
@@ -384,18 +407,26 @@ Result<std::vector<std::string>> ObjectStore::NamesOf(const Sha256& id) {
   return names;
 }
 
-Result<std::string> ObjectStore::FindDamage(const Sha256& id) {
-  Statement row = TRY(db_.Query("SELECT size, chunks, data FROM objects WHERE id = ?", BlobOf(id)));
-  if (!TRY(row.Step()))
-    return std::string();
-  const std::uint64_t size = row.UInt(0);
-  if (row.IsNull(1)) {
-    const std::string_view data = row.BlobBytes(2);
-    const bool sound = data.size() == size && Sha256Of(data) == id;
-    return std::string(sound ? "" : kNotAsWritten);
+Result<std::string> ObjectStore::FindDamage(const Sha256& id, const RemoteCheck& remote) {
+  std::uint64_t size = 0;
+  std::string chunks;
+  {
+    Statement row =
+        TRY(db_.Query("SELECT size, chunks, data FROM objects WHERE id = ?", BlobOf(id)));
+    if (!TRY(row.Step()))
+      return std::string();
+    size = row.UInt(0);
+    if (row.IsNull(1)) {
+      const std::string_view data = row.BlobBytes(2);
+      const bool sound = data.size() == size && Sha256Of(data) == id;
+      return std::string(sound ? "" : kNotAsWritten);
+    }
+    chunks = row.BlobBytes(1);
   }
   const Result<void> checked =
-      CheckObjectFile(directory_, {.id = id, .size = size, .chunks = row.BlobBytes(1)});
+      RemoteMarkIn(chunks).empty()
+          ? CheckObjectFile(directory_, {.id = id, .size = size, .chunks = chunks})
+          : CheckRemote(id, size, chunks, remote);
   if (checked.ok())
     return std::string();
   if (checked.error().code != ErrorCode::kProtocol)
@@ -404,7 +435,8 @@ Result<std::string> ObjectStore::FindDamage(const Sha256& id) {
 }
 
 Result<std::optional<Sha256>> ObjectStore::Verify(const std::optional<Sha256>& after,
-                                                  std::uint64_t bytes, ObjectVerification& report) {
+                                                  std::uint64_t bytes, ObjectVerification& report,
+                                                  const RemoteCheck& remote) {
   // Each object at its own moment, as it may be deleted meanwhile.
   std::optional<Sha256> last = after;
   std::uint64_t read = 0;
@@ -416,9 +448,9 @@ Result<std::optional<Sha256>> ObjectStore::Verify(const std::optional<Sha256>& a
     const std::optional<ObjectInfo> info = TRY(Stat(*last));
     read += (info ? info->size : 0) + kRowCost;
     ++report.objects;
-    Result<std::string> damage = FindDamage(*last);
+    Result<std::string> damage = FindDamage(*last, remote);
     for (int looks = 1; looks < kLooksMax && damage.ok() && !damage.value().empty(); ++looks)
-      damage = FindDamage(*last);
+      damage = FindDamage(*last, remote);
     if (std::string what = TRY(std::move(damage)); !what.empty())
       report.Note({.id = last, .what = std::move(what)});
   }

@@ -99,7 +99,7 @@ Result<void> ObjectWriter::Finish() {
     chunks_ += chunk_->Finish().view();
   chunk_.reset();
   id_ = whole_.Finish();
-  if (file_.valid() && ::fsync(file_.get()) != 0)
+  if (file_.valid() && goal_ == Goal::kFile && ::fsync(file_.get()) != 0)
     return SystemError("writing an object");
   return {};
 }

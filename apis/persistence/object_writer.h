@@ -26,15 +26,19 @@ inline constexpr std::size_t kObjectChunk = std::size_t{1} << 20;
 
 class ObjectWriter {
  public:
+  // Where what is larger than a row goes in the end. kServer: the file is only on its way there.
+  enum class Goal { kFile, kServer };
+
   // `directory`: of the app's files; nothing is made there while the object is small. Empty: it
   // stays in memory whatever its size.
-  explicit ObjectWriter(std::string directory) : directory_(std::move(directory)) {}
+  explicit ObjectWriter(std::string directory, Goal goal = Goal::kFile)
+      : directory_(std::move(directory)), goal_(goal) {}
   ObjectWriter(const ObjectWriter&) = delete;
   ObjectWriter& operator=(const ObjectWriter&) = delete;
   ~ObjectWriter() { Abandon(); }
 
   Result<void> Append(std::string_view bytes);
-  // After the last piece: on the disk, if it is a file.
+  // After the last piece: on the disk, if it is a file that stays.
   Result<void> Finish();
 
   // When it is finished.
@@ -45,6 +49,13 @@ class ObjectWriter {
   const std::string& memory() const { return memory_; }
   // Of a file: a hash for each chunk, one after the other.
   const std::string& chunks() const { return chunks_; }
+  int file() const { return file_.get(); }
+  Goal goal() const { return goal_; }
+  // Of a file whose goal is the server: what its key there ends with; empty: it is on no way yet.
+  const std::string& mark() const { return mark_; }
+  void SetMark(std::string mark) { mark_ = std::move(mark); }
+  // The name of the temporary file, without its directory.
+  std::string FileName() const { return path_.substr(path_.rfind('/') + 1); }
   // Moves the file to `path`, of the same file system, from where nobody removes it any more.
   Result<void> MoveTo(const std::string& path);
   // Removes what there is of it.
@@ -58,6 +69,8 @@ class ObjectWriter {
   void Hash(std::string_view bytes);
 
   std::string directory_;
+  Goal goal_;
+  std::string mark_;
   std::string memory_;
   UniqueFd file_;
   std::string path_;  // empty: no file that is ours to remove

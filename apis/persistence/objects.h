@@ -17,6 +17,7 @@
 #include "apis/calls.h"
 #include "apis/persistence/object_writer.h"
 #include "apis/persistence/quota.h"
+#include "apis/persistence/remote_objects.h"
 
 namespace cloister {
 
@@ -35,11 +36,13 @@ struct ObjectInfo {
 };
 
 struct ObjectPiece {
-  enum class State { kMissing, kWhole, kDamaged };
+  // kRemote: `remote` says where it is to be read (remote_objects.h).
+  enum class State { kMissing, kWhole, kDamaged, kRemote };
   State state = State::kMissing;
-  std::string data;
-  std::uint64_t size = 0;  // of the object
-  std::string damage;      // what is wrong, for people
+  std::string data = {};
+  std::uint64_t size = 0;   // of the object
+  std::string damage = {};  // what is wrong, for people
+  std::optional<RemotePart> remote = {};
 };
 
 struct ObjectTotals {
@@ -84,7 +87,8 @@ class Objects {
   Objects& operator=(const Objects&) = delete;
   virtual ~Objects() = default;
 
-  // `object` is finished. What is there already is not stored twice, and costs nothing.
+  // `object` is finished, and on the server where that is its goal. What is there already is not
+  // stored twice, and costs nothing.
   virtual Result<std::optional<QuotaRefusal>> Write(ObjectWriter& object, std::uint64_t now_ms,
                                                     const PersistenceQuota& quota) = 0;
   virtual Result<ObjectPiece> Read(const Sha256& id, std::uint64_t offset, std::uint32_t count) = 0;

@@ -46,6 +46,15 @@ ObjectReply DamagedReply(const Sha256& id, const std::string& what) {
   return {.bytes = EncodeReply(failure), .refused = {}, .damage = message};
 }
 
+ObjectReply ReadReply(const Sha256& id, const ObjectPiece& piece) {
+  if (piece.state == ObjectPiece::State::kDamaged)
+    return DamagedReply(id, piece.damage);
+  ObjectReadResult result{.data = {}, .size = piece.size};
+  if (piece.state == ObjectPiece::State::kWhole)
+    result.data = piece.data;
+  return Done(result);
+}
+
 // Work that answers with what is there of an id or name.
 template <typename Value, typename Answer>
 Result<ObjectReply> Answered(Result<Value> value, Answer&& answer) {
@@ -91,6 +100,10 @@ ObjectReply FailedReply(const Error& error) {
     case ErrorCode::kQuotaExceeded:
       failure.code = "overlay_full";
       break;
+    case ErrorCode::kUnavailable:
+      failure.code = "storage_unavailable";
+      failure.message = "what keeps the node's objects cannot be reached now; nothing was changed";
+      break;
     default:
       failure.code = "storage_failed";
       failure.message = "the node could not read or write its disk; its log says more";
@@ -106,7 +119,10 @@ ObjectReply RefusedReply(const QuotaRefusal& refusal) {
 PersistenceService::PersistenceService(Parts parts)
     : parts_(std::move(parts)), streams_(std::make_unique<ObjectStreams>(*this)) {}
 
-PersistenceService::~PersistenceService() = default;
+PersistenceService::~PersistenceService() {
+  if (parts_.remote != nullptr)
+    parts_.remote->server().Cancel();
+}
 
 std::string PersistenceService::DirectoryOf(AppId app) const {
   return parts_.apps_directory + "/" + std::to_string(app.number);
@@ -156,8 +172,8 @@ std::shared_ptr<ObjectOverlay> PersistenceService::FindOverlay(OverlayId overlay
 }
 
 std::shared_ptr<ObjectWriter> PersistenceService::MakeWriter(const CallOrigin& origin) const {
-  return std::make_shared<ObjectWriter>(origin.overlay == 0 ? DirectoryOf(origin.app)
-                                                            : std::string());
+  return std::make_shared<ObjectWriter>(
+      origin.overlay == 0 ? DirectoryOf(origin.app) : std::string(), GoalOfLarge());
 }
 
 void PersistenceService::Drop(AppId app, std::shared_ptr<ObjectWriter> writer) {
@@ -211,6 +227,27 @@ Result<void> PersistenceService::Serve(CallId id, const CallOrigin& origin, Call
 }
 
 void PersistenceService::WriteFinished(const CallOrigin& origin, CallId id,
+                                       std::shared_ptr<ObjectWriter> writer) {
+  if (!writer->in_file() || writer->goal() == ObjectWriter::Goal::kFile)
+    return StoreFinished(origin, id, std::move(writer));
+  Send(origin.app, std::move(writer), origin.quota.persistence,
+       [this, origin, id](Result<UploadPlan> sent, std::shared_ptr<ObjectWriter> there) {
+         if (!sent.ok())
+           return Deliver(origin.app, id, FailedReply(sent.error()));
+         const UploadPlan& plan = sent.value();
+         switch (plan.kind) {
+           case UploadPlan::Kind::kThere:
+             Drop(origin.app, std::move(there));
+             return Deliver(origin.app, id, Done(ObjectWriteResult{.id = plan.id.view()}));
+           case UploadPlan::Kind::kRefused:
+             return Deliver(origin.app, id, RefusedReply(plan.refused.value_or(QuotaRefusal())));
+           case UploadPlan::Kind::kSend:
+             return StoreFinished(origin, id, std::move(there));
+         }
+       });
+}
+
+void PersistenceService::StoreFinished(const CallOrigin& origin, CallId id,
                                        std::shared_ptr<ObjectWriter> writer) {
   const std::size_t bytes = writer->in_file() ? 0 : writer->memory().size();
   Queue(
@@ -270,17 +307,17 @@ Result<void> PersistenceService::ServeRead(CallId id, const CallOrigin& origin,
                                            std::string_view args) {
   const ObjectRead call = TRY(DecodeFields<ObjectRead>(args));
   const Sha256 object = TRY(IdOf(call.id));
-  Queue(
-      origin, id, LaneKind::kRead,
-      [object, offset = call.offset, count = call.count](Objects& objects) -> Result<ObjectReply> {
-        const ObjectPiece piece = TRY(objects.Read(object, offset, count));
-        if (piece.state == ObjectPiece::State::kDamaged)
-          return DamagedReply(object, piece.damage);
-        ObjectReadResult result{.data = {}, .size = piece.size};
-        if (piece.state == ObjectPiece::State::kWhole)
-          result.data = piece.data;
-        return Done(result);
-      });
+  std::shared_ptr<ObjectOverlay> overlay = FindOverlay(origin.overlay);
+  if (origin.overlay != 0 && overlay == nullptr) {
+    Deliver(origin.app, id, FailedReply(Error{ErrorCode::kNotFound, "the check is over"}));
+    return {};
+  }
+  LookAt(std::make_shared<Look>(
+      Look{.wish = {.app = origin.app, .id = object, .offset = call.offset, .count = call.count},
+           .overlay = std::move(overlay),
+           .answer = [object](const ObjectPiece& piece) { return ReadReply(object, piece); },
+           .done = [this, app = origin.app,
+                    id](ObjectReply reply) { Deliver(app, id, std::move(reply)); }}));
   return {};
 }
 

@@ -8,6 +8,10 @@
 // transaction, and its sync. Answers come after the commit (I11). Objects that come in pieces are
 // streams (streams.h). On the overlay (CallOrigin::overlay) nothing is written but memory.
 //
+// Where larger objects are on a server (remote_objects.h), what speaks with it runs beside the
+// lanes, on threads of its own: sending, between the transaction that notes it and the one with the
+// row; reading, after the lane has said what of which object; and removing what is left there.
+//
 // Runs on the loop thread.
 
 #include <cstdint>
@@ -43,6 +47,7 @@ struct ObjectReply {
 
 // Runs on a thread.
 using ObjectWork = std::function<Result<ObjectReply>(Objects&)>;
+using ObjectStoreWork = std::function<Result<ObjectReply>(ObjectStore&)>;
 // Runs on the loop thread, exactly once unless the service ends before.
 using ObjectDone = std::function<void(ObjectReply)>;
 
@@ -75,9 +80,14 @@ class PersistenceService : public ApiService {
     std::function<void(AppId, std::function<std::function<void()>()>)> run;
     // Where apps' directories are, each named by its number.
     std::string apps_directory;
+    // Null: larger objects are files.
+    RemoteObjects* remote = nullptr;
+    // As `run`, for what waits for the server.
+    std::function<void(AppId, std::function<std::function<void()>()>)> run_remote = {};
   };
 
-  // `parts.clock` and `parts.answers` must outlive the object, and so must what runs jobs.
+  // `parts.clock`, `parts.answers` and `parts.remote` must outlive the object, and so must what
+  // runs jobs. At its end no call of the server goes on.
   explicit PersistenceService(Parts parts);
   PersistenceService(const PersistenceService&) = delete;
   PersistenceService& operator=(const PersistenceService&) = delete;
@@ -122,11 +132,12 @@ class PersistenceService : public ApiService {
   enum class LaneKind { kWrite, kRead };
 
   struct Task {
-    ObjectWork work;
+    ObjectWork work = {};
+    ObjectStoreWork store_work = {};  // instead, of the lane that writes
     ObjectDone done;
-    std::shared_ptr<ObjectOverlay> overlay;  // null: the real objects
-    std::size_t bytes = 0;                   // of what it writes
-    std::optional<PersistenceQuota> quota;
+    std::shared_ptr<ObjectOverlay> overlay = {};  // null: the real objects
+    std::size_t bytes = 0;                        // of what it writes
+    std::optional<PersistenceQuota> quota = {};
   };
   using Batch = std::vector<Task>;
 
@@ -153,6 +164,10 @@ class PersistenceService : public ApiService {
     QuotaNotice damage;
     QuotaNotice trouble;
     ObjectTotals totals;  // as of the last commit
+    // The server may have what no row wants.
+    bool left = false;
+    bool sweeping = false;
+    MonotonicTime sweep_at;  // not before
 
     bool idle() const {
       return !opening && !write.running && !read.running && write.waiting.empty() &&
@@ -164,10 +179,35 @@ class PersistenceService : public ApiService {
     std::vector<ObjectReply> replies;
     std::optional<ObjectTotals> totals;
     std::string trouble = {};  // why nothing was written
+    bool left = false;         // as of App
+  };
+
+  // A part of an object on its way to whoever asked for it.
+  struct Look {
+    PieceWish wish;
+    std::shared_ptr<ObjectOverlay> overlay;
+    std::function<ObjectReply(ObjectPiece)> answer;  // on a thread
+    ObjectDone done;
+    ObjectPiece piece = {};
+    std::string mark = {};  // of what was damaged before
+    int looks = 0;
+  };
+
+  // An object on its way to the server.
+  struct Sending {
+    AppId app;
+    std::shared_ptr<ObjectWriter> writer;
+    UploadPlan plan = {};
+    // What came of it; the writer too if the object is there, or was sent.
+    std::function<void(Result<UploadPlan>, std::shared_ptr<ObjectWriter>)> done;
   };
 
   // By Parts::run, and counted.
   void Run(AppId id, std::function<std::function<void()>()> job);
+  // By Parts::run_remote.
+  void RunRemote(AppId id, std::function<std::function<void()>()> job);
+  std::function<std::function<void()>()> Counted(AppId id,
+                                                 std::function<std::function<void()>()> job);
   void EndJob(AppId id);
   std::string DirectoryOf(AppId app) const;
   std::uint64_t NowMs() const;
@@ -203,8 +243,31 @@ class PersistenceService : public ApiService {
   Result<void> ServeListObjects(CallId id, const CallOrigin& origin, std::string_view args);
   Result<void> ServeUsage(CallId id, const CallOrigin& origin);
 
+  // Reads in the lane, and then from the server if it has what is there.
+  void LookAt(const std::shared_ptr<Look>& look);
+  void Fetch(const std::shared_ptr<Look>& look);
+  // A finished object whose goal is the server goes there.
+  void Send(AppId app, std::shared_ptr<ObjectWriter> writer, const PersistenceQuota& quota,
+            std::function<void(Result<UploadPlan>, std::shared_ptr<ObjectWriter>)> done);
+  void SendNow(const std::shared_ptr<Sending>& sending);
+  // A finished one is stored, and named.
+  void StoreKept(AppId app, const KeepWish& wish, std::shared_ptr<ObjectWriter> writer,
+                 std::function<void(Result<ObjectKept>)> done);
+  // Has the server remove what is left there.
+  void Sweep(AppId id);
+  void RemoveLeft(AppId id, const std::shared_ptr<std::vector<RemoteObject>>& left);
+  void EndSweep(AppId id, bool more, const std::optional<Error>& error);
+  // Of a deleted app: has the server remove all. False: that was begun before, or there is none.
+  bool Purge(AppId id);
+  void NoteServerTrouble(const Error& error);
+  // Null: there is no server.
+  ObjectStore::RemoteCheck RemoteCheckOf(AppId app) const;
+
   // Null: there is none of that number, or none any more.
   std::shared_ptr<ObjectOverlay> FindOverlay(OverlayId overlay) const;
+  ObjectWriter::Goal GoalOfLarge() const {
+    return parts_.remote != nullptr ? ObjectWriter::Goal::kServer : ObjectWriter::Goal::kFile;
+  }
   // Of an app's directory; of an overlay: in memory.
   std::shared_ptr<ObjectWriter> MakeWriter(const CallOrigin& origin) const;
   // Stores a finished object.
@@ -212,6 +275,7 @@ class PersistenceService : public ApiService {
   void WriteLarge(const CallOrigin& origin, CallId id, std::shared_ptr<ObjectWriter> writer,
                   std::shared_ptr<const std::string> data);
   void WriteFinished(const CallOrigin& origin, CallId id, std::shared_ptr<ObjectWriter> writer);
+  void StoreFinished(const CallOrigin& origin, CallId id, std::shared_ptr<ObjectWriter> writer);
   // Ends it on a thread: that may take a while.
   void Drop(AppId app, std::shared_ptr<ObjectWriter> writer);
 
@@ -221,6 +285,8 @@ class PersistenceService : public ApiService {
   std::unordered_map<AppId, std::size_t> jobs_;  // of apps that have some
   std::unordered_multimap<AppId, std::function<void()>> closing_;
   std::unordered_set<AppId> deleted_;  // nothing of them is opened again
+  std::unordered_set<AppId> purged_;   // of these
+  QuotaNotice server_trouble_;
   std::unordered_map<OverlayId, std::shared_ptr<ObjectOverlay>> overlays_;
   std::unique_ptr<ObjectStreams> streams_;
 };

@@ -51,9 +51,7 @@ void PersistenceService::Do(AppId app, Access access,
              else
                done(std::move(*out));
            },
-       .overlay = nullptr,
-       .bytes = 0,
-       .quota = {}});
+       .bytes = 0});
 }
 
 void PersistenceService::ReadPiece(const PieceWish& wish,
@@ -62,33 +60,31 @@ void PersistenceService::ReadPiece(const PieceWish& wish,
     return Run(wish.app, [done = std::move(done)]() -> std::function<void()> {
       return [done] { done(Error{ErrorCode::kNotFound, "the app was deleted"}); };
     });
-  const auto piece = std::make_shared<ObjectPiece>();
-  Add(wish.app, LaneKind::kRead,
-      {.work = [wish, piece](Objects& objects) -> Result<ObjectReply> {
-         *piece = TRY(objects.Read(wish.id, wish.offset, wish.count));
-         return ObjectReply{};
-       },
-       .done =
-           [this, wish, piece, done = std::move(done)](const ObjectReply& reply) {
-             if (reply.error)
-               return done(*reply.error);
-             if (piece->state == ObjectPiece::State::kDamaged)
-               NoteDamage(wish.app,
-                          "the object " + wish.id.Hex() + " is damaged: " + piece->damage);
-             done(std::move(*piece));
-           },
-       .overlay = FindOverlay(wish.overlay),
-       .bytes = wish.count,
-       .quota = {}});
+  const auto read = std::make_shared<ObjectPiece>();
+  LookAt(std::make_shared<Look>(Look{
+      .wish = wish,
+      .overlay = FindOverlay(wish.overlay),
+      .answer =
+          [read](ObjectPiece piece) {
+            *read = std::move(piece);
+            return ObjectReply{};
+          },
+      .done =
+          [this, wish, read, done = std::move(done)](const ObjectReply& reply) {
+            if (reply.error)
+              return done(*reply.error);
+            if (read->state == ObjectPiece::State::kDamaged)
+              NoteDamage(wish.app, "the object " + wish.id.Hex() + " is damaged: " + read->damage);
+            done(std::move(*read));
+          }}));
 }
 
 void PersistenceService::Keep(AppId app, KeepWish wish,
                               std::function<void(Result<ObjectKept>)> done) {
-  auto writer = std::make_shared<ObjectWriter>(DirectoryOf(app));
-  auto kept = std::make_shared<ObjectKept>();
+  auto writer = std::make_shared<ObjectWriter>(DirectoryOf(app), GoalOfLarge());
   Run(app,
-      [this, app, wish = std::move(wish), done = std::move(done), writer,
-       kept]() mutable -> std::function<void()> {
+      [this, app, wish = std::move(wish), done = std::move(done),
+       writer]() mutable -> std::function<void()> {
         const auto fill = [&]() -> Result<void> {
           TRY(wish.fill(*writer));
           wish.fill = nullptr;
@@ -98,30 +94,48 @@ void PersistenceService::Keep(AppId app, KeepWish wish,
           writer.reset();
           return [done, error = filled.error()] { done(error); };
         }
-        return [this, app, wish, done, writer = std::move(writer), kept] {
-          Do(
-              app, Access::kChange,
-              [wish, writer, kept, now = NowMs()](Objects& objects) -> Result<std::string> {
-                kept->id = writer->id();
-                kept->size = writer->size();
-                const bool is_new = !TRY(objects.Stat(kept->id));
-                kept->refused = TRY(objects.Write(*writer, now, wish.quota));
-                if (kept->refused || wish.name.empty())
-                  return std::string();
-                kept->refused = TRY(objects.Put({.name = wish.name, .id = kept->id, .expected = {}},
-                                                wish.quota))
-                                    .refused;
-                if (kept->refused && is_new)
-                  TRY(objects.Delete(kept->id));
-                return std::string();
-              },
-              [done, kept](const Result<std::string>& stored) {
-                if (stored.ok())
-                  done(std::move(*kept));
-                else
-                  done(stored.error());
-              });
+        return [this, app, wish, done, writer = std::move(writer)] {
+          if (!writer->in_file() || writer->goal() == ObjectWriter::Goal::kFile)
+            return StoreKept(app, wish, writer, done);
+          Send(app, writer, wish.quota,
+               [this, app, wish, done](Result<UploadPlan> sent,
+                                       std::shared_ptr<ObjectWriter> there) {
+                 if (!sent.ok())
+                   return done(std::move(sent).error());
+                 if (there != nullptr)
+                   return StoreKept(app, wish, std::move(there), done);
+                 done(ObjectKept{.id = sent.value().id, .refused = sent.value().refused});
+               });
         };
+      });
+}
+
+void PersistenceService::StoreKept(AppId app, const KeepWish& wish,
+                                   std::shared_ptr<ObjectWriter> writer,
+                                   std::function<void(Result<ObjectKept>)> done) {
+  auto kept = std::make_shared<ObjectKept>();
+  Do(
+      app, Access::kChange,
+      [wish, writer = std::move(writer), kept,
+       now = NowMs()](Objects& objects) -> Result<std::string> {
+        kept->id = writer->id();
+        kept->size = writer->size();
+        const bool is_new = !TRY(objects.Stat(kept->id));
+        kept->refused = TRY(objects.Write(*writer, now, wish.quota));
+        if (kept->refused || wish.name.empty())
+          return std::string();
+        kept->refused =
+            TRY(objects.Put({.name = wish.name, .id = kept->id, .expected = {}}, wish.quota))
+                .refused;
+        if (kept->refused && is_new)
+          TRY(objects.Delete(kept->id));
+        return std::string();
+      },
+      [done = std::move(done), kept](const Result<std::string>& stored) {
+        if (stored.ok())
+          done(std::move(*kept));
+        else
+          done(stored.error());
       });
 }
 
@@ -137,30 +151,36 @@ void PersistenceService::Verify(AppId app, std::function<void(Result<ObjectVerif
   *step = [this, app, done = std::move(done), weak,
            directory = DirectoryOf(app)](std::shared_ptr<Walk> walk) {
     const auto again = weak.lock();
-    Run(app, [walk = std::move(walk), done, again, directory]() mutable -> std::function<void()> {
-      // Whether there is more.
-      const auto slice = [&]() -> Result<bool> {
-        if (walk->store == nullptr) {
-          if (!ObjectStore::Exists(directory))
-            return false;
-          walk->store = TRY(ObjectStore::Open(directory, ObjectStore::Use::kRead));
-          TRY(walk->store->VerifyTotals(walk->report));
-        }
-        walk->last = TRY(walk->store->Verify(walk->last, kVerifySlice, walk->report));
-        return walk->last.has_value();
-      };
-      const auto more = std::make_shared<Result<bool>>(slice());
-      if (!more->ok() || !more->value())
-        walk->store.reset();
-      return [walk, done, again, more] {
-        if (!more->ok())
-          done(std::move(*more).error());
-        else if (more->value())
-          (*again)(walk);
-        else
-          done(std::move(walk->report));
-      };
-    });
+    RunRemote(
+        app,
+        [this, app, walk = std::move(walk), done, again, directory,
+         check = RemoteCheckOf(app)]() mutable -> std::function<void()> {
+          // Whether there is more.
+          const auto slice = [&]() -> Result<bool> {
+            if (walk->store == nullptr) {
+              if (!ObjectStore::Exists(directory))
+                return false;
+              walk->store = TRY(ObjectStore::Open(directory, ObjectStore::Use::kRead));
+              TRY(walk->store->VerifyTotals(walk->report));
+            }
+            walk->last = TRY(walk->store->Verify(walk->last, kVerifySlice, walk->report, check));
+            return walk->last.has_value();
+          };
+          const auto more = std::make_shared<Result<bool>>(slice());
+          if (!more->ok() || !more->value())
+            walk->store.reset();
+          return [this, app, walk, done, again, more] {
+            if (!more->ok())
+              return done(std::move(*more).error());
+            if (more->value())
+              return (*again)(walk);
+            if (parts_.remote != nullptr && walk->report.objects > 0 && !deleted_.contains(app)) {
+              apps_[app].left = true;
+              Sweep(app);
+            }
+            done(std::move(walk->report));
+          };
+        });
   };
   (*step)(std::make_shared<Walk>());
 }

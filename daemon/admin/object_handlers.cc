@@ -253,24 +253,21 @@ void HandleReadObject(AdminContext& context, const AdminRequest& request, const 
   const auto count = request.query.Number("count", kObjectPieceMax);
   if (!offset.ok() || !count.ok())
     return reply.Fail(offset.ok() ? count.error() : offset.error());
-  const auto piece = std::make_shared<ObjectPiece>();
-  asked.objects->Do(
-      asked.app->row.id, PersistenceService::Access::kRead,
-      [id = reference.id.value_or(Sha256()), offset = offset.value().value_or(0),
-       count = static_cast<std::uint32_t>(count.value().value_or(kObjectPieceMax)),
-       piece](Objects& objects) -> Result<std::string> {
-        *piece = TRY(objects.Read(id, offset, count));
-        return std::string();
-      },
-      [reply, piece, what = reference.Shown()](const Result<std::string>& read) {
+  asked.objects->ReadPiece(
+      {.app = asked.app->row.id,
+       .id = reference.id.value_or(Sha256()),
+       .offset = offset.value().value_or(0),
+       .count = static_cast<std::uint32_t>(count.value().value_or(kObjectPieceMax))},
+      [reply, what = reference.Shown()](const Result<ObjectPiece>& read) {
         if (!read.ok())
           reply.Fail(ProblemOf(Error(read.error())));
-        else if (piece->state == ObjectPiece::State::kMissing)
+        else if (read.value().state == ObjectPiece::State::kMissing)
           FailMissing(reply, what);
-        else if (piece->state == ObjectPiece::State::kDamaged)
-          reply.Fail(ProblemCode::kIntegrity, "the " + what + " is damaged: " + piece->damage);
+        else if (read.value().state == ObjectPiece::State::kDamaged)
+          reply.Fail(ProblemCode::kIntegrity,
+                     "the " + what + " is damaged: " + read.value().damage);
         else
-          reply.SendBytes("application/octet-stream", piece->data);
+          reply.SendBytes("application/octet-stream", read.value().data);
       });
 }
 
