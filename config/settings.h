@@ -111,6 +111,15 @@ struct CacheSettings : CacheQuota {
   bool near = true;  // with a `url` only where the file says so
 };
 
+// [persistence]: what one app may keep, and where larger objects are.
+struct PersistenceSettings : PersistenceQuota {
+  std::string server;  // empty: in files of the node
+  std::string access_key;
+  std::string secret_key_file;
+  std::string ca_file;  // empty: the system's
+  Millis timeout{10000};
+};
+
 // [query]: what one app may use of its database.
 struct QuerySettings : QueryQuota {
   std::string server;         // empty: SQLite, in files of the node
@@ -130,7 +139,7 @@ struct Settings {
   LogSettings log;
   ConfigQuota config;
   CacheSettings cache;
-  PersistenceQuota persistence;
+  PersistenceSettings persistence;
   QuerySettings query;
 };
 

@@ -5,9 +5,11 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <utility>
 
 #include "config/cache_address.h"
 #include "config/module_rules.h"
+#include "config/objects_address.h"
 #include "config/query_address.h"
 #include "config/values.h"
 
@@ -116,6 +118,24 @@ Result<void> ValidateQuery(const QuerySettings& query) {
   return {};
 }
 
+Result<void> ValidatePersistence(const PersistenceSettings& persistence) {
+  for (const auto& [key, path] : {std::pair("secret_key_file", &persistence.secret_key_file),
+                                  std::pair("ca_file", &persistence.ca_file)})
+    if (!path->empty() && !path->starts_with('/'))
+      return Wrong(std::string("[persistence] ") + key,
+                   "must be an absolute path, not '" + *path + "'");
+  if (persistence.server.empty())
+    return {};
+  if (Result<S3Address> server = ParseObjectServer(persistence.server); !server.ok())
+    return std::move(server).error().In("[persistence] server");
+  const auto is_key_char = [](char c) { return c > ' ' && c <= '~'; };
+  if (persistence.access_key.empty() || !std::ranges::all_of(persistence.access_key, is_key_char))
+    return Wrong("[persistence] access_key", "must be the id of a key for the server");
+  if (persistence.secret_key_file.empty())
+    return Wrong("[persistence] secret_key_file", "must name a file with the key's secret");
+  return {};
+}
+
 }  // namespace
 
 Result<SocketAddress> ParseAddress(std::string_view text) {
@@ -147,6 +167,7 @@ Result<void> ValidateSettings(const Settings& settings) {
   TRY(ValidateAdmin(settings.admin));
   TRY(ValidateModules(settings.modules));
   TRY(ValidateCache(settings.cache));
+  TRY(ValidatePersistence(settings.persistence));
   TRY(ValidateQuery(settings.query));
   // A socket's path has 108 bytes in the kernel, the closing zero included.
   if (AdminSocketPath(settings).size() > 107)

@@ -88,7 +88,8 @@ void HandleBackUpApp(AdminContext& context, const AdminRequest& request, const A
                       return reply.Fail(list.error());
                     reply.Send(201, {{"pieces", list.value().pieces},
                                      {"bytes", list.value().size.count},
-                                     {"list_bytes", list.value().list.count}});
+                                     {"list_bytes", list.value().list.count},
+                                     {"on_server", list.value().on_server}});
                   });
 }
 

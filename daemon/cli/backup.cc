@@ -108,11 +108,17 @@ class BackupRun {
       console_.Note(
           "without the node's key: secrets open with node.key of the state directory alone, so "
           "keep a copy of it elsewhere");
+    if (on_server_ > 0)
+      console_.Note(
+          fmt::format("{} larger object{} on the server that the node's settings name: "
+                      "back up the bucket, too",
+                      on_server_, on_server_ == 1 ? " stays" : "s stay"));
     if (console_.json())
       console_.Raw(Dump({{"backup", folder_},
                          {"apps", apps_},
                          {"pieces", manifest_.pieces.size()},
                          {"bytes", bytes_},
+                         {"on_server", on_server_},
                          {"node_key", wish.node_key},
                          {"elapsed_ms", elapsed.count()}}) +
                    "\n");
@@ -135,7 +141,8 @@ class BackupRun {
 
   Attempt<void> AddApp(const Json& app, Progress& progress) {
     const std::string number = std::to_string(NumberOf(app, "id"));
-    TRY(api_.PostBytes(target_ + "/apps/" + number, "{}", {}, kCopyWait));
+    const Json added = TRY(api_.PostBytes(target_ + "/apps/" + number, "{}", {}, kCopyWait));
+    on_server_ += NumberOf(added, "on_server");
     std::string list;
     while (true) {
       std::string part = TRY(Read("apps/" + number + ".list", list.size()));
@@ -226,6 +233,7 @@ class BackupRun {
   std::string target_;  // of the backup at the node; empty: it has not begun
   bool made_ = false;   // unfinished_ is ours
   std::size_t apps_ = 0;
+  std::uint64_t on_server_ = 0;  // objects whose bytes are not in it
   std::uint64_t bytes_ = 0;
   BackupManifest manifest_;
 };

@@ -74,7 +74,8 @@ Result<void> Nodes::StartOne() {
   const Settings& settings = ground_.settings;
   const std::pair<const char*, const std::string&> passwords[] = {
       {"cache_password", settings.cache.password_file},
-      {"query_password", settings.query.password_file}};
+      {"query_password", settings.query.password_file},
+      {"objects_secret", settings.persistence.secret_key_file}};
   for (const auto& [name, path] : passwords)
     if (UniqueFd password = OpenPassword(name, path); password.valid()) {
       fds.push_back(std::move(password));

@@ -24,6 +24,8 @@ namespace {
 constexpr Millis kLogsMax{2000};
 // They wait for disks most of the time.
 constexpr std::size_t kObjectThreads = 4;
+// These for a server, if there is one.
+constexpr std::size_t kRemoteObjectThreads = 8;
 
 // The port that a listening TCP socket has.
 std::uint16_t PortOf(int fd) {
@@ -34,6 +36,19 @@ std::uint16_t PortOf(int fd) {
   if (address.ss_family == AF_INET)
     return ntohs(reinterpret_cast<const sockaddr_in*>(&address)->sin_port);
   return ntohs(reinterpret_cast<const sockaddr_in6*>(&address)->sin6_port);
+}
+
+// Jobs of apps, on these threads.
+std::function<void(AppId, std::function<std::function<void()>()>)> RunOn(Background& threads) {
+  return [&threads](AppId app, std::function<std::function<void()>()> job) {
+    threads.Run(app.number, std::move(job), [](const std::function<void()>& then) { then(); });
+  };
+}
+
+// For people.
+std::string ObjectServerState(const ObjectServer& server) {
+  const std::string trouble = server.trouble();
+  return trouble.empty() ? "larger ones on the server" : "the server fails: " + trouble;
 }
 
 // For people.
@@ -70,7 +85,7 @@ AdminOptions Node::DescribeNode(const NodeStart& start) {
     Log(LogLevel::kWarning, "module_unknown", {{"name", name}});
   options.facts = [this, generation = start.generation, cgroups = start.cgroups,
                    uids = start.per_worker_uids != 0] {
-    return std::vector<StatusFact>{
+    std::vector<StatusFact> facts{
         {"generation", std::to_string(generation)},
         {"cgroups", cgroups},
         {"worker_uids", uids ? "one each" : "shared"},
@@ -80,6 +95,9 @@ AdminOptions Node::DescribeNode(const NodeStart& start) {
         {"cache", CacheState(cache_)},
         {"cache_use", CacheUseText(cache_.counters())},
     };
+    if (object_server_ != nullptr)
+      facts.push_back({"objects", ObjectServerState(*object_server_)});
+    return facts;
   };
   options.cache_use = [this](AppId app) { return cache_.UseOf(app); };
   options.query_use = [this](AppId app) { return workers_.queries()->UseOf(app); };
@@ -99,6 +117,7 @@ Result<Node::Sockets> Node::TakeSockets(const NodeStart& start, std::vector<Uniq
       {"pass_on", &sockets.pass_on},
       {"cache_password", &sockets.cache_password},
       {"query_password", &sockets.query_password},
+      {"objects_secret", &sockets.objects_secret},
       {"node_key", &sockets.node_key}};
   std::istringstream names(start.fd_names);
   std::string name;
@@ -154,15 +173,16 @@ Node::Node(const NodeStart& start, Settings settings, Sockets sockets, UniqueFd 
                     cache_timer_.Start(delay, std::move(task));
                   }},
              CacheOptions(settings_, loop_, sockets_.cache_password)),
+      object_server_(MakeObjectServer(settings_, sockets_.objects_secret)),
+      remote_objects_(object_server_ ? std::make_unique<RemoteObjects>(*object_server_) : nullptr),
       object_jobs_(loop_, kObjectThreads),
+      remote_object_jobs_(loop_, object_server_ ? kRemoteObjectThreads : 1),
       persistence_({.clock = clock_,
                     .answers = calls_,
-                    .run =
-                        [this](AppId app, std::function<std::function<void()>()> job) {
-                          object_jobs_.Run(app.number, std::move(job),
-                                           [](const std::function<void()>& then) { then(); });
-                        },
-                    .apps_directory = settings_.node.state_dir + "/apps"}),
+                    .run = RunOn(object_jobs_),
+                    .apps_directory = settings_.node.state_dir + "/apps",
+                    .remote = remote_objects_.get(),
+                    .run_remote = RunOn(remote_object_jobs_)}),
       object_responses_({.clock = clock_, .objects = persistence_, .logs = relay_}, {}),
       configs_(state_,
                std::make_shared<NodeKey>(settings_.node.state_dir, std::move(sockets_.node_key))),

@@ -25,6 +25,7 @@
 #include <utility>
 #include <vector>
 
+#include "apis/backends/object_server.h"
 #include "apis/base/clock.h"
 #include "apis/cache/service.h"
 #include "apis/persistence/service.h"
@@ -123,6 +124,7 @@ class Node : private KeeperListener {
     UniqueFd pass_on;
     UniqueFd cache_password;  // a file; invalid: there is no password
     UniqueFd query_password;  // the same
+    UniqueFd objects_secret;  // the same
     UniqueFd node_key;        // the credential; invalid: there is none
   };
 
@@ -172,7 +174,10 @@ class Node : private KeeperListener {
   LateCache cache_generations_;
   Timer cache_timer_;
   CacheService cache_;
+  std::unique_ptr<ObjectServer> object_server_;    // null: larger objects are files
+  std::unique_ptr<RemoteObjects> remote_objects_;  // the same
   Background object_jobs_;
+  Background remote_object_jobs_;
   PersistenceService persistence_;
   ObjectResponses object_responses_;
   Configs configs_;

@@ -8,8 +8,10 @@
 #include <optional>
 #include <utility>
 
+#include "apis/backends/s3.h"
 #include "config/cache_address.h"
 #include "config/module_rules.h"
+#include "config/objects_address.h"
 #include "config/query_address.h"
 
 namespace cloister {
@@ -89,6 +91,15 @@ RedisOptions CacheOptions(const Settings& settings, Loop& loop, const UniqueFd& 
   options.commands_max = 65536;
   options.bytes_max = MiB(256);
   return options;
+}
+
+std::unique_ptr<ObjectServer> MakeObjectServer(const Settings& settings, const UniqueFd& secret) {
+  std::optional<S3Address> address = ObjectServerAddress(settings);
+  if (!address)
+    return nullptr;
+  if (secret.valid())
+    address->secret_key = FirstLine(secret.get());
+  return std::make_unique<S3Server>(std::move(*address));
 }
 
 }  // namespace cloister

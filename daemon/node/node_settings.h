@@ -2,8 +2,10 @@
 
 // From the operator's settings to what each part of the node takes.
 
+#include <memory>
 #include <string>
 
+#include "apis/backends/object_server.h"
 #include "apis/backends/redis.h"
 #include "apis/base/unique_fd.h"
 #include "config/settings.h"
@@ -21,5 +23,8 @@ SupervisorOptions WorkersOptions(const Settings& settings, const UniqueFd& query
 // `password`: a file whose first line is one; invalid: there is none. `loop` outlives what uses
 // them.
 RedisOptions CacheOptions(const Settings& settings, Loop& loop, const UniqueFd& password);
+
+// Null: the settings name none. `secret`: as for CacheOptions.
+std::unique_ptr<ObjectServer> MakeObjectServer(const Settings& settings, const UniqueFd& secret);
 
 }  // namespace cloister

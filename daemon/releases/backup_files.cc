@@ -76,7 +76,8 @@ Result<Bytes> Estimate(const std::string& app_directory, std::uint64_t data) {
   size.count += *rows;
   Database db = TRY(Database::Open(objects, {.access = Database::Access::kReadOnly}));
   Statement sum =
-      TRY(db.Query("SELECT coalesce(sum(size), 0) FROM objects WHERE chunks IS NOT NULL"));
+      TRY(db.Query("SELECT coalesce(sum(size), 0) FROM objects "
+                   "WHERE chunks IS NOT NULL AND length(chunks) % 32 = 0"));
   TRY(sum.Step());
   size.count += sum.UInt(0);
   return size;
@@ -115,6 +116,8 @@ class List {
     list_.size.count += size;
     ++list_.pieces;
   }
+  // Objects whose bytes a server has.
+  void NoteOnServer(std::uint64_t objects) { list_.on_server += objects; }
   Result<BackupList> Write() {
     const UniqueFd fd(
         ::open(path_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600));
@@ -139,13 +142,15 @@ class List {
   BackupList list_;
 };
 
-// The files that the rows of objects.db want. False: one of them is not there.
+// The files that the rows of objects.db want. False: one of them is not there. What a server has
+// (RemoteMarkIn) is no file, and stays there.
 Result<bool> ListObjectFiles(const std::string& app_directory, const std::string& prefix,
                              List& list) {
   Database db =
       TRY(Database::Open(app_directory + "/objects.db", {.access = Database::Access::kReadOnly}));
   Statement rows =
-      TRY(db.Query("SELECT id, size FROM objects WHERE chunks IS NOT NULL ORDER BY id"));
+      TRY(db.Query("SELECT id, size FROM objects "
+                   "WHERE chunks IS NOT NULL AND length(chunks) % 32 = 0 ORDER BY id"));
   while (TRY(rows.Step())) {
     const std::optional<Sha256> id = Sha256::FromBytes(rows.BlobBytes(0));
     if (!id)
@@ -156,6 +161,11 @@ Result<bool> ListObjectFiles(const std::string& app_directory, const std::string
       return false;
     list.Add(prefix + path.substr(app_directory.size()), *size);
   }
+  Statement on_server =
+      TRY(db.Query("SELECT count(*) FROM objects "
+                   "WHERE chunks IS NOT NULL AND length(chunks) % 32 <> 0"));
+  if (TRY(on_server.Step()))
+    list.NoteOnServer(on_server.UInt(0));
   return true;
 }
 

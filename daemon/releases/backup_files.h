@@ -42,7 +42,8 @@ Result<BackupState> BackUpState(const std::string& state_directory, const std::s
 struct BackupList {
   std::uint64_t pieces = 0;
   Bytes size;
-  Bytes list;  // of the file with the list
+  Bytes list;                   // of the file with the list
+  std::uint64_t on_server = 0;  // objects whose bytes stay there
 };
 Result<BackupList> BackUpApp(const std::string& state_directory, const std::string& directory,
                              const BackupApp& app);

@@ -27,6 +27,7 @@ EXPECTED = [
     "docs/operating/settings.md",
     "docs/operating/cache.md",
     "docs/operating/databases.md",
+    "docs/operating/objects.md",
     "docs/apps/entry-points.md",
     "docs/apps/cache.md",
     "docs/apps/persistence.md",

@@ -1,0 +1,145 @@
+"""A server that speaks S3 for tests: OpenStack Swift, the real programs, on loopback."""
+
+import hashlib
+import hmac
+import http.client
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+import urllib.parse
+import xml.etree.ElementTree
+
+from node import free_port
+from waiting import wait_until
+
+PROGRAM = pathlib.Path(__file__).parent / "swift_program.py"
+ACCESS_KEY = "test:tester"
+SECRET_KEY = "testing"
+REGION = "us-east-1"
+
+
+def _hmac(key, text):
+    return hmac.new(key, text.encode(), hashlib.sha256).digest()
+
+
+class Reply:
+    """What the server answered."""
+
+    def __init__(self, answer):
+        self.status = answer.status
+        self.headers = answer.headers
+        self.body = answer.read()
+
+
+class Swift:
+    """Keeps what it has over stop() and start()."""
+
+    def __init__(self):
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="cloister-s3-"))
+        self.folder.chmod(0o755)
+        self.secret_file = self.folder / "secret"
+        self.secret_file.write_text(SECRET_KEY + "\n")
+        self.log_file = self.folder / "log"
+        # The three behind it have the ports that follow.
+        self.port = free_port()
+        self.backend = free_port()
+        self._popen = None
+
+    def settings(self, bucket="objects", prefix="node"):
+        """Of the section [persistence] of a node."""
+        return {"server": f"s3://{bucket}/{prefix}?endpoint=http://127.0.0.1:{self.port}",
+                "access_key": ACCESS_KEY, "secret_key_file": str(self.secret_file),
+                "timeout": "2s"}
+
+    def start(self):
+        with open(self.log_file, "ab") as log:
+            self._popen = subprocess.Popen(
+                ["/usr/bin/python3.11", PROGRAM, self.folder / "data", str(self.port),
+                 str(self.backend)],
+                cwd="/", stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        wait_until(self.is_ready, lambda: f"Swift is ready\n{self.log_file.read_text()}")
+        return self
+
+    def is_ready(self):
+        assert self._popen.poll() is None, self.log_file.read_text()
+        try:
+            return self.ask("GET", "").status == 200
+        except (OSError, http.client.HTTPException):
+            return False
+
+    def hang(self):
+        """It answers no more, and its connections stay."""
+        self._popen.send_signal(signal.SIGSTOP)
+
+    def go_on(self):
+        self._popen.send_signal(signal.SIGCONT)
+
+    def stop(self):
+        """As after a crash."""
+        if self._popen is not None:
+            self._popen.kill()
+            self._popen.wait(60)
+            self._popen = None
+
+    def remove(self):
+        self.stop()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    # --- as its client ---
+
+    def ask(self, method, path, query="", body=b"", secret=SECRET_KEY):
+        """`path`: BUCKET/KEY; `query`: in order, encoded."""
+        path = "/" + urllib.parse.quote(path)
+        host = f"127.0.0.1:{self.port}"
+        now = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+        digest = hashlib.sha256(body).hexdigest()
+        headers = {"host": host, "x-amz-content-sha256": digest, "x-amz-date": now}
+        names = ";".join(headers)
+        lines = "".join(f"{name}:{value}\n" for name, value in headers.items())
+        canonical = f"{method}\n{path}\n{query}\n{lines}\n{names}\n{digest}"
+        scope = f"{now[:8]}/{REGION}/s3/aws4_request"
+        text = f"AWS4-HMAC-SHA256\n{now}\n{scope}\n{hashlib.sha256(canonical.encode()).hexdigest()}"
+        key = ("AWS4" + secret).encode()
+        for part in scope.split("/"):
+            key = _hmac(key, part)
+        headers["authorization"] = (
+            f"AWS4-HMAC-SHA256 Credential={ACCESS_KEY}/{scope}, SignedHeaders={names}, "
+            f"Signature={_hmac(key, text).hex()}")
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        try:
+            connection.request(method, path + ("?" + query if query else ""), body, headers)
+            return Reply(connection.getresponse())
+        finally:
+            connection.close()
+
+    def make_bucket(self, bucket="objects"):
+        assert self.ask("PUT", bucket).status == 200
+        return self
+
+    def keys(self, bucket="objects"):
+        return self._listed(bucket, "", "Contents")
+
+    def uploads(self, bucket="objects"):
+        """Keys of what is being sent in parts."""
+        return self._listed(bucket, "uploads=", "Upload")
+
+    def _listed(self, bucket, query, what):
+        answer = self.ask("GET", bucket, query)
+        assert answer.status == 200, answer.body
+        root = xml.etree.ElementTree.fromstring(answer.body)
+        return sorted(each.findtext("{*}Key") for each in root.iter() if each.tag.endswith(what))
+
+    def get(self, key, bucket="objects"):
+        answer = self.ask("GET", f"{bucket}/{key}")
+        assert answer.status == 200, answer.body
+        return answer.body
+
+    def put(self, key, body, bucket="objects"):
+        assert self.ask("PUT", f"{bucket}/{key}", body=body).status == 200
+
+    def delete(self, key, bucket="objects"):
+        assert self.ask("DELETE", f"{bucket}/{key}").status == 204
