@@ -157,7 +157,11 @@ def case_rows_are_fetched_one_by_one_and_together():
 def case_what_is_closed_is_of_no_use():
     connection = db.connect()
     cursor = connection.cursor()
+    cursor.execute("CREATE TABLE of_a_closed_cursor (a INTEGER)")
+    cursor.execute("DELETE FROM of_a_closed_cursor")
     cursor.close()
+    # Django's cache in the database looks at it then.
+    assert cursor.rowcount == 0
     raised(db.ProgrammingError, cursor.execute, "SELECT 1")
     connection.close()
     connection.close()

@@ -295,8 +295,9 @@ class Cursor:
         return self._next()
 
     def close(self) -> None:
-        """Forgets the rows; the cursor is of no use any more."""
-        self._forget()
+        """Forgets the rows; the cursor is of no use any more. What it counted stays."""
+        self._rows = []
+        self._place = 0
         self._closed = True
 
     def setinputsizes(self, sizes: Sequence[Any]) -> None:
