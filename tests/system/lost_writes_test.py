@@ -1,4 +1,4 @@
-"""Nothing that was acknowledged is lost, whoever is killed: rounds of `kill -9` in a stream of writes.
+"""No acknowledged write is lost, whoever is killed: rounds of `kill -9` in a stream of writes.
 
 A few rounds here; `--rounds 100` for as many as one likes:
 
@@ -57,7 +57,7 @@ KINDS = {
 
 
 def stream_until_killed(node, first, victim, after):
-    """The numbers that were acknowledged before the victim's death, and those that it did not stop."""
+    """The numbers that were acknowledged, before the victim's death and in spite of it."""
     with socket.create_connection(("127.0.0.1", node.port), 30) as connection:
         connection.sendall(
             b"GET /stream?%d HTTP/1.1\r\nHost: shop.demo.localhost\r\n\r\n" % first)

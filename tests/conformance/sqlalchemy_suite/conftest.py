@@ -1,4 +1,4 @@
-"""SQLAlchemy's own suite for dialects, on cloister://: run by tests/apis/package/sqlalchemy_suite_test.py."""
+"""SQLAlchemy's own suite for dialects, on cloister://; tests/apis/package runs it."""
 
 import cloister.sqlalchemy  # noqa: F401 (registers the dialect)
 import pytest

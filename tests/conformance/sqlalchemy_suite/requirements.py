@@ -1,4 +1,4 @@
-"""What the dialect has and has not, for SQLAlchemy's suite. Without a word here its default holds."""
+"""What the dialect has and has not, for SQLAlchemy's suite. What is not here is its default."""
 
 from sqlalchemy.testing import exclusions
 from sqlalchemy.testing.requirements import SuiteRequirements
