@@ -147,10 +147,13 @@ std::string CsvField(std::string_view text) {
 }
 
 void ShowCsv(Console& console, const SqlAnswer& answer) {
+  // What is on a terminal must not steer it.
+  const bool is_shown = console.bars();
+  const char* const end = is_shown ? "\n" : "\r\n";
   std::string text;
   for (std::size_t i = 0; i < answer.columns().size(); ++i)
     text += (i == 0 ? "" : ",") + CsvField(answer.columns()[i]);
-  text += "\r\n";
+  text += end;
   for (std::size_t number = 0; number < answer.rows(); ++number) {
     bool first = true;
     for (const QueryValue& value : answer.row(number)) {
@@ -158,9 +161,9 @@ void ShowCsv(Console& console, const SqlAnswer& answer) {
       if (value.type != QueryValueType::kNull)
         text += CsvField(CsvText(value));
     }
-    text += "\r\n";
+    text += end;
   }
-  console.Raw(text);
+  console.Raw(is_shown ? Harmless(text) : text);
 }
 
 // "id", "id_2": the members of an object have one name each.
