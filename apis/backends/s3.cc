@@ -158,8 +158,8 @@ struct S3Server::Transfer {
 };
 
 S3Server::S3Server(S3Address address) : address_(std::move(address)) {
-  static const bool ready = ::curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK;
-  CHECK(ready);
+  static const bool kReady = ::curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK;
+  CHECK(kReady);
 }
 
 S3Server::~S3Server() = default;
@@ -227,73 +227,81 @@ bool S3Server::Pause(int attempt, Clock::time_point begun) {
   return !cancel_.wait_for(lock, pause, [this] { return cancelled_; });
 }
 
-Result<S3Server::Reply> S3Server::AskOnce(const Request& request) {
-  std::unique_ptr<Handle> handle = TakeHandle();
-  Transfer transfer{
-      .server = *this, .request = request, .body_max = std::max(request.count, kTextMax)};
+void S3Server::Prepare(Handle& handle, Transfer& transfer) const {
+  const Request& request = transfer.request;
+  const std::string signer = "aws:amz:" + address_.region + ":s3";
   std::string url = address_.endpoint + "/" + address_.bucket;
   if (!request.key.empty())
     url += "/" + (address_.prefix.empty() ? "" : address_.prefix + "/") + request.key;
   if (!request.query.empty())
     url += "?" + request.query;
-  const std::string hash = "x-amz-content-sha256: " + request.sha256.Hex();
-  const std::string signer = "aws:amz:" + address_.region + ":s3";
-  // What stands here is signed, too.
-  curl_slist* headers = ::curl_slist_append(nullptr, hash.c_str());
-  const bool sends = request.method == Method::kPut || request.method == Method::kPost;
-  if (sends)
-    headers = ::curl_slist_append(headers, "Content-Type: application/octet-stream");
-  handle->Set(CURLOPT_URL, url.c_str());
-  handle->Set(CURLOPT_PROTOCOLS_STR, "http,https");
-  handle->Set(CURLOPT_PROXY, "");
-  handle->Set(CURLOPT_PATH_AS_IS, 1L);
-  handle->Set(CURLOPT_NOSIGNAL, 1L);
-  handle->Set(CURLOPT_QUICK_EXIT, 1L);  // a resolver that hangs is not waited for
-  handle->Set(CURLOPT_AWS_SIGV4, signer.c_str());
-  handle->Set(CURLOPT_USERNAME, address_.access_key.c_str());
-  handle->Set(CURLOPT_PASSWORD, address_.secret_key.c_str());
-  handle->Set(CURLOPT_HTTPHEADER, headers);
-  handle->Set(CURLOPT_CONNECTTIMEOUT_MS, static_cast<long>(address_.timeout.count()));
+  // libcurl copies texts.
+  handle.Set(CURLOPT_URL, url.c_str());
+  handle.Set(CURLOPT_PROTOCOLS_STR, "http,https");
+  handle.Set(CURLOPT_PROXY, "");
+  handle.Set(CURLOPT_PATH_AS_IS, 1L);
+  handle.Set(CURLOPT_NOSIGNAL, 1L);
+  handle.Set(CURLOPT_QUICK_EXIT, 1L);  // a resolver that hangs is not waited for
+  handle.Set(CURLOPT_AWS_SIGV4, signer.c_str());
+  handle.Set(CURLOPT_USERNAME, address_.access_key.c_str());
+  handle.Set(CURLOPT_PASSWORD, address_.secret_key.c_str());
+  handle.Set(CURLOPT_CONNECTTIMEOUT_MS, static_cast<long>(address_.timeout.count()));
   const std::uint64_t bytes = request.size + request.count;
-  handle->Set(CURLOPT_TIMEOUT_MS, static_cast<long>(address_.timeout.count()) +
-                                      static_cast<long>(bytes * 1000 / kRateMin));
+  handle.Set(CURLOPT_TIMEOUT_MS, static_cast<long>(address_.timeout.count()) +
+                                     static_cast<long>(bytes * 1000 / kRateMin));
   if (!address_.ca_file.empty())
-    handle->Set(CURLOPT_CAINFO, address_.ca_file.c_str());
-  handle->Set(CURLOPT_WRITEFUNCTION, &Transfer::Receive);
-  handle->Set(CURLOPT_WRITEDATA, &transfer);
-  handle->Set(CURLOPT_NOPROGRESS, 0L);
-  handle->Set(CURLOPT_XFERINFOFUNCTION, &Transfer::Watch);
-  handle->Set(CURLOPT_XFERINFODATA, &transfer);
-  std::string range;
+    handle.Set(CURLOPT_CAINFO, address_.ca_file.c_str());
+  handle.Set(CURLOPT_WRITEFUNCTION, &Transfer::Receive);
+  handle.Set(CURLOPT_WRITEDATA, &transfer);
+  handle.Set(CURLOPT_NOPROGRESS, 0L);
+  handle.Set(CURLOPT_XFERINFOFUNCTION, &Transfer::Watch);
+  handle.Set(CURLOPT_XFERINFODATA, &transfer);
+}
+
+void S3Server::SetMethod(Handle& handle, Transfer& transfer) {
+  const Request& request = transfer.request;
+  const std::string range =
+      std::to_string(request.offset) + "-" + std::to_string(request.offset + request.count - 1);
   switch (request.method) {
     case Method::kGet:
-      if (request.count > 0) {
-        range = std::to_string(request.offset) + "-" +
-                std::to_string(request.offset + request.count - 1);
-        handle->Set(CURLOPT_RANGE, range.c_str());
-      }
+      if (request.count > 0)
+        handle.Set(CURLOPT_RANGE, range.c_str());
       break;
     case Method::kHead:
-      handle->Set(CURLOPT_NOBODY, 1L);
+      handle.Set(CURLOPT_NOBODY, 1L);
       break;
     case Method::kPut:
-      handle->Set(CURLOPT_UPLOAD, 1L);
-      handle->Set(CURLOPT_EXPECT_100_TIMEOUT_MS, 1L);  // no server is waited for
-      handle->Set(CURLOPT_INFILESIZE_LARGE, static_cast<curl_off_t>(request.size));
-      handle->Set(CURLOPT_READFUNCTION, &Transfer::Send);
-      handle->Set(CURLOPT_READDATA, &transfer);
-      handle->Set(CURLOPT_SEEKFUNCTION, &Transfer::Rewind);
-      handle->Set(CURLOPT_SEEKDATA, &transfer);
+      handle.Set(CURLOPT_UPLOAD, 1L);
+      handle.Set(CURLOPT_EXPECT_100_TIMEOUT_MS, 1L);  // no server is waited for
+      handle.Set(CURLOPT_INFILESIZE_LARGE, static_cast<curl_off_t>(request.size));
+      handle.Set(CURLOPT_READFUNCTION, &Transfer::Send);
+      handle.Set(CURLOPT_READDATA, &transfer);
+      handle.Set(CURLOPT_SEEKFUNCTION, &Transfer::Rewind);
+      handle.Set(CURLOPT_SEEKDATA, &transfer);
       break;
     case Method::kPost:
-      handle->Set(CURLOPT_POST, 1L);
-      handle->Set(CURLOPT_POSTFIELDS, request.bytes.empty() ? "" : request.bytes.data());
-      handle->Set(CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(request.bytes.size()));
+      handle.Set(CURLOPT_POST, 1L);
+      handle.Set(CURLOPT_POSTFIELDS, request.bytes.empty() ? "" : request.bytes.data());
+      handle.Set(CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(request.bytes.size()));
       break;
     case Method::kDelete:
-      handle->Set(CURLOPT_CUSTOMREQUEST, "DELETE");
+      handle.Set(CURLOPT_CUSTOMREQUEST, "DELETE");
       break;
   }
+}
+
+Result<S3Server::Reply> S3Server::AskOnce(const Request& request) {
+  std::unique_ptr<Handle> handle = TakeHandle();
+  Transfer transfer{
+      .server = *this, .request = request, .body_max = std::max(request.count, kTextMax)};
+  Prepare(*handle, transfer);
+  SetMethod(*handle, transfer);
+  // What stands here is signed, too.
+  const std::string hash = "x-amz-content-sha256: " + request.sha256.Hex();
+  curl_slist* headers = ::curl_slist_append(nullptr, hash.c_str());
+  if (request.method == Method::kPut || request.method == Method::kPost)
+    headers = ::curl_slist_append(headers, "Content-Type: application/octet-stream");
+  handle->Set(CURLOPT_HTTPHEADER, headers);
   const CURLcode done = ::curl_easy_perform(handle->get());
   ::curl_slist_free_all(headers);
   Reply& reply = transfer.reply;

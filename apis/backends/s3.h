@@ -72,6 +72,8 @@ class S3Server : public ObjectServer {
   // Repeated as above. A reply may have any status below 500.
   Result<Reply> Ask(const Request& request);
   Result<Reply> AskOnce(const Request& request);
+  void Prepare(Handle& handle, Transfer& transfer) const;
+  static void SetMethod(Handle& handle, Transfer& transfer);
   Result<void> CheckAway() const;
   void NoteAnswer();
   void NoteSilence(Clock::time_point begun, const Error& why);

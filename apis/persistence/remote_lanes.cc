@@ -88,27 +88,36 @@ void PersistenceService::LookAt(const std::shared_ptr<Look>& look) {
 
 void PersistenceService::Fetch(const std::shared_ptr<Look>& look) {
   RunRemote(look->wish.app, [this, remote = parts_.remote, look]() -> std::function<void()> {
-    ObjectPiece& piece = look->piece;
-    const RemotePart part = std::exchange(piece.remote, std::nullopt).value_or(RemotePart());
-    Result<std::string> read =
-        remote != nullptr ? remote->Read(look->wish.app, part) : Result<std::string>(NoServer());
-    if (!read.ok() && read.error().code != ErrorCode::kProtocol)
-      return [this, look, error = read.error()] {
-        NoteServerTrouble(error);
-        look->done(FailedReply(error));
-      };
-    if (read.ok()) {
-      piece.state = ObjectPiece::State::kWhole;
-      piece.data = std::move(read).value();
-    } else if (std::exchange(look->mark, part.mark) != part.mark && ++look->looks < kLooksMax) {
-      return [this, look] { LookAt(look); };
-    } else {
-      piece.state = ObjectPiece::State::kDamaged;
-      piece.damage = read.error().message;
-    }
-    const auto reply = std::make_shared<ObjectReply>(look->answer(std::move(piece)));
-    return [look, reply] { look->done(std::move(*reply)); };
+    const auto fetched = std::make_shared<Fetched>(FetchNow(remote, *look));
+    return [this, look, fetched] { OnFetched(look, std::move(*fetched)); };
   });
+}
+
+PersistenceService::Fetched PersistenceService::FetchNow(RemoteObjects* remote, Look& look) {
+  ObjectPiece& piece = look.piece;
+  const RemotePart part = std::exchange(piece.remote, std::nullopt).value_or(RemotePart());
+  Result<std::string> read =
+      remote != nullptr ? remote->Read(look.wish.app, part) : Result<std::string>(NoServer());
+  if (!read.ok() && read.error().code != ErrorCode::kProtocol)
+    return {.reply = FailedReply(read.error())};
+  if (read.ok()) {
+    piece.state = ObjectPiece::State::kWhole;
+    piece.data = std::move(read).value();
+  } else if (std::exchange(look.mark, part.mark) != part.mark && ++look.looks < kLooksMax) {
+    return {.again = true};
+  } else {
+    piece.state = ObjectPiece::State::kDamaged;
+    piece.damage = read.error().message;
+  }
+  return {.reply = look.answer(std::move(piece))};
+}
+
+void PersistenceService::OnFetched(const std::shared_ptr<Look>& look, Fetched fetched) {
+  if (fetched.again)
+    return LookAt(look);
+  if (fetched.reply.error)
+    NoteServerTrouble(*fetched.reply.error);
+  look->done(std::move(fetched.reply));
 }
 
 // --- Sending
@@ -142,23 +151,26 @@ void PersistenceService::Send(
 void PersistenceService::SendNow(const std::shared_ptr<Sending>& sending) {
   RunRemote(sending->app, [this, remote = parts_.remote, sending]() -> std::function<void()> {
     const ObjectWriter& writer = *sending->writer;
-    const Result<void> sent =
-        remote != nullptr ? remote->Put(sending->app, {.id = writer.id(), .mark = writer.mark()},
-                                        writer.file(), writer.size())
-                          : Result<void>(NoServer());
+    const RemoteObject object{.id = writer.id(), .mark = writer.mark()};
+    const Result<void> sent = remote != nullptr
+                                  ? remote->Put(sending->app, object, writer.file(), writer.size())
+                                  : Result<void>(NoServer());
     if (sent.ok())
       return [sending] { sending->done(sending->plan, std::move(sending->writer)); };
     // Whoever sweeps finds that nobody writes it any more.
     sending->writer.reset();
-    return [this, sending, error = sent.error()] {
-      NoteServerTrouble(error);
-      sending->done(error, nullptr);
-      if (const auto app = apps_.find(sending->app); app != apps_.end()) {
-        app->second.left = true;
-        Sweep(sending->app);
-      }
-    };
+    return [this, sending, error = sent.error()] { OnNotSent(*sending, error); };
   });
+}
+
+void PersistenceService::OnNotSent(const Sending& sending, const Error& error) {
+  NoteServerTrouble(error);
+  sending.done(error, nullptr);
+  const auto app = apps_.find(sending.app);
+  if (app == apps_.end())
+    return;
+  app->second.left = true;
+  Sweep(sending.app);
 }
 
 // --- Removing
@@ -190,26 +202,28 @@ void PersistenceService::Sweep(AppId id) {
 void PersistenceService::RemoveLeft(AppId id,
                                     const std::shared_ptr<std::vector<RemoteObject>>& left) {
   RunRemote(id, [this, remote = parts_.remote, id, left]() -> std::function<void()> {
-    const auto removed = std::make_shared<std::vector<RemoteObject>>();
-    std::optional<Error> error;
-    if (Result<void> done = RemoveAll(*remote, id, *left, *removed); !done.ok())
-      error = std::move(done).error();
-    return [this, id, removed, error, more = left->size() == kSweepMax] {
-      if (error)
-        NoteServerTrouble(*error);
-      if (removed->empty())
-        return EndSweep(id, more, error);
-      Add(id, LaneKind::kWrite,
-          {.store_work = [removed](ObjectStore& store) -> Result<ObjectReply> {
-             TRY(store.Forget(*removed));
-             return ObjectReply{};
-           },
-           .done =
-               [this, id, more, error](const ObjectReply& reply) {
-                 EndSweep(id, more, error ? error : reply.error);
-               }});
-    };
+    const auto swept = std::make_shared<Swept>();
+    swept->more = left->size() == kSweepMax;
+    if (Result<void> done = RemoveAll(*remote, id, *left, swept->removed); !done.ok())
+      swept->error = std::move(done).error();
+    return [this, id, swept] { ForgetRemoved(id, swept); };
   });
+}
+
+void PersistenceService::ForgetRemoved(AppId id, const std::shared_ptr<Swept>& swept) {
+  if (const std::optional<Error>& error = swept->error)
+    NoteServerTrouble(*error);
+  if (swept->removed.empty())
+    return EndSweep(id, swept->more, swept->error);
+  Add(id, LaneKind::kWrite,
+      {.store_work = [swept](ObjectStore& store) -> Result<ObjectReply> {
+         TRY(store.Forget(swept->removed));
+         return ObjectReply{};
+       },
+       .done =
+           [this, id, swept](const ObjectReply& reply) {
+             EndSweep(id, swept->more, swept->error ? swept->error : reply.error);
+           }});
 }
 
 void PersistenceService::EndSweep(AppId id, bool more, const std::optional<Error>& error) {

@@ -100,17 +100,23 @@ Result<std::shared_ptr<const std::string>> RemoteObjects::ReadChunk(const std::s
   return std::make_shared<const std::string>(std::move(read).value());
 }
 
+Result<std::shared_ptr<const std::string>> RemoteObjects::FindChunk(const std::string& key,
+                                                                    const RemotePart& part,
+                                                                    std::uint64_t chunk) {
+  const std::string place = key + "/" + std::to_string(chunk);
+  if (std::shared_ptr<const std::string> kept = Find(place))
+    return kept;
+  std::shared_ptr<const std::string> read = TRY(ReadChunk(key, part, chunk));
+  Keep(place, read);
+  return read;
+}
+
 Result<std::string> RemoteObjects::Read(AppId app, const RemotePart& part) {
   const std::string key = KeyOf(app, part.id, part.mark);
   const std::uint64_t end = part.offset + part.count;
   std::string bytes;
   for (std::uint64_t chunk = part.offset / kObjectChunk; chunk * kObjectChunk < end; ++chunk) {
-    const std::string place = key + "/" + std::to_string(chunk);
-    std::shared_ptr<const std::string> whole = Find(place);
-    if (whole == nullptr) {
-      whole = TRY(ReadChunk(key, part, chunk));
-      Keep(place, whole);
-    }
+    const auto whole = TRY(FindChunk(key, part, chunk));
     const std::uint64_t begin = std::max(part.offset, chunk * kObjectChunk) - chunk * kObjectChunk;
     const std::uint64_t stop = std::min<std::uint64_t>(end - chunk * kObjectChunk, whole->size());
     bytes.append(*whole, begin, stop - begin);

@@ -77,6 +77,9 @@ class RemoteObjects {
 
   Result<std::shared_ptr<const std::string>> ReadChunk(const std::string& key,
                                                        const RemotePart& part, std::uint64_t chunk);
+  // As it was kept, or read.
+  Result<std::shared_ptr<const std::string>> FindChunk(const std::string& key,
+                                                       const RemotePart& part, std::uint64_t chunk);
   std::shared_ptr<const std::string> Find(const std::string& key);
   void Keep(const std::string& key, const std::shared_ptr<const std::string>& bytes);
 

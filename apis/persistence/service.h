@@ -193,6 +193,18 @@ class PersistenceService : public ApiService {
     int looks = 0;
   };
 
+  // What came of a look at the server.
+  struct Fetched {
+    bool again = false;  // the lane is to be asked anew
+    ObjectReply reply = {};
+  };
+  // What the server has removed of what was left there.
+  struct Swept {
+    std::vector<RemoteObject> removed = {};
+    std::optional<Error> error = {};
+    bool more = false;
+  };
+
   // An object on its way to the server.
   struct Sending {
     AppId app;
@@ -246,16 +258,22 @@ class PersistenceService : public ApiService {
   // Reads in the lane, and then from the server if it has what is there.
   void LookAt(const std::shared_ptr<Look>& look);
   void Fetch(const std::shared_ptr<Look>& look);
+  static Fetched FetchNow(RemoteObjects* remote, Look& look);
+  void OnFetched(const std::shared_ptr<Look>& look, Fetched fetched);
   // A finished object whose goal is the server goes there.
   void Send(AppId app, std::shared_ptr<ObjectWriter> writer, const PersistenceQuota& quota,
             std::function<void(Result<UploadPlan>, std::shared_ptr<ObjectWriter>)> done);
   void SendNow(const std::shared_ptr<Sending>& sending);
-  // A finished one is stored, and named.
+  void OnNotSent(const Sending& sending, const Error& error);
+  // A finished one goes to the server if it is to, and is stored, and named.
+  void SendKept(AppId app, const KeepWish& wish, const std::shared_ptr<ObjectWriter>& writer,
+                const std::function<void(Result<ObjectKept>)>& done);
   void StoreKept(AppId app, const KeepWish& wish, std::shared_ptr<ObjectWriter> writer,
                  std::function<void(Result<ObjectKept>)> done);
   // Has the server remove what is left there.
   void Sweep(AppId id);
   void RemoveLeft(AppId id, const std::shared_ptr<std::vector<RemoteObject>>& left);
+  void ForgetRemoved(AppId id, const std::shared_ptr<Swept>& swept);
   void EndSweep(AppId id, bool more, const std::optional<Error>& error);
   // Of a deleted app: has the server remove all. False: that was begun before, or there is none.
   bool Purge(AppId id);

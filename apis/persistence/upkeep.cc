@@ -10,6 +10,12 @@ namespace {
 // What a verification reads before it lets others have its thread.
 constexpr std::uint64_t kVerifySlice = std::uint64_t{64} << 20;
 
+Result<void> FillKept(PersistenceService::KeepWish& wish, ObjectWriter& writer) {
+  TRY(wish.fill(writer));
+  wish.fill = nullptr;
+  return writer.Finish();
+}
+
 }  // namespace
 
 void PersistenceService::Use(AppId app, std::function<void(Result<ObjectUse>)> done) {
@@ -85,29 +91,29 @@ void PersistenceService::Keep(AppId app, KeepWish wish,
   Run(app,
       [this, app, wish = std::move(wish), done = std::move(done),
        writer]() mutable -> std::function<void()> {
-        const auto fill = [&]() -> Result<void> {
-          TRY(wish.fill(*writer));
-          wish.fill = nullptr;
-          return writer->Finish();
-        };
-        if (const Result<void> filled = fill(); !filled.ok()) {
-          writer.reset();
-          return [done, error = filled.error()] { done(error); };
-        }
-        return [this, app, wish, done, writer = std::move(writer)] {
-          if (!writer->in_file() || writer->goal() == ObjectWriter::Goal::kFile)
-            return StoreKept(app, wish, writer, done);
-          Send(app, writer, wish.quota,
-               [this, app, wish, done](Result<UploadPlan> sent,
-                                       std::shared_ptr<ObjectWriter> there) {
-                 if (!sent.ok())
-                   return done(std::move(sent).error());
-                 if (there != nullptr)
-                   return StoreKept(app, wish, std::move(there), done);
-                 done(ObjectKept{.id = sent.value().id, .refused = sent.value().refused});
-               });
-        };
+        const Result<void> filled = FillKept(wish, *writer);
+        if (filled.ok())
+          return [this, app, wish, done, writer = std::move(writer)] {
+            SendKept(app, wish, writer, done);
+          };
+        writer.reset();
+        return [done, error = filled.error()] { done(error); };
       });
+}
+
+void PersistenceService::SendKept(AppId app, const KeepWish& wish,
+                                  const std::shared_ptr<ObjectWriter>& writer,
+                                  const std::function<void(Result<ObjectKept>)>& done) {
+  if (!writer->in_file() || writer->goal() == ObjectWriter::Goal::kFile)
+    return StoreKept(app, wish, writer, done);
+  Send(app, writer, wish.quota,
+       [this, app, wish, done](Result<UploadPlan> sent, std::shared_ptr<ObjectWriter> there) {
+         if (!sent.ok())
+           return done(std::move(sent).error());
+         if (there != nullptr)
+           return StoreKept(app, wish, std::move(there), done);
+         done(ObjectKept{.id = sent.value().id, .refused = sent.value().refused});
+       });
 }
 
 void PersistenceService::StoreKept(AppId app, const KeepWish& wish,
@@ -133,7 +139,7 @@ void PersistenceService::StoreKept(AppId app, const KeepWish& wish,
       },
       [done = std::move(done), kept](const Result<std::string>& stored) {
         if (stored.ok())
-          done(std::move(*kept));
+          done(*kept);
         else
           done(stored.error());
       });

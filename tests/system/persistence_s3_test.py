@@ -12,7 +12,7 @@ from conformance_test import CONFORMANCE, FILES
 from node import Node
 from persistence_test import APP, SOURCE, app_folder, ask, id_of
 from raw_http import ConnectionEnded
-from s3_servers import Swift
+from s3_servers import Front, Swift, TlsFront
 from waiting import wait_until
 
 CASES = [
@@ -196,6 +196,28 @@ def test_a_server_that_hangs_is_waited_for_within_bounds(kept, swift):
     assert "object_server_failed" in kept.log()
 
 
+def test_a_node_that_follows_leaves_alone_what_is_on_its_way(make_node, swift, tmp_path):
+    node = make_node({"persistence": {**swift.settings(prefix="follows"), "timeout": "30s"}})
+    node.start().deploy(apps.write_app(tmp_path / "app", SOURCE), APP)
+    data, answers = os.urandom(LARGE), []
+    old = node.process("node")
+    swift.hang()
+    try:
+        writer = threading.Thread(target=lambda: answers.append(post(node, data)))
+        writer.start()
+        wait_until(lambda: list(app_folder(node).glob("objects/tmp/*")), "it is on its way")
+        os.kill(node.keeper.pid, signal.SIGHUP)
+        wait_until(lambda: node.processes("node") not in ([], [old]), node.log)
+        # By the one that follows: it opens the store, and sweeps.
+        assert wait_until(lambda: ask(node, "persistence.write(b'small')"), node.log)
+        assert answers == []
+    finally:
+        swift.go_on()
+    writer.join()
+    assert answers == [id_of(data)]
+    assert node.http(APP, "/object/" + id_of(data)).body == data
+
+
 def test_an_altered_object_is_damaged(kept, swift):
     data, sound = os.urandom(3_000_000), os.urandom(LARGE)
     post(kept, data)
@@ -236,6 +258,63 @@ def test_a_server_that_refuses_is_said_to_the_operator(make_node, swift, tmp_pat
     assert why in status["objects"], status["objects"]
     assert why in node.log()
     assert list(app_folder(node).glob("objects/tmp/*")) == []
+
+
+def endless(connection):
+    connection.recv(65536)
+    connection.sendall(b"HTTP/1.1 403 No\r\n\r\n<Error><Code>x</Code>")
+    while True:
+        connection.sendall(bytes(65536))
+
+
+def garbage(connection):
+    connection.recv(65536)
+    connection.sendall(b"\x00\xff\r\n\r\n" * 100)
+
+
+def trickle(connection):
+    connection.recv(65536)
+    for byte in b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n" + bytes(1000):
+        connection.sendall(bytes([byte]))
+        time.sleep(0.5)
+
+
+@pytest.mark.parametrize("serve", [endless, garbage, trickle])
+def test_no_answer_is_taken_for_more_than_it_is(make_node, swift, tmp_path, serve):
+    front = Front(serve)
+    settings = swift.settings()
+    settings["server"] = settings["server"].replace(str(swift.port), str(front.port))
+    node = make_node({"persistence": settings}).start()
+    try:
+        node.deploy(apps.write_app(tmp_path / "app", SOURCE), APP)
+        begun = time.monotonic()
+        assert AWAY in ask(node, "persistence.write(bytes(200000))")
+        assert time.monotonic() - begun < 15
+        assert ask(node, "persistence.usage()[1]") == "0"
+    finally:
+        front.close()
+
+
+def test_with_tls_the_certificate_is_checked(make_node, swift, tmp_path):
+    front = TlsFront(tmp_path, swift.port)
+    apps.open_to_all(tmp_path)
+    settings = swift.settings(prefix="tls")
+    settings["server"] = settings["server"].replace(f"http://127.0.0.1:{swift.port}",
+                                                    f"https://127.0.0.1:{front.port}")
+    try:
+        node = make_node({"persistence": settings}).start()
+        node.deploy(apps.write_app(tmp_path / "app", SOURCE), APP)
+        assert AWAY in ask(node, "persistence.write(bytes(MIB))")
+        assert "certificate" in node.json("status")["facts"]["objects"].lower()
+        assert node.stop() == 0
+        node.settings["persistence"]["ca_file"] = str(front.certificate)
+        node.start()
+        data = os.urandom(LARGE)
+        assert post(node, data) == id_of(data)
+        assert node.http(APP, "/object/" + id_of(data)).body == data
+        assert swift.get(next(key for key in swift.keys() if id_of(data) in key)) == data
+    finally:
+        front.close()
 
 
 def test_a_deleted_app_leaves_nothing_on_the_server(kept, swift):

@@ -1,14 +1,17 @@
 """A server that speaks S3 for tests: OpenStack Swift, the real programs, on loopback."""
 
+import contextlib
 import hashlib
 import hmac
 import http.client
-import os
 import pathlib
 import shutil
 import signal
+import socket
+import ssl
 import subprocess
 import tempfile
+import threading
 import time
 import urllib.parse
 import xml.etree.ElementTree
@@ -24,6 +27,64 @@ REGION = "us-east-1"
 
 def _hmac(key, text):
     return hmac.new(key, text.encode(), hashlib.sha256).digest()
+
+
+class Front:
+    """Listens on a port of its own, and does `serve(connection)` for each, on a thread."""
+
+    def __init__(self, serve):
+        self._serve = serve
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listener.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self):
+        with contextlib.suppress(OSError):
+            while True:
+                connection, _ = self._listener.accept()
+                threading.Thread(target=self._one, args=(connection,), daemon=True).start()
+
+    def _one(self, connection):
+        with contextlib.suppress(OSError), connection:
+            self._serve(connection)
+
+    def close(self):
+        # Wakes the one that accepts.
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+
+
+class TlsFront(Front):
+    """Takes TLS, with a certificate of its own authority, and passes on what comes."""
+
+    def __init__(self, folder, port):
+        self.certificate = folder / "certificate.pem"
+        key = folder / "key.pem"
+        subprocess.run(
+            ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
+             "-nodes", "-days", "2", "-subj", "/CN=test", "-addext",
+             "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", self.certificate],
+            check=True, capture_output=True)
+        self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self._context.load_cert_chain(self.certificate, key)
+        self._port = port
+        super().__init__(self._pass)
+
+    def _pass(self, connection):
+        with self._context.wrap_socket(connection, server_side=True) as inside:
+            with socket.create_connection(("127.0.0.1", self._port)) as outside:
+                back = threading.Thread(target=_copy, args=(outside, inside), daemon=True)
+                back.start()
+                _copy(inside, outside)
+                back.join()
+
+
+def _copy(source, target):
+    with contextlib.suppress(OSError):
+        while data := source.recv(65536):
+            target.sendall(data)
+        target.shutdown(socket.SHUT_WR)
 
 
 class Reply:
