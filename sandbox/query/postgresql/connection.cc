@@ -2,12 +2,17 @@
 
 #include <poll.h>
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <cstdio>
 #include <cstring>
+#include <utility>
 
 #include <libpq-fe.h>
+
+#include "sandbox/query/postgresql/values.h"
+#include "sandbox/query/sql_server/handed_socket.h"
 
 namespace cloister {
 namespace {
@@ -36,7 +41,7 @@ std::string RealText(double value) {
 
 }  // namespace
 
-Result<std::unique_ptr<PgConnection>> PgConnection::Open(int fd, const PgLogin& login) {
+Result<std::unique_ptr<ServerConnection>> PgConnection::Open(int fd, const ServerLogin& login) {
   // The path is never looked at: socket() and connect() are ours (handed_socket.cc).
   const char* const names[] = {"host",    "port",       "user",
                                "dbname",  "password",   "client_encoding",
@@ -65,7 +70,7 @@ Result<std::unique_ptr<PgConnection>> PgConnection::Open(int fd, const PgLogin& 
   PQsetNoticeReceiver(connection, IgnoreNotice, nullptr);
   if (PQsetnonblocking(connection, 1) != 0 || PQenterPipelineMode(connection) != 1)
     return Error{ErrorCode::kUnavailable, MessageOf(connection)};
-  return opened;
+  return std::unique_ptr<ServerConnection>(std::move(opened));
 }
 
 PgConnection::~PgConnection() {
@@ -77,16 +82,12 @@ int PgConnection::fd() const {
   return PQsocket(connection_);
 }
 
-int PgConnection::pid() const {
-  return PQbackendPID(connection_);
+std::uint64_t PgConnection::number() const {
+  return static_cast<std::uint64_t>(PQbackendPID(connection_));
 }
 
 bool PgConnection::in_transaction() const {
   return PQtransactionStatus(connection_) != PQTRANS_IDLE;
-}
-
-bool PgConnection::is_failed() const {
-  return PQtransactionStatus(connection_) == PQTRANS_INERROR;
 }
 
 bool PgConnection::Queue(const std::string& sql) {
@@ -97,8 +98,24 @@ bool PgConnection::Queue(const std::string& sql) {
   return queued;
 }
 
-bool PgConnection::Prepare(const std::string& sql, const std::vector<std::uint32_t>& types) {
+bool PgConnection::Run(const std::string& sql, std::span<const Set> sets) {
+  return Prepare(sql, sets) &&
+         std::ranges::all_of(sets, [this](const Set& set) { return Execute(set); });
+}
+
+bool PgConnection::Prepare(const std::string& sql, std::span<const Set> sets) {
   ++pending_;
+  std::vector<std::uint32_t> types;
+  for (const Set& set : sets)
+    for (std::size_t i = 0; i < set.size(); ++i) {
+      if (i == types.size())
+        types.push_back(0);
+      if (set[i].type == QueryValueType::kNull)
+        continue;
+      const std::uint32_t type = PgTypeOf(set[i]);
+      const bool is_first = types[i] == 0 && &set == &sets.front();
+      types[i] = is_first ? type : PgCommonType(types[i], type);
+    }
   return PQsendPrepare(connection_, "", sql.c_str(), static_cast<int>(types.size()),
                        types.data()) == 1;
 }
@@ -206,12 +223,24 @@ std::string_view PgConnection::column_name(int column) const {
   return name == nullptr ? std::string_view() : std::string_view(name);
 }
 
-std::uint32_t PgConnection::column_type(int column) const {
-  return PQftype(result_, column);
+std::string_view PgConnection::declared(int column) const {
+  return PgDeclared(PQftype(result_, column));
 }
 
-bool PgConnection::is_null(int column) const {
-  return PQgetisnull(result_, 0, column) != 0;
+void PgConnection::AppendValue(WireWriter& out, int column) const {
+  if (PQgetisnull(result_, 0, column) != 0)
+    out.U8(static_cast<std::uint8_t>(QueryValueType::kNull));
+  else
+    AppendPgValue(out, PQftype(result_, column), value(column));
+}
+
+std::optional<std::int64_t> PgConnection::integer(int column) const {
+  if (PQgetisnull(result_, 0, column) != 0 || !PgIsInteger(PQftype(result_, column)))
+    return std::nullopt;
+  std::int64_t number = 0;
+  const std::string_view text = value(column);
+  std::from_chars(text.data(), text.data() + text.size(), number);
+  return number;
 }
 
 std::string_view PgConnection::value(int column) const {
@@ -228,17 +257,18 @@ std::uint64_t PgConnection::changed() const {
   return count;
 }
 
-PgError PgConnection::error() const {
+ServerError PgConnection::error() const {
   const auto field = [this](int code) {
     const char* text = PQresultErrorField(result_, code);
     return std::string(text == nullptr ? "" : text);
   };
-  PgError error{.state = field(PG_DIAG_SQLSTATE), .message = field(PG_DIAG_MESSAGE_PRIMARY)};
-  if (error.message.empty())
-    error.message = MessageOf(connection_);
+  const std::string state = field(PG_DIAG_SQLSTATE);
+  std::string message = field(PG_DIAG_MESSAGE_PRIMARY);
+  if (message.empty())
+    message = MessageOf(connection_);
   if (const std::string detail = field(PG_DIAG_MESSAGE_DETAIL); !detail.empty())
-    error.message += "\n" + detail;
-  return error;
+    message += "\n" + detail;
+  return PgErrorOf(state, std::move(message));
 }
 
 }  // namespace cloister

@@ -6,25 +6,13 @@
 namespace cloister {
 namespace {
 
-struct Rule {
-  std::string_view words;
-  PgEffect effect = PgEffect::kReads;
-  const char* refusal = nullptr;
-};
-
-constexpr Rule kRules[] = {
-#define ALLOW(words, effect) {words, PgEffect::effect, nullptr},
-#define REFUSE(words, reason) {words, PgEffect::kReads, reason},
+constexpr SqlRule kRules[] = {
+#define ALLOW(text, kind) {text, {.effect = SqlEffect::kind}},
+#define REFUSE(text, reason) {text, {.refusal = reason}},
 #include "sandbox/query/postgresql/sql_rules.def"
 #undef ALLOW
 #undef REFUSE
 };
-
-constexpr const char* kUnknown = "this kind of statement is not one of those that an app may use";
-
-char Upper(char c) {
-  return static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
-}
 
 bool IsWordChar(char c) {
   return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_';
@@ -60,19 +48,6 @@ std::string_view SkipBlank(std::string_view sql, bool leading) {
   return sql;
 }
 
-// How many words of the rule there are; 0: it does not fit.
-std::size_t Fits(std::string_view rule, const std::vector<std::string>& words) {
-  std::size_t count = 0;
-  while (!rule.empty()) {
-    const std::size_t end = std::min(rule.find(' '), rule.size());
-    if (count == words.size() || words[count] != rule.substr(0, end))
-      return 0;
-    ++count;
-    rule.remove_prefix(std::min(end + 1, rule.size()));
-  }
-  return count;
-}
-
 }  // namespace
 
 std::vector<std::string> PgWords(std::string_view sql, std::size_t count) {
@@ -83,7 +58,7 @@ std::vector<std::string> PgWords(std::string_view sql, std::size_t count) {
   while (words.size() < count && !sql.empty() && IsWordChar(sql.front())) {
     std::string word;
     while (!sql.empty() && IsWordChar(sql.front())) {
-      word += Upper(sql.front());
+      word += UpperOf(sql.front());
       sql.remove_prefix(1);
     }
     words.push_back(std::move(word));
@@ -92,20 +67,8 @@ std::vector<std::string> PgWords(std::string_view sql, std::size_t count) {
   return words;
 }
 
-PgRuling PgRulingOf(const std::vector<std::string>& words) {
-  // Nothing but comments: the server finds nothing to do.
-  if (words.empty())
-    return {};
-  std::size_t most = 0;
-  PgRuling ruling{.effect = PgEffect::kReads, .refusal = kUnknown};
-  for (const Rule& rule : kRules) {
-    const std::size_t fitting = Fits(rule.words, words);
-    if (fitting <= most)
-      continue;
-    most = fitting;
-    ruling = {.effect = rule.effect, .refusal = rule.refusal};
-  }
-  return ruling;
+SqlRuling PgRulingOf(const std::vector<std::string>& words) {
+  return RulingByWords(kRules, words);
 }
 
 bool PgBeginsTransaction(const std::vector<std::string>& words, std::string_view sql) {
@@ -115,13 +78,8 @@ bool PgBeginsTransaction(const std::vector<std::string>& words, std::string_view
     return false;
   if (std::ranges::find(kChanging, words.front()) != std::end(kChanging))
     return true;
-  return words.front() == "SELECT" && PgMentions(sql, "FOR") &&
-         std::ranges::any_of(kLocking, [sql](auto word) { return PgMentions(sql, word); });
-}
-
-bool PgMentions(std::string_view sql, std::string_view word) {
-  const auto found = std::ranges::search(sql, word, {}, Upper);
-  return !found.empty();
+  return words.front() == "SELECT" && MentionsWord(sql, "FOR") &&
+         std::ranges::any_of(kLocking, [sql](auto word) { return MentionsWord(sql, word); });
 }
 
 }  // namespace cloister

@@ -6,26 +6,17 @@
 #include <string_view>
 #include <vector>
 
+#include "sandbox/query/sql_server/rules.h"
+
 namespace cloister {
-
-// What a statement may do.
-enum class PgEffect { kReads, kChanges, kGrows, kTransaction };
-
-struct PgRuling {
-  PgEffect effect = PgEffect::kReads;
-  const char* refusal = nullptr;  // why it is refused; null: it is not
-};
 
 // The first words of a statement in upper case, at most `count`, as PostgreSQL finds them: comments
 // nest. A parenthesis before the first one stands for SELECT.
 std::vector<std::string> PgWords(std::string_view sql, std::size_t count);
 
-PgRuling PgRulingOf(const std::vector<std::string>& words);
+SqlRuling PgRulingOf(const std::vector<std::string>& words);
 
 // Whether it begins a transaction where the driver asks for that: it changes rows, or locks them.
 bool PgBeginsTransaction(const std::vector<std::string>& words, std::string_view sql);
-
-// Whether `word`, in upper case, stands somewhere in the text, in whatever case.
-bool PgMentions(std::string_view sql, std::string_view word);
 
 }  // namespace cloister

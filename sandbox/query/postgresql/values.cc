@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <limits>
 #include <string>
+#include <utility>
 
 namespace cloister {
 namespace {
@@ -61,6 +62,22 @@ void AppendReal(WireWriter& out, std::string_view text) {
   out.U8(static_cast<std::uint8_t>(QueryValueType::kReal));
   // It knows "Infinity" and "NaN", too.
   out.U64(std::bit_cast<std::uint64_t>(std::strtod(std::string(text).c_str(), nullptr)));
+}
+
+const char* CodeOf(std::string_view state, const std::string& message) {
+  if (state == "42501")
+    return "sql_refused";
+  if (state == "08P01")
+    return "sql_parameters";
+  if (state == "42601" && message.find("multiple commands") != std::string::npos)
+    return "sql_several";
+  if (state == "55P03" || state == "40P01")
+    return "database_locked";
+  if (state == "25006")
+    return "sql_read_only";
+  if (state == "53100")
+    return "database_storage_full";
+  return "sql_error";
 }
 
 }  // namespace
@@ -152,6 +169,19 @@ QueryErrorClass PgErrorClass(std::string_view state) {
   if (begin == "25" || begin == "2D" || begin == "3B" || begin == "XX")
     return QueryErrorClass::kInternal;
   return QueryErrorClass::kOperational;
+}
+
+ServerError PgErrorOf(std::string_view state, std::string message) {
+  ServerError error{.kind = PgErrorClass(state),
+                    .code = CodeOf(state, message),
+                    .message = std::move(message),
+                    .stopped = state == "57014"};
+  if (state == "08P01")
+    error.kind = QueryErrorClass::kProgramming;
+  if (state == "42501")
+    error.message += ": an app's role may use what is in its own schema, and nothing of the server";
+  error.message += " (SQLSTATE " + std::string(state) + ")";
+  return error;
 }
 
 }  // namespace cloister

@@ -3,10 +3,12 @@
 // PostgreSQL's values, as text, to those of the wire; and what a column is said to be.
 
 #include <cstdint>
+#include <string>
 #include <string_view>
 
 #include "apis/query/packets.h"
 #include "apis/wire/codec.h"
+#include "sandbox/query/sql_server/connection.h"
 
 namespace cloister {
 
@@ -25,5 +27,8 @@ void AppendPgValue(WireWriter& out, std::uint32_t type, std::string_view text);
 
 // PEP 249's class of an SQLSTATE.
 QueryErrorClass PgErrorClass(std::string_view state);
+
+// What an app is told of an error of the server's.
+ServerError PgErrorOf(std::string_view state, std::string message);
 
 }  // namespace cloister

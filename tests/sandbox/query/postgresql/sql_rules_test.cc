@@ -7,7 +7,7 @@ namespace {
 
 using Words = std::vector<std::string>;
 
-PgRuling RulingOf(std::string_view sql) {
+SqlRuling RulingOf(std::string_view sql) {
   return PgRulingOf(PgWords(sql, 4));
 }
 
@@ -38,10 +38,10 @@ TEST(PgRulesTest, WhatHasNoRuleIsRefused) {
 }
 
 TEST(PgRulesTest, EffectsAreTold) {
-  EXPECT_EQ(PgEffect::kReads, RulingOf("SELECT 1").effect);
-  EXPECT_EQ(PgEffect::kGrows, RulingOf("INSERT INTO t VALUES (1)").effect);
-  EXPECT_EQ(PgEffect::kChanges, RulingOf("TRUNCATE t").effect);
-  EXPECT_EQ(PgEffect::kTransaction, RulingOf("SAVEPOINT a").effect);
+  EXPECT_EQ(SqlEffect::kReads, RulingOf("SELECT 1").effect);
+  EXPECT_EQ(SqlEffect::kGrows, RulingOf("INSERT INTO t VALUES (1)").effect);
+  EXPECT_EQ(SqlEffect::kChanges, RulingOf("TRUNCATE t").effect);
+  EXPECT_EQ(SqlEffect::kTransaction, RulingOf("SAVEPOINT a").effect);
 }
 
 TEST(PgRulesTest, WhatChangesOrLocksRowsBeginsATransaction) {

@@ -1,11 +1,12 @@
 #pragma once
 
-// The statements of all workers of an app on its PostgreSQL server.
+// The statements of all workers of an app on its SQL server, whichever kind of server that is
+// (dialect.h).
 //
 // There is a small pool of connections. A session is known here only while it has a transaction,
 // which then holds one; all other statements share the rest. They run side by side: one that waits
 // for another's lock stops nobody. Whatever a statement would leave behind on its connection is
-// refused (sql_rules.def), or put back.
+// refused (the engine's sql_rules.def), or put back.
 //
 // Of a release that is checked there is one connection with a transaction that is never committed;
 // the app's transactions are savepoints in it.
@@ -21,24 +22,26 @@
 #include <vector>
 
 #include "sandbox/query/engine.h"
-#include "sandbox/query/postgresql/connection.h"
-#include "sandbox/query/postgresql/job.h"
-#include "sandbox/query/postgresql/spare.h"
+#include "sandbox/query/sql_server/connection.h"
+#include "sandbox/query/sql_server/dialect.h"
+#include "sandbox/query/sql_server/job.h"
+#include "sandbox/query/sql_server/spare.h"
 
 namespace cloister {
 
-class PgEngine : public QueryEngine {
+class SqlServerEngine : public QueryEngine {
  public:
-  enum class Keeps { kAll, kNothing };
+  // Of what is committed: all; nothing; all, in a copy that is gone with the process.
+  enum class Keeps { kAll, kNothing, kCopy };
 
   // At least one connection; with kNothing only the first is used.
-  PgEngine(std::vector<std::unique_ptr<PgConnection>> pool, std::unique_ptr<PgConnection> spare,
-           Keeps keeps);
+  SqlServerEngine(const ServerDialect& dialect, std::vector<std::unique_ptr<ServerConnection>> pool,
+                  std::unique_ptr<ServerConnection> spare, Keeps keeps);
 
   void SetQuota(const QueryQuota& quota) override;
   bool Execute(Asked asked, QueryAnswers& answers) override;
   bool HasTransaction(std::uint64_t link, std::uint64_t session) const override {
-    return HasTransaction(PgSession{link, session});
+    return HasTransaction(ServerSession{link, session});
   }
   void Forget(std::uint64_t link) override;
   void Watch(std::vector<pollfd>& watched) const override;
@@ -53,10 +56,10 @@ class PgEngine : public QueryEngine {
   struct Slot {
     enum class State { kIdle, kRunning, kEnding, kCleaning };
 
-    std::unique_ptr<PgConnection> connection;
+    std::unique_ptr<ServerConnection> connection;
     State state = State::kIdle;
-    std::unique_ptr<PgJob> job;
-    std::optional<PgSession> session;  // whose transaction it has
+    std::unique_ptr<ServerJob> job;
+    std::optional<ServerSession> session;  // whose transaction it has
     SteadyTime began;
     bool savepoint = false;  // of the app's transaction, with kNothing
     bool unclean = false;    // something of a statement may have stayed
@@ -72,20 +75,22 @@ class PgEngine : public QueryEngine {
     std::uint32_t retry_after_ms = 0;  // 0: never
   };
 
-  std::optional<std::string> CheckBefore(PgJob& job, SteadyTime now);
-  std::string Refuse(const PgJob& job, const Refusal& refusal);
-  std::string Fail(const PgJob& job, QueryErrorClass kind, std::string_view code,
+  std::optional<std::string> CheckBefore(ServerJob& job, SteadyTime now);
+  std::string Refuse(const ServerJob& job, const Refusal& refusal);
+  std::string Fail(const ServerJob& job, QueryErrorClass kind, std::string_view code,
                    std::string_view message) const;
   // The answer to a statement that is over.
-  std::string ReplyOf(const PgJob& job, bool in_transaction);
+  std::string ReplyOf(const ServerJob& job, bool in_transaction);
 
   void Dispatch(SteadyTime now, QueryAnswers& answers);
-  Slot* FindFree(const PgJob& job);
-  void Start(Slot& slot, std::unique_ptr<PgJob> job, SteadyTime now, QueryAnswers& answers);
-  bool SendAll(Slot& slot, PgJob& job, const std::vector<std::vector<QueryValue>>& sets);
-  std::string ControlText(const Slot& slot, const PgJob& job) const;
+  Slot* FindFree(const ServerJob& job);
+  void Start(Slot& slot, std::unique_ptr<ServerJob> job, SteadyTime now, QueryAnswers& answers);
+  bool SendAll(Slot& slot, ServerJob& job);
+  // Statements of ours that come before the app's.
+  std::vector<const char*> BeginningOf(const Slot& slot, ServerJob& job) const;
+  std::string ControlText(const Slot& slot, const ServerJob& job) const;
   Result<void> Read(Slot& slot, QueryAnswers& answers);
-  void TakeStep(Slot& slot, PgConnection::Step step);
+  void TakeStep(Slot& slot, ServerConnection::Step step);
   void EndBatch(Slot& slot, QueryAnswers& answers);
   // What is to follow a statement: the guard's end, a commit. None: nothing.
   std::vector<const char*> EndingOf(Slot& slot) const;
@@ -95,22 +100,23 @@ class PgEngine : public QueryEngine {
   void RollBack(Slot& slot);
   void Clean(Slot& slot, std::vector<const char*> first);
   bool HasTransaction(const Slot& slot) const;
-  bool HasTransaction(const PgSession& session) const;
+  bool HasTransaction(const ServerSession& session) const;
   // Transactions that are open, or about to be.
   std::size_t CountOpen() const;
-  void Stop(Slot& slot, PgStop why, SteadyTime now);
+  void Stop(Slot& slot, StatementStop why, SteadyTime now);
   Result<void> Expire(SteadyTime now);
   void LookAtSize(SteadyTime now);
-  bool MustNotGrow(const PgJob& job) const;
+  bool MustNotGrow(const ServerJob& job) const;
   void Send(Slot& slot, const std::vector<const char*>& statements);
 
+  const ServerDialect& dialect_;
   std::vector<Slot> slots_;
-  PgSpare spare_;
+  ServerSpare spare_;
   Keeps keeps_;
   QueryQuota quota_;
   StatementMeter meter_;
-  std::deque<std::unique_ptr<PgJob>> waiting_;
-  std::map<PgSession, bool> expired_;  // whose next statement hears of it
+  std::deque<std::unique_ptr<ServerJob>> waiting_;
+  std::map<ServerSession, bool> expired_;  // whose next statement hears of it
   std::optional<Error> lost_;
   std::uint64_t bytes_ = 0;
   bool wrote_ = true;  // since the size was last asked for

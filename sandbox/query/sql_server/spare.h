@@ -11,20 +11,24 @@
 #include <optional>
 
 #include "apis/base/result.h"
-#include "sandbox/query/postgresql/connection.h"
+#include "sandbox/query/sql_server/connection.h"
+#include "sandbox/query/sql_server/dialect.h"
 
 namespace cloister {
 
-class PgSpare {
+class ServerSpare {
  public:
-  explicit PgSpare(std::unique_ptr<PgConnection> connection) : connection_(std::move(connection)) {}
+  ServerSpare(const ServerDialect& dialect, std::unique_ptr<ServerConnection> connection)
+      : dialect_(dialect), connection_(std::move(connection)) {}
 
-  // The statement that the server's process `pid` runs now.
-  void Cancel(int pid) { cancels_.push_back(pid); }
+  // The statement that the connection of that number runs now.
+  void Cancel(std::uint64_t number) { cancels_.push_back(number); }
   // Whether a cancel that was asked for may still come.
-  bool is_cancelling(int pid) const;
+  bool is_cancelling(std::uint64_t number) const;
   void AskSize() { ask_size_ = true; }
-  bool is_asking_size() const { return ask_size_ || asked_ == Asked::kSize; }
+  bool is_asking_size() const {
+    return ask_size_ || !refreshes_.empty() || asked_ >= Asked::kStale;
+  }
 
   int fd() const { return connection_->fd(); }
   short events() const { return connection_->events(); }
@@ -34,12 +38,17 @@ class PgSpare {
   std::optional<std::uint64_t> TakeSize() { return std::exchange(size_, std::nullopt); }
 
  private:
-  enum class Asked { kNothing, kCancel, kSize };
+  enum class Asked { kNothing, kCancel, kStale, kRefresh, kSize };
   bool Ask();
+  std::string NextSql();
+  void TakeRow();
 
-  std::unique_ptr<PgConnection> connection_;
-  std::deque<int> cancels_;  // the first is asked now, when asked_ is kCancel
+  const ServerDialect& dialect_;
+  std::unique_ptr<ServerConnection> connection_;
+  std::deque<std::uint64_t> cancels_;  // the first is asked now, when asked_ is kCancel
+  std::deque<std::string> refreshes_;
   bool ask_size_ = false;
+  bool listed_ = false;  // what refreshes_ has, for the size that is asked next
   Asked asked_ = Asked::kNothing;
   std::optional<std::uint64_t> size_;
 };

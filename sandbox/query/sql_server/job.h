@@ -1,9 +1,9 @@
 #pragma once
 
-// One statement on its way through PostgreSQL: what is sent for it, and what came back.
+// One statement on its way through a server: what is sent for it, and what came back.
 //
-// In a transaction each statement has a savepoint of ours around it, so that one that fails costs
-// itself and not the transaction, as with SQLite.
+// A statement that fails costs itself and not its transaction, as with SQLite: where the server
+// does not see to that by itself there is a savepoint of ours around it.
 
 #include <chrono>
 #include <cstdint>
@@ -14,23 +14,27 @@
 
 #include "apis/query/packets.h"
 #include "sandbox/query/engine.h"
-#include "sandbox/query/postgresql/connection.h"
-#include "sandbox/query/postgresql/sql_rules.h"
+#include "sandbox/query/sql_server/connection.h"
+#include "sandbox/query/sql_server/rules.h"
 
 namespace cloister {
 
 // A session, by its worker and that worker's number for it.
-using PgSession = std::pair<std::uint64_t, std::uint64_t>;
+using ServerSession = std::pair<std::uint64_t, std::uint64_t>;
+
+// Bytes of one statement's text.
+inline constexpr std::size_t kServerSqlMax = std::size_t{1} << 20;
 
 // What stopped a statement, beside the server itself.
-enum class PgStop { kNo, kTime, kResult, kBytes, kGone };
+enum class StatementStop { kNo, kTime, kResult, kBytes, kGone };
 
-struct PgJob {
+struct ServerJob {
   QueryEngine::Asked asked;
   QueryStatement statement;  // of asked.statement
-  PgSession session;
+  ServerSession session;
+  std::vector<ServerConnection::Set> sets;  // of parameters: views of the statement
   std::vector<std::string> words;
-  PgRuling ruling;
+  SqlRuling ruling;
   SteadyTime until;  // it has a connection by then, or is answered without
   SteadyTime end;    // it is done by then, once it has one
 
@@ -42,13 +46,12 @@ struct PgJob {
   std::size_t before = 0;  // statements of ours that come before the app's
   std::size_t runs = 1;    // times that the app's is run
   std::size_t seen = 0;    // statements whose end was read
-  PgStop stop = PgStop::kNo;
-  std::optional<PgError> error;
+  StatementStop stop = StatementStop::kNo;
+  std::optional<ServerError> error;
   std::size_t failed_at = 0;  // what was seen before it
 
   std::string columns;  // as in the answer
   std::optional<std::uint16_t> column_count;
-  std::vector<std::uint32_t> types;
   std::string rows;
   std::uint32_t row_count = 0;
   std::uint64_t result_bytes = 0;
@@ -56,10 +59,10 @@ struct PgJob {
   std::optional<std::int64_t> row_id;
 
   // What of the result is there now, a row or its end.
-  void TakeColumns(const PgConnection& connection);
+  void TakeColumns(const ServerConnection& connection);
   // False: the rows are more than `bytes_max`.
-  bool TakeRow(const PgConnection& connection, Bytes bytes_max);
-  void TakeEnd(const PgConnection& connection);
+  bool TakeRow(const ServerConnection& connection, Bytes bytes_max);
+  void TakeEnd(const ServerConnection& connection);
   // Whether the result read now is the app's, not that of a statement of ours.
   bool is_in_app() const { return seen >= before && seen < before + runs; }
 
@@ -70,12 +73,8 @@ struct PgJob {
     std::string message;
   };
   // Reads all parameters. Each set has as many values as the others.
-  static std::optional<Misuse> ReadSets(const QueryStatement& statement,
-                                        std::vector<std::vector<QueryValue>>& sets);
+  std::optional<Misuse> ReadSets(bool text_may_have_null);
   std::string DoneReply(bool in_transaction) const;
 };
-
-// The failure's answer.
-std::string PgFailureReply(const PgError& error, QueryReplyHead head);
 
 }  // namespace cloister

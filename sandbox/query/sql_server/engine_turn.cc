@@ -2,8 +2,8 @@
 #include <chrono>
 #include <utility>
 
-#include "sandbox/query/postgresql/engine.h"
-#include "sandbox/query/postgresql/statements.h"
+#include "sandbox/query/sql_server/engine.h"
+#include "sandbox/query/sql_server/statements.h"
 
 namespace cloister {
 namespace {
@@ -17,13 +17,13 @@ constexpr std::chrono::milliseconds kSizePeriodOfReader{4000};
 // Sessions whose transaction was ended for them, and which have not asked since.
 constexpr std::size_t kExpiredMax = 1000;
 
-bool IsOver(const PgJob& job) {
-  return job.stop == PgStop::kResult;
+bool IsOver(const ServerJob& job) {
+  return job.stop == StatementStop::kResult;
 }
 
 }  // namespace
 
-void PgEngine::Send(Slot& slot, const std::vector<const char*>& statements) {
+void SqlServerEngine::Send(Slot& slot, const std::vector<const char*>& statements) {
   bool sent = true;
   for (const char* statement : statements)
     sent = sent && slot.connection->Queue(statement);
@@ -31,14 +31,15 @@ void PgEngine::Send(Slot& slot, const std::vector<const char*>& statements) {
     lost_ = Error{ErrorCode::kUnavailable, "the process has no memory for a statement"};
 }
 
-void PgEngine::Watch(std::vector<pollfd>& watched) const {
+void SqlServerEngine::Watch(std::vector<pollfd>& watched) const {
   for (const Slot& slot : slots_)
     watched.push_back(
         {.fd = slot.connection->fd(), .events = slot.connection->events(), .revents = 0});
   watched.push_back({.fd = spare_.fd(), .events = spare_.events(), .revents = 0});
 }
 
-Result<void> PgEngine::Turn(std::span<const pollfd> polled, SteadyTime now, QueryAnswers& answers) {
+Result<void> SqlServerEngine::Turn(std::span<const pollfd> polled, SteadyTime now,
+                                   QueryAnswers& answers) {
   const auto events = [polled](std::size_t index) {
     return index < polled.size() ? polled[index].revents : short{0};
   };
@@ -63,18 +64,18 @@ Result<void> PgEngine::Turn(std::span<const pollfd> polled, SteadyTime now, Quer
   return {};
 }
 
-Result<void> PgEngine::Read(Slot& slot, QueryAnswers& answers) {
+Result<void> SqlServerEngine::Read(Slot& slot, QueryAnswers& answers) {
   for (;;) {
-    const PgConnection::Step step = slot.connection->Next();
-    if (step == PgConnection::Step::kNothing)
+    const ServerConnection::Step step = slot.connection->Next();
+    if (step == ServerConnection::Step::kNothing)
       return {};
-    if (step == PgConnection::Step::kBroken)
-      return Error{ErrorCode::kUnavailable, "the server began to copy data"};
-    if (step == PgConnection::Step::kSynced) {
+    if (step == ServerConnection::Step::kBroken)
+      return Error{ErrorCode::kUnavailable, std::string(slot.connection->loss())};
+    if (step == ServerConnection::Step::kSynced) {
       EndBatch(slot, answers);
       continue;
     }
-    if (step == PgConnection::Step::kFailed && slot.job == nullptr)
+    if (step == ServerConnection::Step::kFailed && slot.job == nullptr)
       return Error{ErrorCode::kUnavailable, slot.connection->error().message};
     if (slot.job != nullptr)
       TakeStep(slot, step);
@@ -82,17 +83,17 @@ Result<void> PgEngine::Read(Slot& slot, QueryAnswers& answers) {
 }
 
 // Of a statement, or of one of ours around it.
-void PgEngine::TakeStep(Slot& slot, PgConnection::Step step) {
-  PgJob& job = *slot.job;
+void SqlServerEngine::TakeStep(Slot& slot, ServerConnection::Step step) {
+  ServerJob& job = *slot.job;
   const bool runs = slot.state == Slot::State::kRunning;
-  if (step == PgConnection::Step::kRow) {
+  if (step == ServerConnection::Step::kRow) {
     if (runs && !job.TakeRow(*slot.connection, quota_.result_max))
-      Stop(slot, PgStop::kResult, std::chrono::steady_clock::now());
+      Stop(slot, StatementStop::kResult, std::chrono::steady_clock::now());
     return;
   }
-  if (step == PgConnection::Step::kDone && runs && job.is_in_app())
+  if (step == ServerConnection::Step::kDone && runs && job.is_in_app())
     job.TakeEnd(*slot.connection);
-  if (step == PgConnection::Step::kFailed && !job.error) {
+  if (step == ServerConnection::Step::kFailed && !job.error) {
     job.error = slot.connection->error();
     job.failed_at = job.seen;
   }
@@ -100,7 +101,7 @@ void PgEngine::TakeStep(Slot& slot, PgConnection::Step step) {
     ++job.seen;
 }
 
-void PgEngine::EndBatch(Slot& slot, QueryAnswers& answers) {
+void SqlServerEngine::EndBatch(Slot& slot, QueryAnswers& answers) {
   if (slot.state == Slot::State::kCleaning) {
     slot.state = Slot::State::kIdle;
     slot.unclean = false;
@@ -117,129 +118,126 @@ void PgEngine::EndBatch(Slot& slot, QueryAnswers& answers) {
   Finish(slot, answers);
 }
 
-std::vector<const char*> PgEngine::EndingOf(Slot& slot) const {
-  const PgJob& job = *slot.job;
+std::vector<const char*> SqlServerEngine::EndingOf(Slot& slot) const {
+  const ServerJob& job = *slot.job;
   const bool undo = job.error || IsOver(job);
   if (job.began || job.wrapped) {
     if (!slot.connection->in_transaction() || (job.began && !undo))
       return {};
     return {undo ? "ROLLBACK" : "COMMIT"};
   }
-  // Of a guard that could not be set nothing is left.
-  if (!job.guarded || (job.error && job.failed_at == 0))
+  // Of a guard that could not be set nothing is left, nor of one whose transaction is gone.
+  if (!job.guarded || (job.error && job.failed_at == 0) || !slot.connection->in_transaction())
     return {};
   if (undo)
-    return job.late || slot.connection->is_failed()
-               ? std::vector<const char*>{pg::kUndoGuard, pg::kEndGuard}
-               : std::vector<const char*>{};
-  return job.late ? std::vector<const char*>{pg::kEndGuard} : std::vector<const char*>{};
+    return job.late || job.error ? std::vector<const char*>{server::kUndoGuard, server::kEndGuard}
+                                 : std::vector<const char*>{};
+  return job.late ? std::vector<const char*>{server::kEndGuard} : std::vector<const char*>{};
 }
 
-std::vector<const char*> PgEngine::EndingOfCheck(Slot& slot) const {
-  const PgJob& job = *slot.job;
+std::vector<const char*> SqlServerEngine::EndingOfCheck(Slot& slot) const {
+  const ServerJob& job = *slot.job;
   const bool undo = job.error || IsOver(job);
-  if (job.ruling.effect == PgEffect::kTransaction && !job.began) {
+  if (job.ruling.effect == SqlEffect::kTransaction && !job.began) {
     if (job.error)
-      return {slot.savepoint ? pg::kUndoInner : pg::kUndoCheck};
-    const bool undone = pg::UndoesTransaction(job) && slot.savepoint;
-    if (pg::OpensTransaction(job))
+      return {slot.savepoint ? server::kUndoInner : server::kUndoCheck};
+    const bool undone = UndoesTransaction(job) && slot.savepoint;
+    if (OpensTransaction(job))
       slot.savepoint = true;
-    else if (pg::EndsTransaction(job) || pg::UndoesTransaction(job))
+    else if (EndsTransaction(job) || UndoesTransaction(job))
       slot.savepoint = false;
-    return undone ? std::vector<const char*>{pg::kEndInner} : std::vector<const char*>{};
+    return undone ? std::vector<const char*>{server::kEndInner} : std::vector<const char*>{};
   }
   if (!job.began)
     return EndingOf(slot);
   slot.savepoint = !undo;
-  return undo ? std::vector<const char*>{pg::kUndoInner, pg::kEndInner}
+  return undo ? std::vector<const char*>{server::kUndoInner, server::kEndInner}
               : std::vector<const char*>{};
 }
 
-std::string PgEngine::ReplyOf(const PgJob& job, bool in_transaction) {
+std::string SqlServerEngine::ReplyOf(const ServerJob& job, bool in_transaction) {
   const auto statement_ms = static_cast<std::uint64_t>(quota_.statement_max.count());
-  if (job.stop == PgStop::kResult)
+  if (job.stop == StatementStop::kResult)
     return Refuse(job, {.count = &QueryUse::refused_result,
                         .quota = "query.result",
                         .limit = quota_.result_max.count,
                         .used = job.result_bytes});
   if (!job.error)
     return job.DoneReply(in_transaction);
-  const bool cancelled = job.error->state == "57014";
-  if (cancelled && job.stop == PgStop::kTime)
+  if (job.error->stopped && job.stop == StatementStop::kTime)
     return Refuse(job, {.count = &QueryUse::refused_statement,
                         .quota = "query.statement",
                         .limit = statement_ms,
                         .used = statement_ms + 1});
-  if (cancelled && job.stop == PgStop::kBytes)
+  if (job.error->stopped && job.stop == StatementStop::kBytes)
     return Refuse(job, {.count = &QueryUse::refused_bytes,
                         .quota = "query.bytes",
                         .limit = quota_.bytes_max.count,
                         .used = bytes_});
-  return PgFailureReply(*job.error,
-                        {.in_transaction = in_transaction, .flags = job.statement.flags});
+  return EncodeQueryFailure({.in_transaction = in_transaction, .flags = job.statement.flags},
+                            job.error->kind, job.error->code, job.error->message);
 }
 
-void PgEngine::Finish(Slot& slot, QueryAnswers& answers) {
-  const std::unique_ptr<PgJob> job = std::move(slot.job);
+void SqlServerEngine::Finish(Slot& slot, QueryAnswers& answers) {
+  const std::unique_ptr<ServerJob> job = std::move(slot.job);
   slot.state = Slot::State::kIdle;
-  slot.unclean = slot.unclean || pg::IsUnclean(*job);
+  slot.unclean = slot.unclean || dialect_.is_unclean(job->words, job->statement.sql);
   const bool has_one = HasTransaction(slot);
   if (has_one && !slot.session)
     slot.began = std::chrono::steady_clock::now();
-  slot.session = has_one ? std::optional<PgSession>(job->session) : std::nullopt;
-  if (job->stop != PgStop::kGone)
+  slot.session = has_one ? std::optional<ServerSession>(job->session) : std::nullopt;
+  if (job->stop != StatementStop::kGone)
     answers.Answer(job->asked.link, job->asked.id, ReplyOf(*job, has_one));
   // The answer may have been to a worker that is gone.
-  if (has_one && job->stop == PgStop::kGone && slot.state == Slot::State::kIdle)
+  if (has_one && job->stop == StatementStop::kGone && slot.state == Slot::State::kIdle)
     RollBack(slot);
   else if (!has_one && slot.unclean)
     Clean(slot, {});
 }
 
-void PgEngine::Clean(Slot& slot, std::vector<const char*> first) {
+void SqlServerEngine::Clean(Slot& slot, std::vector<const char*> first) {
   slot.state = Slot::State::kCleaning;
   if (slot.unclean)
-    first.insert(first.end(),
-                 {"RESET ALL", "SELECT pg_catalog.pg_advisory_unlock_all()", "UNLISTEN *"});
+    first.insert(first.end(), dialect_.clean.begin(), dialect_.clean.end());
   Send(slot, first);
 }
 
-void PgEngine::RollBack(Slot& slot) {
+void SqlServerEngine::RollBack(Slot& slot) {
   slot.session.reset();
-  if (keeps_ == Keeps::kAll)
+  if (keeps_ != Keeps::kNothing)
     return Clean(slot, {"ROLLBACK"});
   slot.savepoint = false;
-  Clean(slot, {pg::kUndoInner, pg::kEndInner});
+  Clean(slot, {server::kUndoInner, server::kEndInner});
 }
 
-void PgEngine::Forget(std::uint64_t link) {
+void SqlServerEngine::Forget(std::uint64_t link) {
   std::erase_if(waiting_, [link](const auto& job) { return job->asked.link == link; });
   std::erase_if(expired_, [link](const auto& each) { return each.first.first == link; });
   for (Slot& slot : slots_) {
     if (slot.job != nullptr && slot.job->asked.link == link)
-      Stop(slot, PgStop::kGone, std::chrono::steady_clock::now());
+      Stop(slot, StatementStop::kGone, std::chrono::steady_clock::now());
     else if (slot.session && slot.session->first == link && slot.state == Slot::State::kIdle)
       RollBack(slot);
   }
 }
 
-void PgEngine::Stop(Slot& slot, PgStop why, SteadyTime now) {
+void SqlServerEngine::Stop(Slot& slot, StatementStop why, SteadyTime now) {
   slot.job->stop = why;
   if (slot.state != Slot::State::kRunning)
     return;
   slot.cancelled = now;
-  spare_.Cancel(slot.connection->pid());
+  spare_.Cancel(slot.connection->number());
 }
 
-Result<void> PgEngine::Expire(SteadyTime now) {
+Result<void> SqlServerEngine::Expire(SteadyTime now) {
   for (Slot& slot : slots_) {
     if (slot.state == Slot::State::kRunning) {
-      const PgStop stop = slot.job->stop;
+      const StatementStop stop = slot.job->stop;
       if (now >= slot.job->end + kBeyond)
         return Error{ErrorCode::kUnavailable, "a statement could not be stopped"};
-      if (stop == PgStop::kNo && now >= slot.job->end)
-        Stop(slot, PgStop::kTime, now);
-      else if (stop != PgStop::kNo && now - slot.cancelled >= kCancelAgain)
+      if (stop == StatementStop::kNo && now >= slot.job->end)
+        Stop(slot, StatementStop::kTime, now);
+      else if (stop != StatementStop::kNo && now - slot.cancelled >= kCancelAgain)
         Stop(slot, stop, now);
       continue;
     }
@@ -254,14 +252,15 @@ Result<void> PgEngine::Expire(SteadyTime now) {
   return {};
 }
 
-void PgEngine::LookAtSize(SteadyTime now) {
+void SqlServerEngine::LookAtSize(SteadyTime now) {
   bool grows = false;
   for (Slot& slot : slots_) {
     if (slot.state != Slot::State::kRunning)
       continue;
-    grows = grows || slot.job->ruling.effect == PgEffect::kGrows;
-    if (bytes_ > quota_.bytes_max.count && slot.job->stop == PgStop::kNo && MustNotGrow(*slot.job))
-      Stop(slot, PgStop::kBytes, now);
+    grows = grows || slot.job->ruling.effect == SqlEffect::kGrows;
+    if (bytes_ > quota_.bytes_max.count && slot.job->stop == StatementStop::kNo &&
+        MustNotGrow(*slot.job))
+      Stop(slot, StatementStop::kBytes, now);
   }
   const bool is_due = wrote_ || grows || (ran_ && now >= size_at_ + kSizePeriodOfReader);
   if (!is_due || now < size_at_ || spare_.is_asking_size())
@@ -271,14 +270,14 @@ void PgEngine::LookAtSize(SteadyTime now) {
   spare_.AskSize();
 }
 
-SteadyTime PgEngine::next_turn(SteadyTime now) const {
+SteadyTime SqlServerEngine::next_turn(SteadyTime now) const {
   SteadyTime next = SteadyTime::max();
   bool grows = wrote_;
   for (const Slot& slot : slots_) {
     if (slot.state == Slot::State::kRunning) {
-      next = std::min(
-          next, slot.job->stop == PgStop::kNo ? slot.job->end : slot.cancelled + kCancelAgain);
-      grows = grows || slot.job->ruling.effect == PgEffect::kGrows;
+      next = std::min(next, slot.job->stop == StatementStop::kNo ? slot.job->end
+                                                                 : slot.cancelled + kCancelAgain);
+      grows = grows || slot.job->ruling.effect == SqlEffect::kGrows;
     } else if (slot.session) {
       next = std::min(next, slot.began + quota_.transaction_max);
     }
@@ -290,14 +289,14 @@ SteadyTime PgEngine::next_turn(SteadyTime now) const {
   return next;
 }
 
-bool PgEngine::is_busy() const {
-  // What was written for a check goes with the connection.
-  return keeps_ == Keeps::kNothing || !waiting_.empty() ||
+bool SqlServerEngine::is_busy() const {
+  // What was written for a check goes with the process.
+  return keeps_ != Keeps::kAll || !waiting_.empty() ||
          std::ranges::any_of(slots_,
                              [](const Slot& slot) { return slot.session || slot.job != nullptr; });
 }
 
-QueryUse PgEngine::TakeUse(SteadyTime now) {
+QueryUse SqlServerEngine::TakeUse(SteadyTime now) {
   QueryUse use = std::exchange(use_, {});
   use.bytes = bytes_;
   use.statements = meter_.UsedAt(now);

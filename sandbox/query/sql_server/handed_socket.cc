@@ -1,16 +1,16 @@
 // The socket() and connect() of this program, in place of the C library's.
 //
-// libpq makes its own socket and takes none that is connected. The kernel would not let this
-// process make one: its network namespace is empty, and it has no path. So libpq is given one that
-// the node connected. Both calls come from libpq only: nothing else in this program uses sockets by
-// name.
+// The library that speaks with the server makes its own socket and takes none that is connected.
+// The kernel would not let this process make one: its network namespace is empty, and it has no
+// path. So the library is given one that the node connected. Both calls come from it only: nothing
+// else in this program uses sockets by name.
+
+#include "sandbox/query/sql_server/handed_socket.h"
 
 #include <sys/socket.h>
 
 #include <cerrno>
 #include <utility>
-
-#include "sandbox/query/postgresql/connection.h"
 
 namespace cloister {
 namespace {
