@@ -13,7 +13,8 @@ namespace cloister {
 
 // "postgresql://[USER@]HOST[:PORT][/DATABASE]", or
 // "postgresql://[USER@]/[DATABASE]?host=/DIRECTORY" with the directory of a unix socket, and
-// "port=NUMBER" behind an "&" for another name of it. A password in it is refused: settings are
+// "port=NUMBER" behind an "&" for another name of it; "mariadb://[USER@]HOST[:PORT]", or
+// "mariadb://[USER@]/?socket=/PATH" with a unix socket. A password in it is refused: settings are
 // shown.
 Result<SqlServerAddress> ParseQueryServer(std::string_view url);
 

@@ -75,7 +75,7 @@ Result<std::string> Run(PGconn* connection, const std::string& sql) {
 }
 
 // So that the password itself is in no log of the server.
-Result<std::string> VerifierOf(PGconn* connection, const PostgresqlAccount& account) {
+Result<std::string> VerifierOf(PGconn* connection, const SqlServerAccount& account) {
   char* verifier = PQencryptPasswordConn(connection, account.password.c_str(), account.name.c_str(),
                                          "scram-sha-256");
   if (verifier == nullptr)
@@ -85,7 +85,7 @@ Result<std::string> VerifierOf(PGconn* connection, const PostgresqlAccount& acco
   return text;
 }
 
-Result<void> MakeRole(PGconn* admin, const PostgresqlAccount& account) {
+Result<void> MakeRole(PGconn* admin, const SqlServerAccount& account) {
   const std::string found =
       TRY(Run(admin, "SELECT 1 FROM pg_catalog.pg_roles WHERE rolname = '" + account.name + "'"));
   if (found.empty())
@@ -151,7 +151,7 @@ Result<void> MakeDatabase(PGconn* admin, const SqlServerAddress& server, const s
   return {};
 }
 
-Result<void> MakeAll(const SqlServerAddress& server, const PostgresqlAccount& account) {
+Result<void> MakeAll(const SqlServerAddress& server, const SqlServerAccount& account) {
   const OwnConnection admin = TRY(LogIn(server, server.database));
   TRY(MakeRole(admin.get(), account));
   return MakeDatabase(admin.get(), server, account.name);
@@ -167,7 +167,7 @@ bool IsName(std::string_view name) {
 }  // namespace
 
 Result<void> MakePostgresqlAccount(const SqlServerAddress& server,
-                                   const PostgresqlAccount& account) {
+                                   const SqlServerAccount& account) {
   CHECK(IsName(account.name));
   Result<void> made;
   for (int i = 0; i < kAttempts; ++i) {

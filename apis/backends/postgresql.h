@@ -4,7 +4,6 @@
 // and take them away. Everything blocks, for seconds when the server is slow: in the background
 // only.
 
-#include <cstdint>
 #include <string>
 
 #include "apis/backends/sql_server.h"
@@ -12,16 +11,9 @@
 
 namespace cloister {
 
-struct PostgresqlAccount {
-  std::string name;  // [a-z0-9_]+: of the database and of the role
-  std::string password;
-  std::uint32_t connections_max = 8;
-};
-
 // Makes what is missing, and puts back what the role may have changed of itself: its password and
 // its settings. The role may log in and use its database's schema, and nothing else.
-Result<void> MakePostgresqlAccount(const SqlServerAddress& server,
-                                   const PostgresqlAccount& account);
+Result<void> MakePostgresqlAccount(const SqlServerAddress& server, const SqlServerAccount& account);
 
 // With all that is in it, whoever is connected.
 Result<void> DropPostgresqlAccount(const SqlServerAddress& server, const std::string& name);

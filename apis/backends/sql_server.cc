@@ -36,8 +36,7 @@ int Connect(int fd, const sockaddr* address, socklen_t size, Millis timeout) {
   return error;
 }
 
-Result<UniqueFd> ConnectUnix(const SqlServerAddress& server, Millis timeout) {
-  const std::string path = server.directory + "/.s.PGSQL." + std::to_string(server.port);
+Result<UniqueFd> ConnectUnix(const std::string& path, Millis timeout) {
   sockaddr_un address = {};
   address.sun_family = AF_UNIX;
   if (path.size() >= sizeof address.sun_path)
@@ -87,7 +86,11 @@ Result<UniqueFd> ConnectTcp(const SqlServerAddress& server, Millis timeout) {
 }  // namespace
 
 Result<UniqueFd> ConnectSqlServer(const SqlServerAddress& address, Millis timeout) {
-  return address.directory.empty() ? ConnectTcp(address, timeout) : ConnectUnix(address, timeout);
+  if (!address.socket.empty())
+    return ConnectUnix(address.socket, timeout);
+  if (!address.directory.empty())
+    return ConnectUnix(address.directory + "/.s.PGSQL." + std::to_string(address.port), timeout);
+  return ConnectTcp(address, timeout);
 }
 
 }  // namespace cloister

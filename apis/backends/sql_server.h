@@ -11,15 +11,26 @@
 
 namespace cloister {
 
+enum class SqlServerKind { kPostgresql, kMariadb };
+
 struct SqlServerAddress {
-  std::string directory = {};  // of a unix socket; empty: host and port
-  std::string host = {};
+  SqlServerKind kind = SqlServerKind::kPostgresql;
+  std::string directory = {};  // of a unix socket of PostgreSQL's
+  std::string socket = {};     // a unix socket of MariaDB's
+  std::string host = {};       // empty: one of the two
   std::uint16_t port = 5432;
   std::string user = "postgres";
   std::string password = {};  // empty: the server wants none
   std::string database = "postgres";
 
   bool operator==(const SqlServerAddress&) const = default;
+};
+
+// What an app has there: a database and an account, of one name.
+struct SqlServerAccount {
+  std::string name;  // [a-z0-9_]+
+  std::string password;
+  std::uint32_t connections_max = 8;
 };
 
 // A socket that is connected, and has said nothing. Blocks, for `timeout` at most for each address

@@ -15,7 +15,7 @@ for too long, QuotaExceeded (also a cloister.QuotaExceeded) beyond a quota.
 from __future__ import annotations
 
 import re
-from typing import Iterator
+from typing import Iterator, NamedTuple
 
 __all__ = ['Batch', 'Failure', 'Table', 'table']
 
@@ -74,7 +74,7 @@ class Table:
 
     def get(self, key: str, default: bytes | None = None) -> bytes | None:
         """The value of a key, or `default`."""
-        rows = self._read(f'SELECT value FROM {self._sql_name} WHERE key = ?', (_check_key(key),))
+        rows = self._read(f'SELECT value FROM {self._sql_name} WHERE "key" = ?', (_check_key(key),))
         return rows[0][0] if rows else default
 
     def delete(self, key: str) -> bool:
@@ -124,13 +124,14 @@ class Table:
                 limit -= len(rows)
 
     def _page(self, start, end, after, count, reverse):
-        bounds = [('key >= ?', start), ('key < ?', end),
-                  ('key < ?' if reverse else 'key > ?', after)]
+        bounds = [('"key" >= ?', start), ('"key" < ?', end),
+                  ('"key" < ?' if reverse else '"key" > ?', after)]
         bounds = [(text, value) for text, value in bounds if value is not None]
         where = ' WHERE ' + ' AND '.join(text for text, _ in bounds) if bounds else ''
         order = 'DESC' if reverse else 'ASC'
-        return self._read(f'SELECT key, value FROM {self._sql_name}{where} '
-                          f'ORDER BY key {order} LIMIT ?', (*(value for _, value in bounds), count))
+        return self._read(f'SELECT {_dialect().key}, value FROM {self._sql_name}{where} '
+                          f'ORDER BY "key" {order} LIMIT ?',
+                          (*(value for _, value in bounds), count))
 
     def _read(self, sql, parameters):
         from cloister import db
@@ -146,7 +147,8 @@ class Table:
 
     def _is_missing(self, error):
         return str(error).startswith((f'no such table: kv_{self._name}',
-                                      f'relation "kv_{self._name}" does not exist'))
+                                      f'relation "kv_{self._name}" does not exist',
+                                      f"Table 'kv_{self._name}' doesn't exist"))
 
     def _write(self, changes):
         """Does all of [(put or delete, key, value)]; how many keys were there or are now."""
@@ -175,25 +177,50 @@ class Table:
                 raise
         if not any(is_put for is_put, _, _ in changes):
             return 0
-        kind, end = ('BLOB', ' WITHOUT ROWID') if db.engine() == 'sqlite' else ('BYTEA', '')
         try:
-            connection.execute(f'CREATE TABLE IF NOT EXISTS {self._sql_name} '
-                               f'(key TEXT PRIMARY KEY NOT NULL, value {kind} NOT NULL){end}')
+            connection.execute(f'CREATE TABLE IF NOT EXISTS {self._sql_name} {_dialect().columns}')
         except db.IntegrityError:
             # PostgreSQL's way to say that somebody else makes it at this moment.
             if db.engine() == 'sqlite':
                 raise
+        if len(changes) > 1 and not connection.in_transaction:
+            # It ends the transaction that it is in, with MariaDB.
+            connection.execute('BEGIN')
         return self._apply(connection, changes)
 
     def _apply(self, connection, changes):
         done = 0
         for is_put, run in _runs(changes):
-            sql = (f'INSERT INTO {self._sql_name} (key, value) VALUES (?, ?) '
-                   'ON CONFLICT (key) DO UPDATE SET value = excluded.value' if is_put else
-                   f'DELETE FROM {self._sql_name} WHERE key = ?')
+            sql = (f'INSERT INTO {self._sql_name} ("key", value) VALUES (?, ?) '
+                   f'ON {_dialect().replaces}' if is_put else
+                   f'DELETE FROM {self._sql_name} WHERE "key" = ?')
             cursor = connection.executemany(sql, run)
             done += cursor.rowcount
         return done
+
+
+class _Dialect(NamedTuple):
+    """Where the SQL of a table differs between engines."""
+
+    columns: str
+    key: str = '"key"'
+    replaces: str = 'CONFLICT ("key") DO UPDATE SET value = excluded.value'
+
+
+_DIALECTS = {
+    'sqlite': _Dialect('("key" TEXT PRIMARY KEY NOT NULL, value BLOB NOT NULL) WITHOUT ROWID'),
+    'postgresql': _Dialect('("key" TEXT PRIMARY KEY NOT NULL, value BYTEA NOT NULL)'),
+    # Bytes, since an index has no room for so many characters of four.
+    'mariadb': _Dialect(
+        f'("key" VARBINARY({_KEY_BYTES}) PRIMARY KEY NOT NULL, value LONGBLOB NOT NULL)',
+        key='CONVERT("key" USING utf8mb4)',
+        replaces='DUPLICATE KEY UPDATE value = VALUES(value)'),
+}
+
+
+def _dialect():
+    from cloister import db
+    return _DIALECTS[db.engine()]
 
 
 def _runs(changes):

@@ -119,6 +119,7 @@ enum class WorkerJob : std::uint32_t {
   kCompile = 2,          // compile every module of the image without importing any
   kQuery = 3,            // run cloister-query: an app's SQL, on its files
   kQueryPostgresql = 4,  // run cloister-query-postgresql: an app's SQL, on a server
+  kQueryMariadb = 5,     // the same with cloister-query-mariadb
 };
 
 }  // namespace cloister

@@ -72,10 +72,12 @@ SupervisorOptions WorkersOptions(const Settings& settings, const UniqueFd& query
   if (std::optional<SqlServerAddress> server = QueryServerAddress(settings)) {
     if (query_password.valid())
       server->password = FirstLine(query_password.get());
+    // So that an app can tell which SQL to say before it says any (cloister.db.engine).
+    const bool is_mariadb = server->kind == SqlServerKind::kMariadb;
+    options.spawner.environment =
+        std::string("CLOISTER_QUERY_ENGINE=") + (is_mariadb ? "mariadb" : "postgresql") + '\0';
     options.query_roles = std::make_shared<const QueryRoles>(
         std::move(*server), settings.node.state_dir, settings.query.connections);
-    // So that an app can tell which SQL to say before it says any (cloister.db.engine).
-    options.spawner.environment = std::string("CLOISTER_QUERY_ENGINE=postgresql") + '\0';
   }
   return options;
 }

@@ -24,7 +24,9 @@ struct QueryFiles {
   QueryMode mode = QueryMode::kKept;
   // Database, log, index of the log; with kCopy three empty files without a name as well. Of a
   // server: the login, then sockets.
-  std::vector<std::shared_ptr<const UniqueFd>> files;
+  std::vector<std::shared_ptr<const UniqueFd>> files = {};
+  // The name of a database on a server that is this check's own, and to be dropped behind it.
+  std::string copy = {};
 };
 
 enum class QueryPurpose { kServe, kCheck };

@@ -86,6 +86,7 @@ void QueryProcess::OnFiles(Result<QueryFiles> files) {
     return FailAll("the app's database cannot be opened: " + files.error().message);
   }
   mode_ = files.value().mode;
+  copy_ = std::move(files.value().copy);
   state_ = State::kStarting;
   boot_failure_.clear();
   process_ = std::make_unique<WorkerProcess>(env_, static_cast<WorkerProcess::Listener&>(*this));
@@ -274,6 +275,7 @@ void QueryProcess::OnProcessEnded(const ProcessEnd& end) {
   attach_timer_.Stop();
   Bury();
   use_.transactions = 0;
+  LeaveCopy();
   const bool in_order =
       was == State::kServing && end.how == ProcessEnd::How::kExited && end.number == 0;
   const std::string why = DescribeLoss(end);
@@ -297,6 +299,11 @@ void QueryProcess::OnProcessEnded(const ProcessEnd& end) {
   // Whoever came just now gets the next one.
   for (QueryLink* const link : std::exchange(wanting_, {}))
     link->OnReleased();
+}
+
+void QueryProcess::LeaveCopy() {
+  if (!copy_.empty())
+    host_.DropCopy(owner_, std::exchange(copy_, {}));
 }
 
 void QueryProcess::Bury() {

@@ -44,6 +44,8 @@ class QueryProcess : private WorkerProcess::Listener {
     virtual void OnUse(QueryProcess& process, const QueryUse& use) = 0;
     // For the app's log.
     virtual void Say(QueryProcess& process, std::uint8_t level, std::string text) = 0;
+    // Nobody uses that copy of the app's database any more, which is on a server.
+    virtual void DropCopy(const QueryOwner& owner, std::string copy) = 0;
     // No worker is left that could ask.
     virtual void OnUnused(QueryProcess& process) = 0;
   };
@@ -51,7 +53,7 @@ class QueryProcess : private WorkerProcess::Listener {
   QueryProcess(WorkerEnv& env, Host& host, QueryOwner owner, Millis idle);
   QueryProcess(const QueryProcess&) = delete;
   QueryProcess& operator=(const QueryProcess&) = delete;
-  ~QueryProcess() override = default;
+  ~QueryProcess() override { LeaveCopy(); }
 
   void Enter(QueryLink& link) { links_.push_back(&link); }
   void Leave(QueryLink& link);
@@ -85,6 +87,7 @@ class QueryProcess : private WorkerProcess::Listener {
   Result<void> TakeUse(const Frame& frame);
   Result<void> TakeBroken(const Frame& frame);
   void Start();
+  void LeaveCopy();
   void AttachAll();
   bool Attach(QueryLink& link);
   void SendOrders();
@@ -107,6 +110,7 @@ class QueryProcess : private WorkerProcess::Listener {
   QueryQuota quota_;
   State state_ = State::kGone;
   QueryMode mode_ = QueryMode::kKept;
+  std::string copy_;  // of QueryFiles; empty: none
   std::vector<QueryLink*> links_;
   std::vector<QueryLink*> wanting_;
   std::unique_ptr<WorkerProcess> process_;

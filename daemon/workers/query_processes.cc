@@ -29,6 +29,8 @@ QueryProcesses::QueryProcesses(WorkerEnv& env, QueryOptions options)
 
 QueryProcesses::~QueryProcesses() {
   *self_ = nullptr;
+  // While there is somebody to drop their copies.
+  processes_.clear();
 }
 
 std::unique_ptr<QueryLink> QueryProcesses::MakeLink(const ReleaseSpec& spec, UniqueFd far_end,
@@ -95,6 +97,19 @@ void QueryProcesses::OnUnused(QueryProcess& process) {
     if (found != (*self)->processes_.end() && found->second->unused())
       (*self)->processes_.erase(found);
   });
+}
+
+void QueryProcesses::DropCopy(const QueryOwner& owner, std::string copy) {
+  background_.Run(
+      owner.app.number,
+      [roles = options_.roles, copy = std::move(copy)] {
+        return roles != nullptr ? roles->DropCopy(copy) : Result<void>();
+      },
+      [name = owner.name](const Result<void>& dropped) {
+        if (!dropped.ok())
+          Log(LogLevel::kWarning, "query_copy_left",
+              {{"app", name}, {"error", dropped.error().message}});
+      });
 }
 
 void QueryProcesses::OpenFiles(QueryProcess& process) {

@@ -61,6 +61,7 @@ class QueryProcesses : public DatabaseSource, private QueryProcess::Host {
   void OpenFilesNow(const Key& key);
   void OnUse(QueryProcess& process, const QueryUse& use) override;
   void Say(QueryProcess& process, std::uint8_t level, std::string text) override;
+  void DropCopy(const QueryOwner& owner, std::string copy) override;
   void OnUnused(QueryProcess& process) override;
 
   WorkerEnv& env_;

@@ -9,6 +9,7 @@
 #include <memory>
 #include <utility>
 
+#include "apis/backends/mariadb.h"
 #include "apis/backends/postgresql.h"
 #include "apis/backends/sodium.h"
 #include "apis/base/sha256.h"
@@ -80,7 +81,7 @@ std::string NameFrom(const SecretText& key, AppId app) {
 }
 
 // Only the query process reads it: a file without a name.
-Result<UniqueFd> LoginFile(const PostgresqlAccount& account) {
+Result<UniqueFd> LoginFile(const SqlServerAccount& account) {
   UniqueFd file(::memfd_create("query-login", MFD_CLOEXEC));
   const std::string bytes = EncodeMessage(
       QueryLogin{.user = account.name, .password = account.password, .database = account.name});
@@ -97,23 +98,49 @@ Result<std::string> QueryRoles::NameOf(AppId app) const {
   return NameFrom(key, app);
 }
 
-Result<QueryFiles> QueryRoles::Open(AppId app, QueryPurpose purpose) const {
+Result<SqlServerAccount> QueryRoles::AccountOf(AppId app) const {
   const SecretText key = TRY(KeyOf(state_dir_));
-  const PostgresqlAccount account{.name = NameFrom(key, app),
-                                  .password = Derived(key, "password ", app),
-                                  .connections_max = kProcessesMax * (connections_ + 1)};
-  TRY(MakePostgresqlAccount(server_, account));
+  return SqlServerAccount{.name = NameFrom(key, app),
+                          .password = Derived(key, "password ", app),
+                          .connections_max = kProcessesMax * (connections_ + 1)};
+}
+
+Result<void> QueryRoles::Make(const SqlServerAccount& account) const {
+  return server_.kind == SqlServerKind::kMariadb ? MakeMariadbAccount(server_, account)
+                                                 : MakePostgresqlAccount(server_, account);
+}
+
+// What a check works on. Where statements that define tables cannot be undone that is a copy, if
+// the database is not too large for one.
+Result<void> QueryRoles::MakeCheck(SqlServerAccount& account, QueryFiles& opened) const {
+  opened.mode = QueryMode::kRolledBack;
+  if (server_.kind != SqlServerKind::kMariadb)
+    return {};
+  SqlServerAccount copy = account;
+  copy.name = MariadbCopyName(account.name);
+  if (TRY(MakeMariadbCopy(server_, account, copy, kQueryCopyMax))) {
+    opened.mode = QueryMode::kCopy;
+    opened.copy = copy.name;
+    account = std::move(copy);
+  }
+  return {};
+}
+
+Result<QueryFiles> QueryRoles::Open(AppId app, QueryPurpose purpose) const {
+  SqlServerAccount account = TRY(AccountOf(app));
+  TRY(Make(account));
   QueryFiles opened;
-  opened.job = WorkerJob::kQueryPostgresql;
+  opened.job = server_.kind == SqlServerKind::kMariadb ? WorkerJob::kQueryMariadb
+                                                       : WorkerJob::kQueryPostgresql;
+  const bool checks = purpose == QueryPurpose::kCheck;
+  if (checks)
+    TRY(MakeCheck(account, opened));
   const auto add = [&opened](UniqueFd fd) {
     opened.files.push_back(std::make_shared<const UniqueFd>(std::move(fd)));
   };
   add(TRY(LoginFile(account)));
-  const bool checks = purpose == QueryPurpose::kCheck;
-  if (checks)
-    opened.mode = QueryMode::kRolledBack;
   // One more, which belongs to no statement.
-  const std::uint32_t count = (checks ? 1 : connections_) + 1;
+  const std::uint32_t count = (opened.mode == QueryMode::kRolledBack ? 1 : connections_) + 1;
   for (std::uint32_t i = 0; i < count; ++i)
     add(TRY(ConnectSqlServer(server_, kConnectMax)));
   return opened;
@@ -123,7 +150,13 @@ Result<void> QueryRoles::Drop(AppId app) const {
   // Without a key no app has a database.
   if (::access(KeyPath(state_dir_).c_str(), F_OK) != 0)
     return {};
-  return DropPostgresqlAccount(server_, TRY(NameOf(app)));
+  const std::string name = TRY(NameOf(app));
+  return server_.kind == SqlServerKind::kMariadb ? DropMariadbAccount(server_, name)
+                                                 : DropPostgresqlAccount(server_, name);
+}
+
+Result<void> QueryRoles::DropCopy(const std::string& copy) const {
+  return DropMariadbCopy(server_, copy);
 }
 
 }  // namespace cloister

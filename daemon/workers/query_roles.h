@@ -1,6 +1,6 @@
 #pragma once
 
-// Apps' databases on the operator's SQL server: one database and one role for each.
+// Apps' databases on the operator's SQL server: one database and one account for each.
 //
 // Their names tell nothing of the app, and its password is known to the node only: both are made
 // from the app's number and a key of this state directory (query.key), so that they are the same
@@ -30,10 +30,17 @@ class QueryRoles {
   Result<QueryFiles> Open(AppId app, QueryPurpose purpose) const;
   // The app is gone.
   Result<void> Drop(AppId app) const;
-  // Of its database and its role. For the operator.
+  // Nobody uses that copy of its database any more (QueryFiles::copy).
+  Result<void> DropCopy(const std::string& copy) const;
+  // Of its database and its account. For the operator.
   Result<std::string> NameOf(AppId app) const;
 
  private:
+  Result<SqlServerAccount> AccountOf(AppId app) const;
+  Result<void> Make(const SqlServerAccount& account) const;
+  // `account` becomes the one that the check has.
+  Result<void> MakeCheck(SqlServerAccount& account, QueryFiles& opened) const;
+
   SqlServerAddress server_;
   std::string state_dir_;
   std::uint32_t connections_;

@@ -283,7 +283,7 @@ Result<SpawnedWorker> Spawner::HandOverTo(Waiting& waiting, std::string_view pla
   SocketPair query = TRY(MakeChannelPair(SOCK_SEQPACKET));
   Inbox inbox;
   std::vector<int> fds;
-  if (order.job == WorkerJob::kQuery || order.job == WorkerJob::kQueryPostgresql) {
+  if (order.job != WorkerJob::kServe && order.job != WorkerJob::kCompile) {
     fds = {channel.theirs.get(), query.theirs.get()};
     for (const std::shared_ptr<const UniqueFd>& file : order.files)
       fds.push_back(file->get());

@@ -22,8 +22,22 @@ constexpr std::size_t kFirstFile = 2;
 // Descriptors are first moved above this, so that placing one never overwrites another.
 constexpr int kPlacedMax = 64;
 
+// What the program's name ends with; null: it is none.
+const char* SuffixOf(const HandOver& orders) {
+  switch (WorkerJob{orders.job}) {
+    case WorkerJob::kQuery:
+      return "";
+    case WorkerJob::kQueryPostgresql:
+      return "-postgresql";
+    case WorkerJob::kQueryMariadb:
+      return "-mariadb";
+    default:
+      return nullptr;
+  }
+}
+
 bool IsServer(const HandOver& orders) {
-  return orders.job == static_cast<std::uint32_t>(WorkerJob::kQueryPostgresql);
+  return orders.job != static_cast<std::uint32_t>(WorkerJob::kQuery);
 }
 
 Result<HandOver> Check(const Packet& packet, std::uint64_t worker_id) {
@@ -57,8 +71,7 @@ Result<void> Place(const std::vector<UniqueFd>& fds, int& control_fd) {
 
 bool IsForQuery(const Packet& packet) {
   const Result<HandOver> orders = DecodeMessage<HandOver>(packet.bytes);
-  return orders.ok() && (IsServer(orders.value()) ||
-                         orders.value().job == static_cast<std::uint32_t>(WorkerJob::kQuery));
+  return orders.ok() && SuffixOf(orders.value()) != nullptr;
 }
 
 Error BecomeQuery(const Packet& packet, QueryStart& start) {
@@ -75,8 +88,7 @@ Error BecomeQuery(const Packet& packet, QueryStart& start) {
   const std::array<char*, 5> arguments = {title.data(), memory.data(), files.data(),
                                           landlock.data(), nullptr};
   const std::array<char*, 1> environment = {nullptr};
-  const std::string program =
-      std::string(start.program) + (IsServer(orders.value()) ? "-postgresql" : "");
+  const std::string program = std::string(start.program) + SuffixOf(orders.value());
   (void)::execve(program.c_str(), arguments.data(), environment.data());
   return SystemError(program);
 }

@@ -21,6 +21,21 @@ TEST(QueryAddressTest, AServerIsAHostOrTheDirectoryOfASocket) {
   EXPECT_EQ((SqlServerAddress{.host = "::1"}), ParseQueryServer("postgresql://[::1]").value());
 }
 
+TEST(QueryAddressTest, AMariadbServerIsAHostOrASocket) {
+  const SqlServerAddress unix_socket =
+      ParseQueryServer("mariadb://node@/?socket=/run/mysqld/mysqld.sock").value();
+  EXPECT_EQ((SqlServerAddress{.kind = SqlServerKind::kMariadb,
+                              .socket = "/run/mysqld/mysqld.sock",
+                              .port = 3306,
+                              .user = "node",
+                              .database = {}}),
+            unix_socket);
+  const SqlServerAddress host = ParseQueryServer("mariadb://db.example:6000").value();
+  EXPECT_EQ("db.example", host.host);
+  EXPECT_EQ(6000, host.port);
+  EXPECT_EQ("root", host.user);
+}
+
 TEST(QueryAddressTest, WhatIsNoAddressIsRefusedWithTheReason) {
   const std::pair<const char*, const char*> wrong[] = {
       {"mysql://host", "does not begin"},
@@ -35,7 +50,13 @@ TEST(QueryAddressTest, WhatIsNoAddressIsRefusedWithTheReason) {
       {"postgresql://[::1]x", "no port"},
       {"postgresql://host/a b", "no name of a database"},
       {"postgresql:///?host=relative", "neither"},
-      {"postgresql://host?sslmode=require", "neither"}};
+      {"postgresql://host?sslmode=require", "neither"},
+      {"mariadb://", "names a host"},
+      {"mariadb://host/name", "names a database"},
+      {"mariadb://host/?socket=/run/x", "names a host"},
+      {"mariadb:///?socket=relative", "not socket"},
+      {"mariadb:///?host=/run", "not socket"},
+      {"mariadb://user:secret@host", "password_file"}};
   for (const auto& [url, why] : wrong) {
     const Result<SqlServerAddress> parsed = ParseQueryServer(url);
     ASSERT_FALSE(parsed.ok()) << url;

@@ -16,7 +16,7 @@ from waiting import wait_until
 # Users by name: who may run a node beside root, and somebody who has nothing to do with it.
 IDS = {"nobody": 65534, "stranger": 65533}
 PROGRAMS = ("cloisterd", "cloister-node", "cloister-zygote", "cloister-query",
-            "cloister-query-postgresql", "cloister")
+            "cloister-query-postgresql", "cloister-query-mariadb", "cloister")
 
 
 class Installation:

@@ -10,11 +10,12 @@ PLACES = {
     r"uv\.h": ["daemon/loop/", "apis/backends/redis"],
     r"llhttp\.h": ["daemon/http/parser"],
     r"sqlite3\.h": ["apis/backends/sqlite", "sandbox/query/"],
+    r"mysql\.h": ["apis/backends/mariadb", "sandbox/query/mariadb/connection"],
     r"libpq-fe\.h": ["apis/backends/postgresql", "sandbox/query/postgresql/connection"],
     r"histedit\.h": ["daemon/cli/line_editor"],
     r"curl/curl\.h": ["apis/backends/s3"],
     r"pcre2\.h": ["sandbox/query/regexp"],
-    r"openssl/.*": ["apis/base/sha256", "sandbox/query/text_functions"],
+    r"openssl/.*": ["apis/backends/mariadb", "apis/base/sha256", "sandbox/query/text_functions"],
     r"seccomp\.h": ["sandbox/steps/seccomp"],
     r"(Python|structmember|marshal)\.h": ["sandbox/worker/"],
     r"CLI/.*": [

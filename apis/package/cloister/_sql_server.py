@@ -1,4 +1,4 @@
-"""What cloister.db does when the app's database is on a server rather than SQLite.
+"""What cloister.db does when the app's database is on a PostgreSQL server rather than SQLite.
 
 SQL goes to a server with numbered parameters ($1), which the marks of both styles become here, and
 with a type for each value that is no plain number, text or bytes. Values come back as text with the
@@ -9,29 +9,29 @@ from __future__ import annotations
 
 import datetime
 import decimal
-import functools
 import os
 import re
+import sys
 import uuid
 from typing import Any, Iterator
 
-__all__ = ['Typed', 'adapted', 'converters_of', 'engine', 'numbered', 'statements']
+from cloister._sql_marks import (Typed, check_counts, kept, not_blank, or_text, parsed, types_of,
+                                 values_by_name)
+
+__all__ = ['Typed', 'adapted', 'converters_of', 'driver', 'engine', 'numbered', 'statements']
 
 
 def engine() -> str:
-    """Which SQL the app's database speaks: 'sqlite' or 'postgresql'. The node says so."""
+    """Which SQL the database speaks: 'sqlite', 'postgresql' or 'mariadb'. The node says so."""
     return os.environ.get('CLOISTER_QUERY_ENGINE', 'sqlite')
 
 
-class Typed(str):
-    """A value as the server reads it, and what it is to be there."""
-
-    sql_type: str
-
-    def __new__(cls, text, sql_type):
-        self = super().__new__(cls, text)
-        self.sql_type = sql_type
-        return self
+def driver() -> Any:
+    """The module with what is the server's own: this one, or MariaDB's."""
+    if engine() != 'mariadb':
+        return sys.modules[__name__]
+    from cloister import _sql_mariadb
+    return _sql_mariadb
 
 
 def _interval(value):
@@ -79,8 +79,6 @@ def adapted(value: Any) -> Any:
 
 # --- parameters
 
-_KEPT_SQL_MAX = 4096
-
 # What may hold marks that are none, and the marks. A word takes its letters along, so that an E
 # before a string is one only where it begins a word.
 _TOKEN = re.compile(r"""
@@ -108,40 +106,10 @@ def _tokens(sql):
         yield found
 
 
-def _kept(function):
-    """The results for the last statements, but for long ones, which would fill the memory."""
-    cached = functools.lru_cache(512)(function)
-
-    @functools.wraps(function)
-    def call(sql, *args):
-        return (cached if len(sql) <= _KEPT_SQL_MAX else function)(sql, *args)
-    return call
-
-
-@_kept
-def _parsed(sql, named):
-    """The text between marks, and for each mark which parameter it is: an index or a name."""
-    texts, marks, place, next_index = [], [], 0, 0
-    for found in _tokens(sql):
-        if found['escaped'] is not None:
-            mark = None
-        elif named and found['name'] is not None:
-            mark = found['name']
-        elif not named and found['number'] is not None:
-            mark = int(found['number'] or next_index + 1) - 1
-            next_index = mark + 1
-        else:
-            continue
-        texts.append(sql[place:found.start()])
-        marks.append(mark)
-        place = found.end()
-    return texts, marks, sql[place:]
-
-
-@_kept
+@kept
 def _rendered(sql, named, types):
     """The statement with numbers, and the names of its parameters in their order."""
-    texts, marks, rest = _parsed(sql, named)
+    texts, marks, rest = parsed(sql, named, _tokens)
     names = list(dict.fromkeys(mark for mark in marks if isinstance(mark, str)))
     pieces = []
     for text, mark in zip(texts, marks):
@@ -155,18 +123,6 @@ def _rendered(sql, named, types):
     return ''.join(pieces) + rest, names
 
 
-def _types_of(sets):
-    """What each place is to be: none where the sets disagree."""
-    found = []
-    for values in sets:
-        for index, value in enumerate(values):
-            if index == len(found):
-                found.append(set())
-            if value is not None:
-                found[index].add(getattr(value, 'sql_type', None))
-    return tuple(kinds.pop() if len(kinds) == 1 else None for kinds in found)
-
-
 def numbered(sql: str, many: bool, parameters: Any) -> tuple[str, Any]:
     """The statement with numbered marks, and its parameters in their order.
 
@@ -176,24 +132,12 @@ def numbered(sql: str, many: bool, parameters: Any) -> tuple[str, Any]:
     sets = parameters if many else [parameters]
     named = bool(sets) and isinstance(sets[0], dict)
     if named:
-        names = _rendered(sql, True, ())[1]
-        sets = [[values[name] for name in names] for values in sets]
+        sets = values_by_name(sets, _rendered(sql, True, ())[1])
     else:
-        _check_counts(sql, sets)
-    text = _rendered(sql, named, _types_of(sets))[0]
+        # Who numbers parameters has no marks.
+        check_counts(sql, sets, _tokens, own_marks='$')
+    text = _rendered(sql, named, types_of(sets))[0]
     return text, sets if many else sets[0]
-
-
-def _check_counts(sql, sets):
-    marks = [mark for mark in _parsed(sql, False)[1] if mark is not None]
-    wanted = max(marks) + 1 if marks else 0
-    # Who numbers parameters has no marks.
-    if not marks and '$' in sql:
-        return
-    for values in sets:
-        if len(values) != wanted:
-            raise ValueError('Incorrect number of bindings supplied. The current statement uses '
-                             f'{wanted}, and there are {len(values)} supplied.')
 
 
 def statements(script: str) -> Iterator[str]:
@@ -202,14 +146,9 @@ def statements(script: str) -> Iterator[str]:
     for found in _tokens(script):
         if found['end'] is None:
             continue
-        yield from _not_blank(script[begin:found.start()])
+        yield from not_blank(script[begin:found.start()])
         begin = found.end()
-    yield from _not_blank(script[begin:])
-
-
-def _not_blank(text):
-    if re.sub(r'--[^\n]*|/\*.*?\*/', '', text, flags=re.DOTALL).strip():
-        yield text
+    yield from not_blank(script[begin:])
 
 
 # --- values that come back
@@ -232,24 +171,14 @@ def _timedelta(text):
     return datetime.timedelta(days) + (-clock if found['sign'] == '-' else clock)
 
 
-def _or_text(convert):
-    """What Python has no value for (infinity, years before 1) stays text."""
-    def converted(text):
-        try:
-            return convert(text)
-        except ValueError:
-            return text
-    return converted
-
-
 _CONVERTERS = {
     'bool': bool,
     'numeric': decimal.Decimal,
-    'date': _or_text(datetime.date.fromisoformat),
-    'time': _or_text(datetime.time.fromisoformat),
-    'timestamp': _or_text(datetime.datetime.fromisoformat),
-    'timestamptz': _or_text(datetime.datetime.fromisoformat),
-    'interval': _or_text(_timedelta),
+    'date': or_text(datetime.date.fromisoformat),
+    'time': or_text(datetime.time.fromisoformat),
+    'timestamp': or_text(datetime.datetime.fromisoformat),
+    'timestamptz': or_text(datetime.datetime.fromisoformat),
+    'interval': or_text(_timedelta),
     'uuid': uuid.UUID,
 }
 

@@ -1,4 +1,4 @@
-"""What both dialects of cloister.sqlalchemy have: their driver, and a URL that names nothing."""
+"""What all dialects of cloister.sqlalchemy have: their driver, and a URL that names nothing."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ from sqlalchemy import exc, pool
 
 from cloister import db
 
-__all__ = ['OneDatabase']
+__all__ = ['OneDatabase', 'ServerDatabase']
+
+# How a statement that changes rows begins a transaction, and whether it does at all.
+_LEVELS = {'AUTOCOMMIT': None, 'READ COMMITTED': '', 'SERIALIZABLE': 'EXCLUSIVE'}
 
 
 class OneDatabase:
@@ -44,3 +47,39 @@ class OneDatabase:
     def is_disconnect(self, e: Any, connection: Any, cursor: Any) -> bool:
         """Whether the process of the database was lost; the next statement has another one."""
         return getattr(e, 'code', None) == 'database_lost'
+
+
+class ServerDatabase(OneDatabase):
+    """The same, on a server: parameters have names, and isolation levels are the driver's."""
+
+    supports_native_decimal = True
+
+    def __init__(self, **options: Any) -> None:
+        # Beside named parameters a ? is an operator.
+        options['paramstyle'] = 'named'
+        super().__init__(**options)
+
+    def get_isolation_level_values(self, dbapi_conn: Any) -> list[str]:
+        """Those that can be set."""
+        return list(_LEVELS)
+
+    def get_default_isolation_level(self, dbapi_conn: Any) -> str:
+        """Of a connection that nothing was set for."""
+        return 'READ COMMITTED'
+
+    def get_isolation_level(self, dbapi_connection: Any) -> str:
+        """Of the connection, without asking the server."""
+        level = dbapi_connection.isolation_level
+        return next((name for name, ours in _LEVELS.items() if ours == level), 'READ COMMITTED')
+
+    def set_isolation_level(self, dbapi_connection: Any, level: str) -> None:
+        """For the connection's next transaction."""
+        name = level.replace('_', ' ')
+        if name not in _LEVELS:
+            raise exc.ArgumentError(f'the isolation level is one of {", ".join(_LEVELS)}, '
+                                    f'not {level}')
+        dbapi_connection.isolation_level = _LEVELS[name]
+
+    def reset_isolation_level(self, dbapi_connection: Any) -> None:
+        """READ COMMITTED."""
+        dbapi_connection.isolation_level = ''

@@ -119,7 +119,7 @@ _CLASSES = (OperationalError, ProgrammingError, IntegrityError, DataError, NotSu
 
 
 def _adapt_for_server(value):
-    return _adapt(_sql_server.adapted(value))
+    return _adapt(_sql_server.driver().adapted(value))
 
 
 def _adapted(parameters):
@@ -189,7 +189,7 @@ class Cursor:
     """Rows that the last INSERT, UPDATE, DELETE or REPLACE changed; -1: it was none of these."""
     lastrowid: int | None = None
     """The row id of the connection's last INSERT or REPLACE that was no executemany; on a server
-    the number, if it is one, that this INSERT was RETURNING first."""
+    the number, if it is one, that this INSERT was RETURNING first, or that MariaDB gave the row."""
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
@@ -250,7 +250,7 @@ class Cursor:
             for name, _ in columns)
         factory = self.connection.text_factory
         if engine() != 'sqlite':
-            converters = _sql_server.converters_of(columns)
+            converters = _sql_server.driver().converters_of(columns)
             if converters is not None:
                 rows = [_of_server(row, converters) for row in rows]
             converters = None
@@ -345,7 +345,7 @@ def _portions(sets):
 
 def _statements(script):
     """The statements of a script."""
-    return (_sql_values if engine() == 'sqlite' else _sql_server).statements(script)
+    return (_sql_values if engine() == 'sqlite' else _sql_server.driver()).statements(script)
 
 
 _sessions = itertools.count(1)
@@ -400,7 +400,7 @@ class Connection:
             raise _lost('the process of the database ended meanwhile, and with it the transaction')
         if engine() != 'sqlite':
             try:
-                sql, parameters = _sql_server.numbered(sql, many, parameters)
+                sql, parameters = _sql_server.driver().numbered(sql, many, parameters)
             except KeyError as missing:
                 raise ProgrammingError('You did not supply a value for binding parameter '
                                        f':{missing.args[0]}.') from None

@@ -5,9 +5,9 @@
 
     engine = create_engine('cloister://')
 
-For SQLAlchemy 1.4 and 2.0, which the app brings along. The dialect is SQLite's, or PostgreSQL's
-where the node's operator has named such a server, so everything that depends on it does what it
-does there; a URL names nothing but the dialect.
+For SQLAlchemy 1.4 and 2.0, which the app brings along. The dialect is SQLite's, or PostgreSQL's or
+MariaDB's where the node's operator has named such a server, so everything that depends on it does
+what it does there; a URL names nothing but the dialect.
 """
 
 from __future__ import annotations
@@ -31,10 +31,13 @@ class CloisterDialect(OneDatabase, SQLiteDialect_pysqlite):
     @classmethod
     def get_dialect_cls(cls, url: Any) -> Any:
         """This one, or that of the engine that the app's database has."""
-        if db.engine() != 'postgresql':
-            return cls
-        from cloister._sqlalchemy_postgresql import CloisterPostgresqlDialect
-        return CloisterPostgresqlDialect
+        if db.engine() == 'postgresql':
+            from cloister._sqlalchemy_postgresql import CloisterPostgresqlDialect
+            return CloisterPostgresqlDialect
+        if db.engine() == 'mariadb':
+            from cloister._sqlalchemy_mariadb import CloisterMariadbDialect
+            return CloisterMariadbDialect
+        return cls
 
     def on_connect_url(self, url: Any) -> Any:
         """Nothing: REGEXP is there already."""

@@ -4,6 +4,8 @@ from cloister import db
 
 if db.engine() == 'postgresql':
     from cloister.django.db.postgresql import DatabaseWrapper
+elif db.engine() == 'mariadb':
+    from cloister.django.db.mariadb import DatabaseWrapper
 else:
     from cloister.django.db.sqlite import DatabaseWrapper
 

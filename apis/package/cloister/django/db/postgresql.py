@@ -7,117 +7,31 @@ instead, and what they call is overridden.
 
 from __future__ import annotations
 
-import collections
 import datetime
 import json
-import re
-import sys
-import types
 from typing import Any
 
 from cloister import db
+from cloister.django.db._server import ServerCursor, stand_ins
 
 __all__ = ['CloisterCursor', 'CloisterOperations', 'CloisterSchemaEditor', 'DatabaseWrapper']
 
-
-class _Anything(type):
-    """A class whose every attribute is a class of this kind, and that can be called."""
-
-    def __getattr__(cls, name):
-        if name.startswith('__'):
-            raise AttributeError(name)
-        return _anything(name)
-
-    def __call__(cls, *args, **kwargs):
-        return cls
-
-
-def _anything(name):
-    return _Anything(name, (), {})
-
-
-class _Stand(types.ModuleType):
-    __version__ = '2.9.5'
-    __path__: list[str] = []
-
-    def __getattr__(self, name):
-        if name.startswith('__'):
-            raise AttributeError(name)
-        return _anything(name)
-
-
-def _import_backend():
-    """Django's own backend, with something in the place of psycopg2 for as long as that takes."""
-    names = ('psycopg2', 'psycopg2.extensions', 'psycopg2.extras', 'psycopg2.errorcodes',
-             'psycopg2.errors', 'psycopg2.sql')
-    before = {name: sys.modules.get(name) for name in names}
-    # Django 4.2 looks for this one first.
-    before['psycopg'] = sys.modules.get('psycopg')
-    sys.modules.update({name: _Stand(name) for name in names})
-    sys.modules['psycopg'] = None
-    try:
-        from django.db.backends.postgresql import base
-    finally:
-        for name, module in before.items():
-            if module is None:
-                sys.modules.pop(name, None)
-            else:
-                sys.modules[name] = module
-    return base
-
-
-_base = _import_backend()
+_DRIVER = ('psycopg2', 'psycopg2.extensions', 'psycopg2.extras', 'psycopg2.errorcodes',
+           'psycopg2.errors', 'psycopg2.sql')
+# Django 4.2 looks for psycopg first, and wants a version of the other.
+with stand_ins(_DRIVER, absent=('psycopg',), attributes={'psycopg2': {'__version__': '2.9.5'}}):
+    from django.db.backends.postgresql import base as _base
 
 from django.conf import settings  # noqa: E402 (Django's own order of imports)
 from django.db.backends.base.operations import BaseDatabaseOperations  # noqa: E402
 from django.utils.functional import cached_property  # noqa: E402
 
-_MARK = re.compile(r'%(%|s|\((\w+)\)s)')
-_Column = collections.namedtuple('_Column', 'name type_code display_size internal_size precision '
-                                            'scale null_ok')
 
-
-def _named(query, parameters):
-    """The query with named marks, beside which a ? is an operator of PostgreSQL's."""
-    values, found = {}, iter(range(len(parameters)))
-
-    def mark(match):
-        if match[1] == '%':
-            return '%'
-        if match[2]:
-            return ':' + match[2]
-        name = f'p{next(found)}'
-        return ':' + name
-
-    query = _MARK.sub(mark, query)
-    if isinstance(parameters, dict):
-        return query, parameters
-    values = {f'p{index}': value for index, value in enumerate(parameters)}
-    return query, values
-
-
-class CloisterCursor(db.Cursor):
-    """A cursor whose parameters are written %s, as Django does."""
-
-    query = None
-
-    def execute(self, sql: str, parameters: Any = None) -> db.Cursor:
-        """As db.Cursor.execute; without parameters a % is a %."""
-        if parameters is None:
-            return super().execute(sql, {})
-        return super().execute(*_named(sql, parameters))
-
-    def executemany(self, sql: str, seq_of_parameters: Any) -> db.Cursor:
-        """As db.Cursor.executemany."""
-        sets = [_named(sql, parameters) for parameters in seq_of_parameters]
-        if not sets:
-            return self
-        return super().executemany(sets[0][0], [values for _, values in sets])
+class CloisterCursor(ServerCursor):
+    """With times as the settings want them."""
 
     def _take(self, result):
         super()._take(result)
-        if self.description is not None:
-            self.description = tuple(_Column(*column) for column in self.description)
         if not settings.USE_TZ:
             self._rows = [tuple(map(_without_zone, row)) for row in self._rows]
 

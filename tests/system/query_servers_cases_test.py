@@ -1,4 +1,4 @@
-"""The cases of tests/conformance, and those of frameworks, where SQL is PostgreSQL's."""
+"""The cases of tests/conformance, and those of frameworks, where SQL is a server's."""
 
 import pathlib
 
@@ -8,11 +8,12 @@ import sql_servers
 
 CONFORMANCE = pathlib.Path(__file__).resolve().parents[1] / "conformance"
 APP = "demo/conformance"
+SERVERS = {"postgresql": sql_servers.Postgresql, "mariadb": sql_servers.Mariadb}
 MAIN = """
 import traceback
 
 import query_cases
-import postgresql_cases
+import {engine}_cases
 
 
 def application(environ, start_response):
@@ -21,7 +22,7 @@ def application(environ, start_response):
     try:
         query_cases.empty()
         if name:
-            {**query_cases.CASES, **postgresql_cases.CASES}[name]()
+            {{**query_cases.CASES, **{engine}_cases.CASES}}[name]()
     except Exception:
         text = traceback.format_exc()
     start_response("200 OK", [("Content-Type", "text/plain")])
@@ -54,13 +55,22 @@ def only_sqlite():
     return eval(text.partition("ONLY_SQLITE = ")[2].partition("\nCASES")[0])
 
 
-NAMES = [*dict.fromkeys([name for name in names_of("query_cases.py") if name not in only_sqlite()]
-                        + names_of("postgresql_cases.py"))]
+def names_with(engine):
+    common = [name for name in names_of("query_cases.py") if name not in only_sqlite()]
+    return dict.fromkeys(common + names_of(f"{engine}_cases.py"))
+
+
+NAMES = [(engine, name) for engine in SERVERS for name in names_with(engine)]
+
+
+@pytest.fixture(scope="module", params=SERVERS)
+def engine(request):
+    return request.param
 
 
 @pytest.fixture(scope="module")
-def postgresql():
-    server = sql_servers.Postgresql()
+def server(engine):
+    server = SERVERS[engine]()
     try:
         yield server.start()
     finally:
@@ -68,11 +78,11 @@ def postgresql():
 
 
 @pytest.fixture(scope="module")
-def served(installation, user, postgresql, tmp_path_factory):
+def served(installation, user, server):
     import node as node_module
 
     # As many as transactions may be open, and one.
-    settings = {"query": {**postgresql.settings, "connections": 17}}
+    settings = {"query": {**server.settings, "connections": 17}}
     node = node_module.Node(installation, user, settings)
     try:
         node.start()
@@ -82,15 +92,16 @@ def served(installation, user, postgresql, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def app(served, tmp_path_factory):
+def app(served, engine, tmp_path_factory):
     files = {f"{name}.py": (CONFORMANCE / f"{name}.py").read_text()
-             for name in ("query_cases", "postgresql_cases", "expect")}
-    served.deploy(apps.write_app(tmp_path_factory.mktemp("app"), MAIN, files=files), APP)
+             for name in ("query_cases", f"{engine}_cases", "expect")}
+    source = MAIN.format(engine=engine)
+    served.deploy(apps.write_app(tmp_path_factory.mktemp("app"), source, files=files), APP)
     served.cli("quota", "set", APP, "query.statements=100000")
     return served
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("engine, name", NAMES, indirect=["engine"], scope="module")
 def test_case(app, name):
     answer = app.http(APP, f"/run/{name}", timeout=60.0)
     assert answer.body == b"ok", answer.body.decode()

@@ -1,0 +1,63 @@
+#include "sandbox/query/mariadb/dialect.h"
+
+#include <string>
+
+#include "sandbox/query/mariadb/sql_rules.h"
+
+namespace cloister {
+namespace {
+
+using Words = ServerDialect::Words;
+
+// The rules leave nothing that could stay.
+bool IsUnclean(const Words& /*words*/, std::string_view /*sql*/) {
+  return false;
+}
+
+// The other engines' words, as MariaDB has them.
+std::string ControlOf(const Words& words, std::string_view sql) {
+  if (IsSqliteBegin(words))
+    return "BEGIN";
+  if (words.size() == 1 && words[0] == "END")
+    return "COMMIT";
+  if (words.size() == 2 && words[0] == "RELEASE")
+    return "RELEASE SAVEPOINT " + words[1];
+  return std::string(sql);
+}
+
+std::string CancelOf(std::uint64_t number) {
+  return "KILL QUERY " + std::to_string(number);
+}
+
+}  // namespace
+
+const ServerDialect& MyDialect() {
+  static const ServerDialect dialect{
+      .words = MyWords,
+      .ruling = MyRulingOf,
+      .begins_transaction = MyBeginsTransaction,
+      .is_unclean = IsUnclean,
+      .control = ControlOf,
+      .undoes_failed = true,
+      .text_may_have_null = true,
+      .begin_exclusive = {"SET TRANSACTION ISOLATION LEVEL SERIALIZABLE", "BEGIN"},
+      // What the live release has locked must not hold a check for long.
+      .begin_check = {"SET SESSION innodb_lock_wait_timeout = 3", "BEGIN"},
+      .clean = {},
+      .nothing = "DO 0",
+      .many = {"INSERT", "UPDATE", "DELETE", "REPLACE"},
+      .many_refusal = "executemany() can only execute INSERT, UPDATE, DELETE and REPLACE.",
+      .cancel = CancelOf,
+      .size =
+          "SELECT CAST(COALESCE(SUM(data_length + index_length), 0) AS SIGNED)"
+          " FROM information_schema.tables WHERE table_schema = DATABASE()",
+      // InnoDB's own count is up to ten seconds old.
+      .stale =
+          "SELECT CONCAT('ANALYZE NO_WRITE_TO_BINLOG TABLE `', REPLACE(table_name, '`', '``'),"
+          " '`') FROM information_schema.tables WHERE table_schema = DATABASE()"
+          " AND table_type = 'BASE TABLE' AND update_time > NOW() - INTERVAL 15 SECOND"
+          " ORDER BY update_time DESC LIMIT 20"};
+  return dialect;
+}
+
+}  // namespace cloister
