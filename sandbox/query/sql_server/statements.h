@@ -57,8 +57,8 @@ inline bool IsReadOnly(const ServerJob& job) {
 // Whether it would leave the transaction of its session, which only reads, or have it write (SET
 // TRANSACTION READ WRITE). What else writes the server refuses within that transaction.
 inline bool WouldWrite(const ServerJob& job) {
-  return IsReadOnly(job) && (job.ruling.commits ||
-                             (Is(job, "SET") && MentionsWord(job.statement.sql, "WRITE")));
+  return IsReadOnly(job) &&
+         (job.ruling.commits || (Is(job, "SET") && MentionsWord(job.statement.sql, "WRITE")));
 }
 
 // Whether a transaction stays open behind it, when there was none before.
