@@ -56,6 +56,45 @@ SELECT name AS "table", kind, what AS name, definition FROM (
   WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('v', 'm')
 ) all_of_them)";
 
+// SHOW names its columns after the database, which means nothing to people.
+constexpr const char* kMariadbTables =
+    "SELECT table_name AS name, CASE table_type WHEN 'VIEW' THEN 'view' ELSE 'table' END AS type "
+    "FROM information_schema.tables WHERE table_schema = database() ORDER BY 1";
+// Columns in their order, then the rest.
+constexpr const char* kMariadbSchema = R"(
+SELECT name AS "table", kind, what AS name, definition FROM (
+  SELECT table_name AS name, 1 AS place, ordinal_position AS number, 'column' AS kind,
+         column_name AS what, concat(column_type, CASE is_nullable WHEN 'NO' THEN ' NOT NULL'
+         ELSE '' END, coalesce(concat(' DEFAULT ', column_default), ''),
+         CASE extra WHEN '' THEN '' ELSE concat(' ', extra) END) AS definition
+  FROM information_schema.columns WHERE table_schema = database()
+  UNION ALL
+  SELECT table_name, 2, 0, lower(constraint_type), constraint_name, ''
+  FROM information_schema.table_constraints WHERE table_schema = database()
+  UNION ALL
+  SELECT table_name, 3, seq_in_index, 'index', index_name, column_name
+  FROM information_schema.statistics WHERE table_schema = database()
+  UNION ALL
+  SELECT event_object_table, 4, 0, 'trigger', trigger_name,
+         concat(action_timing, ' ', event_manipulation, ' ', action_statement)
+  FROM information_schema.triggers WHERE trigger_schema = database()
+  UNION ALL
+  SELECT table_name, 5, 0, 'view', table_name, view_definition
+  FROM information_schema.views WHERE table_schema = database()
+) all_of_them)";
+
+const char* TablesOf(SqlDialect dialect) {
+  switch (dialect) {
+    case SqlDialect::kSqlite:
+      return kSqliteTables;
+    case SqlDialect::kPostgresql:
+      return kPostgresqlTables;
+    case SqlDialect::kMariadb:
+      return kMariadbTables;
+  }
+  return kSqliteTables;
+}
+
 std::string Quoted(std::string_view text) {
   std::string quoted = "'";
   for (const char c : text)
@@ -72,9 +111,11 @@ std::vector<std::string> WordsOf(std::string_view line) {
 }
 
 DotCommand Schema(const std::string& table, SqlDialect dialect) {
-  if (dialect == SqlDialect::kPostgresql)
+  if (dialect != SqlDialect::kSqlite)
     return {.kind = DotCommand::Kind::kQuery,
-            .text = kPostgresqlSchema + (table.empty() ? "" : " WHERE name = " + Quoted(table)) +
+            .text = std::string(dialect == SqlDialect::kPostgresql ? kPostgresqlSchema
+                                                                   : kMariadbSchema) +
+                    (table.empty() ? "" : " WHERE name = " + Quoted(table)) +
                     " ORDER BY 1, place, number, 3"};
   return {.kind = DotCommand::Kind::kTexts,
           .text = kSqliteSchema + (table.empty() ? "" : " AND tbl_name = " + Quoted(table)) +
@@ -100,8 +141,7 @@ DotCommand ReadDotCommand(std::string_view line, SqlDialect dialect) {
   if (name == ".help" && words.size() == 1)
     return {.kind = DotCommand::Kind::kSay, .text = kHelp};
   if (name == ".tables" && words.size() == 1)
-    return {.kind = DotCommand::Kind::kQuery,
-            .text = dialect == SqlDialect::kSqlite ? kSqliteTables : kPostgresqlTables};
+    return {.kind = DotCommand::Kind::kQuery, .text = TablesOf(dialect)};
   if (name == ".schema" && words.size() <= 2)
     return Schema(words.size() == 2 ? words[1] : "", dialect);
   return {.kind = DotCommand::Kind::kSay,

@@ -21,6 +21,18 @@
 namespace cloister {
 namespace {
 
+const char* EngineName(SqlDialect dialect) {
+  switch (dialect) {
+    case SqlDialect::kSqlite:
+      return "SQLite";
+    case SqlDialect::kPostgresql:
+      return "PostgreSQL";
+    case SqlDialect::kMariadb:
+      return "MariaDB";
+  }
+  return "";
+}
+
 using SteadyClock = std::chrono::steady_clock;
 
 SqlFormat FormatOf(const Console& console, const DbShellWish& wish) {
@@ -226,7 +238,7 @@ Attempt<void> RunPrompt(AdminApi& api, Console& console, const DbShellWish& wish
   if (!editor.ok())
     return FailureOf(std::move(editor).error(), "internal");
   console.Note(fmt::format("The database of {}: {}, {}. .help for help.", app.ToString(),
-                           shell.dialect() == SqlDialect::kSqlite ? "SQLite" : "PostgreSQL",
+                           EngineName(shell.dialect()),
                            wish.write ? "to read and write" : "only to read (--write: to write)"));
   Prompt(shell, console, *editor.value(), wish, app.ToString()).Run();
   return {};

@@ -36,8 +36,10 @@ Attempt<void> ShellClient::Open() {
   const std::string target = AppTarget(app_, "/shells/" + TextOf(opened, "id"));
   hold_ = TRY(api_.Hold(target));
   id_ = TextOf(opened, "id");
-  dialect_ =
-      TextOf(opened, "engine") == "postgresql" ? SqlDialect::kPostgresql : SqlDialect::kSqlite;
+  const std::string engine = TextOf(opened, "engine");
+  dialect_ = engine == "postgresql" ? SqlDialect::kPostgresql
+             : engine == "mariadb"  ? SqlDialect::kMariadb
+                                    : SqlDialect::kSqlite;
   return {};
 }
 

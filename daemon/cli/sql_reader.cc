@@ -19,6 +19,12 @@ bool IsWord(char c) {
          static_cast<unsigned char>(c) >= 0x80;
 }
 
+// Of what is not BEGIN's.
+bool FollowsEnd(std::string_view word) {
+  constexpr std::string_view kWords[] = {"CASE", "IF", "LOOP", "REPEAT", "WHILE"};
+  return std::ranges::find(kWords, word) != std::end(kWords);
+}
+
 }  // namespace
 
 std::optional<SqlStatement> SqlReader::Next() {
@@ -65,6 +71,7 @@ SqlStatement SqlReader::Cut(std::size_t size, std::size_t skipped) {
   at_ = 0;
   mode_ = Mode::kPlain;
   comments_ = blocks_ = 0;
+  after_end_ = false;
   word_.clear();
   words_.clear();
   begun_ = false;
@@ -93,11 +100,16 @@ bool SqlReader::StepPlain() {
   // The next character says what it is.
   if ((c == '-' || c == '/') && two.size() < 2 && !whole_)
     return false;
-  if (two == "--" || two == "/*") {
+  const bool is_mariadb = dialect_ == SqlDialect::kMariadb;
+  if (two == "--" && is_mariadb && at_ + 2 == text_.size() && !whole_)
+    return false;
+  // MariaDB takes "--" for two signs when no blank follows.
+  const bool is_signs = is_mariadb && at_ + 2 < text_.size() && !IsSpace(text_[at_ + 2]);
+  if ((two == "--" && !is_signs) || two == "/*" || (is_mariadb && c == '#')) {
     EndWord();
-    mode_ = two == "--" ? Mode::kLineComment : Mode::kBlockComment;
+    mode_ = two == "/*" ? Mode::kBlockComment : Mode::kLineComment;
     comments_ = 1;
-    at_ += 2;
+    at_ += c == '#' ? 1 : 2;
     return true;
   }
   if (IsWord(c)) {
@@ -109,13 +121,15 @@ bool SqlReader::StepPlain() {
   if (c == '$' && word_.empty() && dialect_ == SqlDialect::kPostgresql)
     return BeginDollar();
   const bool is_sqlite = dialect_ == SqlDialect::kSqlite;
-  if (c == '\'' || c == '"' || (is_sqlite && (c == '`' || c == '['))) {
-    const bool escapes = !is_sqlite && c == '\'' && word_ == "E";
+  if (c == '\'' || c == '"' || (is_sqlite && c == '[') ||
+      (dialect_ != SqlDialect::kPostgresql && c == '`')) {
+    const bool escapes = dialect_ == SqlDialect::kPostgresql && c == '\'' && word_ == "E";
     mode_ = escapes ? Mode::kEscaped : Mode::kQuoted;
     quote_ = c == '[' ? ']' : c;
   }
   EndWord();
   begun_ = begun_ || !IsSpace(c);
+  after_end_ = after_end_ && IsSpace(c);
   ++at_;
   return true;
 }
@@ -206,6 +220,13 @@ void SqlReader::EndWord() {
     words_.push_back(word);
   if (!OpensBlocks())
     return;
+  // MariaDB's END IF ends no block that BEGIN began, and nothing was counted for its IF.
+  if (std::exchange(after_end_, word == "END") && dialect_ == SqlDialect::kMariadb &&
+      FollowsEnd(word)) {
+    if (word != "CASE")
+      ++blocks_;
+    return;
+  }
   if (word == "BEGIN" || (word == "CASE" && blocks_ > 0))
     ++blocks_;
   else if (word == "END" && blocks_ > 0)

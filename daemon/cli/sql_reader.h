@@ -3,8 +3,8 @@
 // Cuts SQL into statements at its semicolons, as it comes: a line of a terminal, a block of a file.
 //
 // It knows what a semicolon is not the end of: strings, quoted names, comments, PostgreSQL's dollar
-// quotes, and the bodies of triggers and functions (BEGIN ... END). What a statement means it
-// leaves to the database.
+// quotes, MariaDB's "#", and the bodies of triggers and functions (BEGIN ... END). What a statement
+// means it leaves to the database.
 
 #include <cstddef>
 #include <optional>
@@ -14,7 +14,7 @@
 
 namespace cloister {
 
-enum class SqlDialect { kSqlite, kPostgresql };
+enum class SqlDialect { kSqlite, kPostgresql, kMariadb };
 
 struct SqlStatement {
   std::string text;      // without its semicolon
@@ -66,6 +66,7 @@ class SqlReader {
   std::string word_;                // at at_, in upper case
   std::vector<std::string> words_;  // the statement's first
   std::size_t blocks_ = 0;          // BEGIN and CASE without their END
+  bool after_end_ = false;          // nothing but blanks since END
   bool begun_ = false;              // there is more than blanks and comments
   bool whole_ = false;              // nothing more comes
   std::size_t line_ = 1;            // of text_'s beginning

@@ -104,7 +104,7 @@ AdminOptions Node::DescribeNode(const NodeStart& start) {
   options.objects = &persistence_;
   options.backups = &backups_;
   options.shells = &shells_;
-  options.database_engine = workers_.queries()->on_server() ? "postgresql" : "sqlite";
+  options.database_engine = DatabaseEngine(settings_);
   return options;
 }
 

@@ -61,6 +61,13 @@ ServerSettings AdminServerSettings(const Settings& settings) {
   return server;
 }
 
+const char* DatabaseEngine(const Settings& settings) {
+  const std::optional<SqlServerAddress> server = QueryServerAddress(settings);
+  if (!server)
+    return "sqlite";
+  return server->kind == SqlServerKind::kMariadb ? "mariadb" : "postgresql";
+}
+
 SupervisorOptions WorkersOptions(const Settings& settings, const UniqueFd& query_password) {
   const WorkerSettings& workers = settings.workers;
   SupervisorOptions options;
@@ -73,9 +80,8 @@ SupervisorOptions WorkersOptions(const Settings& settings, const UniqueFd& query
     if (query_password.valid())
       server->password = FirstLine(query_password.get());
     // So that an app can tell which SQL to say before it says any (cloister.db.engine).
-    const bool is_mariadb = server->kind == SqlServerKind::kMariadb;
     options.spawner.environment =
-        std::string("CLOISTER_QUERY_ENGINE=") + (is_mariadb ? "mariadb" : "postgresql") + '\0';
+        std::string("CLOISTER_QUERY_ENGINE=") + DatabaseEngine(settings) + '\0';
     options.query_roles = std::make_shared<const QueryRoles>(
         std::move(*server), settings.node.state_dir, settings.query.connections);
   }

@@ -15,6 +15,8 @@
 
 namespace cloister {
 
+// Of apps, as cloister.db.engine() says it.
+const char* DatabaseEngine(const Settings& settings);
 ServerSettings FrontSettings(const Settings& settings);
 // The admin socket serves few clients, whom the operator chose, with large bodies.
 ServerSettings AdminServerSettings(const Settings& settings);

@@ -32,7 +32,17 @@ struct Case {
 TEST(SqlReaderTest, StatementsEndAtTheirSemicolonsHoweverTheTextComes) {
   const SqlDialect lite = SqlDialect::kSqlite;
   const SqlDialect pg = SqlDialect::kPostgresql;
+  const SqlDialect maria = SqlDialect::kMariadb;
   const Case cases[] = {
+      {maria,
+       "SELECT 1--1 # ; a\n, `;`, '\\'; x -- ; b",
+       {"SELECT 1--1 # ; a\n, `;`, '\\'", "x -- ; b"}},
+      {maria,
+       "CREATE TRIGGER t BEFORE INSERT ON a FOR EACH ROW BEGIN IF 1 THEN SET @a = CASE 1 WHEN 1 "
+       "THEN 2 END; END IF; CASE 1 WHEN 1 THEN SET @a = 1; END CASE; END; x",
+       {"CREATE TRIGGER t BEFORE INSERT ON a FOR EACH ROW BEGIN IF 1 THEN SET @a = CASE 1 WHEN 1 "
+        "THEN 2 END; END IF; CASE 1 WHEN 1 THEN SET @a = 1; END CASE; END",
+        "x"}},
       {lite, "", {}},
       {lite, " ;; -- no; thing\n /* ; */ ;", {}},
       {lite, "SELECT 1", {"SELECT 1"}},
