@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import pathlib
 import signal
 import threading
 import time
@@ -200,14 +201,14 @@ def test_a_node_that_follows_leaves_alone_what_is_on_its_way(make_node, swift, t
     node = make_node({"persistence": {**swift.settings(prefix="follows"), "timeout": "30s"}})
     node.start().deploy(apps.write_app(tmp_path / "app", SOURCE), APP)
     data, answers = os.urandom(LARGE), []
-    old = node.process("node")
     swift.hang()
     try:
         writer = threading.Thread(target=lambda: answers.append(post(node, data)))
         writer.start()
-        wait_until(lambda: list(app_folder(node).glob("objects/tmp/*")), "it is on its way")
+        sending = pathlib.Path(node.state)
+        wait_until(lambda: list(sending.glob("apps/*/objects/tmp/*")), "it is on its way")
         os.kill(node.keeper.pid, signal.SIGHUP)
-        wait_until(lambda: node.processes("node") not in ([], [old]), node.log)
+        wait_until(lambda: "node_ready generation=2" in node.log(), node.log)
         # By the one that follows: it opens the store, and sweeps.
         assert wait_until(lambda: ask(node, "persistence.write(b'small')"), node.log)
         assert answers == []

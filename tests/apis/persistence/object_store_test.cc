@@ -308,7 +308,7 @@ TEST_F(ObjectStoreTest, FilesAreForTheNodeAlone) {
 
 TEST_F(ObjectStoreTest, ALaterVersionsDatabaseIsRefused) {
   Open();
-  Sql(Directory(), "PRAGMA user_version = 2");
+  Sql(Directory(), "PRAGMA user_version = 3");
   EXPECT_FALSE(ObjectStore::Open(Directory(), ObjectStore::Use::kWrite).ok());
 }
 
