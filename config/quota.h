@@ -32,7 +32,7 @@ inline Quota QuotaOf(const Settings& settings) {
           .config = settings.config,
           // Without where the cache is, which is the node's matter.
           .cache = static_cast<const CacheQuota&>(settings.cache),
-          .persistence = settings.persistence,
+          .persistence = static_cast<const PersistenceQuota&>(settings.persistence),
           .query = static_cast<const QueryQuota&>(settings.query)};
 }
 

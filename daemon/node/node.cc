@@ -96,7 +96,7 @@ AdminOptions Node::DescribeNode(const NodeStart& start) {
         {"cache_use", CacheUseText(cache_.counters())},
     };
     if (object_server_ != nullptr)
-      facts.push_back({"objects", ObjectServerState(*object_server_)});
+      facts.emplace_back("objects", ObjectServerState(*object_server_));
     return facts;
   };
   options.cache_use = [this](AppId app) { return cache_.UseOf(app); };

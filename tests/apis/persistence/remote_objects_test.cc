@@ -1,8 +1,7 @@
 #include "apis/persistence/remote_objects.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
-
-#include <cstdio>
 
 #include "apis/persistence/object_writer.h"
 #include "tests/apis/persistence/fake_server.h"
@@ -15,9 +14,8 @@ class RemoteObjectsTest : public testing::Test {
  protected:
   // All of it is put; what its row would say.
   RemotePart Put(const std::string& bytes) {
-    std::FILE* file = std::tmpfile();
-    EXPECT_EQ(std::fwrite(bytes.data(), 1, bytes.size(), file), bytes.size());
-    std::fflush(file);
+    dir.Write("object", bytes);
+    const UniqueFd file(::open(dir.At("object").c_str(), O_RDONLY | O_CLOEXEC));
     RemotePart part{.id = Sha256Of(bytes),
                     .mark = NewRemoteMark(),
                     .size = bytes.size(),
@@ -26,8 +24,7 @@ class RemoteObjectsTest : public testing::Test {
     for (std::size_t at = 0; at < bytes.size(); at += kObjectChunk)
       part.hashes += Sha256Of(bytes.substr(at, kObjectChunk)).view();
     const RemoteObject object{.id = part.id, .mark = part.mark};
-    EXPECT_TRUE(remote.Put(AppId{7}, object, ::fileno(file), bytes.size()).ok());
-    std::fclose(file);
+    EXPECT_TRUE(remote.Put(AppId{7}, object, file.get(), bytes.size()).ok());
     return part;
   }
   static RemotePart Cut(RemotePart part, std::uint64_t offset, std::uint64_t count) {
@@ -39,6 +36,7 @@ class RemoteObjectsTest : public testing::Test {
     return part;
   }
 
+  TempDir dir;
   FakeServer server;
   RemoteObjects remote{server};
 };
