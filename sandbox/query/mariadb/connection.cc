@@ -166,8 +166,11 @@ Result<void> MyConnection::Work(short events) {
 }
 
 MyConnection::Step MyConnection::Next() {
-  if (kept_)
-    return *std::exchange(kept_, std::nullopt);
+  if (kept_) {
+    const Step step = *kept_;
+    kept_.reset();
+    return step;
+  }
   return Advance().value_or(Step::kNothing);
 }
 
@@ -396,7 +399,7 @@ bool MyConnection::BindColumns() {
     if (IsInt(column.is.kind)) {
       bind.buffer_type = MYSQL_TYPE_LONGLONG;
       bind.buffer = &column.number;
-      bind.is_unsigned = column.is.kind == MyKind::kBigUnsigned;
+      bind.is_unsigned = column.is.kind == MyKind::kBigUnsigned ? 1 : 0;
     } else if (column.is.kind == MyKind::kReal) {
       bind.buffer_type = MYSQL_TYPE_DOUBLE;
       bind.buffer = &column.real;

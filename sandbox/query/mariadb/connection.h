@@ -29,6 +29,8 @@ class MyConnection : public ServerConnection {
  public:
   // Logs in, before the walls: `fd` is a connected socket, and this connection's from now on.
   static Result<std::unique_ptr<ServerConnection>> Open(int fd, const ServerLogin& login);
+  MyConnection(const MyConnection&) = delete;
+  MyConnection& operator=(const MyConnection&) = delete;
   ~MyConnection() override;
 
   int fd() const override;

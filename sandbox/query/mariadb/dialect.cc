@@ -1,8 +1,11 @@
 #include "sandbox/query/mariadb/dialect.h"
 
+#include <optional>
 #include <string>
+#include <string_view>
 
 #include "sandbox/query/mariadb/sql_rules.h"
+#include "sandbox/query/mariadb/tokens.h"
 
 namespace cloister {
 namespace {
@@ -14,14 +17,24 @@ bool IsUnclean(const Words& /*words*/, std::string_view /*sql*/) {
   return false;
 }
 
+// What follows the first word.
+std::string_view BehindWord(std::string_view sql) {
+  MyTokens tokens(sql);
+  while (const std::optional<MyToken> token = tokens.Next())
+    if (token->kind == MyToken::Kind::kWord)
+      return sql.substr(static_cast<std::size_t>(token->text.data() - sql.data()) +
+                        token->text.size());
+  return {};
+}
+
 // The other engines' words, as MariaDB has them.
 std::string ControlOf(const Words& words, std::string_view sql) {
   if (IsSqliteBegin(words))
     return "BEGIN";
   if (words.size() == 1 && words[0] == "END")
     return "COMMIT";
-  if (words.size() == 2 && words[0] == "RELEASE")
-    return "RELEASE SAVEPOINT " + words[1];
+  if (!words.empty() && words[0] == "RELEASE" && (words.size() < 2 || words[1] != "SAVEPOINT"))
+    return "RELEASE SAVEPOINT" + std::string(BehindWord(sql));
   return std::string(sql);
 }
 
@@ -32,7 +45,7 @@ std::string CancelOf(std::uint64_t number) {
 }  // namespace
 
 const ServerDialect& MyDialect() {
-  static const ServerDialect dialect{
+  static const ServerDialect kDialect{
       .words = MyWords,
       .ruling = MyRulingOf,
       .begins_transaction = MyBeginsTransaction,
@@ -57,7 +70,7 @@ const ServerDialect& MyDialect() {
           " '`') FROM information_schema.tables WHERE table_schema = DATABASE()"
           " AND table_type = 'BASE TABLE' AND update_time > NOW() - INTERVAL 15 SECOND"
           " ORDER BY update_time DESC LIMIT 20"};
-  return dialect;
+  return kDialect;
 }
 
 }  // namespace cloister

@@ -24,6 +24,8 @@ class PgConnection : public ServerConnection {
  public:
   // Logs in, before the walls: `fd` is a connected socket, and this connection's from now on.
   static Result<std::unique_ptr<ServerConnection>> Open(int fd, const ServerLogin& login);
+  PgConnection(const PgConnection&) = delete;
+  PgConnection& operator=(const PgConnection&) = delete;
   ~PgConnection() override;
 
   int fd() const override;

@@ -37,7 +37,7 @@ std::string CancelOf(std::uint64_t number) {
 }  // namespace
 
 const ServerDialect& PgDialect() {
-  static const ServerDialect dialect{
+  static const ServerDialect kDialect{
       .words = WordsOf,
       .ruling = RulingOf,
       .begins_transaction = PgBeginsTransaction,
@@ -54,7 +54,7 @@ const ServerDialect& PgDialect() {
       .cancel = CancelOf,
       // Without what PostgreSQL's own catalogs take in a database that has no table.
       .size = "SELECT pg_catalog.pg_database_size(pg_catalog.current_database()) - 8388608"};
-  return dialect;
+  return kDialect;
 }
 
 }  // namespace cloister

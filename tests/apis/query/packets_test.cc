@@ -98,7 +98,7 @@ TEST(QueryPacketsTest, StatementsThatNoWorkerSendsAreRefused) {
   EXPECT_TRUE(QueryStatement::Decode(Statement(false, false, 1)).ok());
   EXPECT_FALSE(QueryStatement::Decode(Statement(false, false, 2)).ok()) << "two sets, and not many";
   EXPECT_TRUE(QueryStatement::Decode(Statement(true, false, 0)).ok());
-  const std::pair<std::size_t, char> spoiled[] = {{8, '\4'}, {9, '\4'}, {10, '\2'}};
+  const std::pair<std::size_t, char> spoiled[] = {{8, '\4'}, {9, '\10'}, {10, '\2'}};
   for (const auto& [place, byte] : spoiled) {
     std::string bad = Statement(false, false, 1);
     bad[place] = byte;

@@ -11,7 +11,7 @@ HAS = """
     fk_constraint_option_reflection_ondelete_restrict
     fk_constraint_option_reflection_onupdate_restrict
     foreign_key_constraint_option_reflection_ondelete
-    foreign_key_constraint_option_reflection_onupdate foreign_key_constraint_name_reflection
+    foreign_key_constraint_option_reflection_onupdate
     intersect isolation_level json_type mod_operator_as_percent_sign nullsordering
     order_by_label_with_expression precision_numerics_enotation_large
     precision_numerics_enotation_small reflects_pk_names regexp_match savepoints
@@ -29,6 +29,7 @@ HAS_NOT = {
     # SQLite, whatever the driver.
     "parens_in_union_contained_select_w_limit_offset": "SQLite has no parentheses there",
     "parens_in_union_contained_select_wo_limit_offset": "SQLite has no parentheses there",
+    "implicitly_named_constraints": "SQLite gives no names",
     "implicit_decimal_binds": "SQLite has no decimals",
     "sane_rowcount_w_returning": "SQLAlchemy 1.4 does not use RETURNING on SQLite",
 }

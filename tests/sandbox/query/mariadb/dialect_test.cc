@@ -16,7 +16,9 @@ TEST(MyDialectTest, WordsOfOtherEnginesBecomeMariadbs) {
   EXPECT_EQ("BEGIN", ControlOf("BEGIN IMMEDIATE"));
   EXPECT_EQ("BEGIN", ControlOf("begin exclusive"));
   EXPECT_EQ("COMMIT", ControlOf("END"));
-  EXPECT_EQ("RELEASE SAVEPOINT ONE", ControlOf("release one"));
+  EXPECT_EQ("RELEASE SAVEPOINT one", ControlOf("release one"));
+  EXPECT_EQ("RELEASE SAVEPOINT `a b`", ControlOf("RELEASE `a b`"));
+  EXPECT_EQ("RELEASE SAVEPOINT `a b`", ControlOf("RELEASE SAVEPOINT `a b`"));
   EXPECT_EQ("RELEASE SAVEPOINT one", ControlOf("RELEASE SAVEPOINT one"));
   EXPECT_EQ("ROLLBACK TO \"a b\"", ControlOf("ROLLBACK TO \"a b\""));
 }
