@@ -437,7 +437,8 @@ def test_a_prompt_on_mariadb(make_node, tmp_path, mariadb):
     home.chmod(0o777)
     with Terminal(shop, home, "--write") as terminal:
         terminal.wait_for(r"MariaDB, to read and write.*\r\ndemo/shop> $")
-        terminal.type("CREATE TRIGGER t BEFORE INSERT ON goods FOR EACH ROW BEGIN SET NEW.price = 1;\n")
+        terminal.type("CREATE TRIGGER t BEFORE INSERT ON goods FOR EACH ROW BEGIN "
+                      "SET NEW.price = 1;\n")
         terminal.wait_for(r"\.\.\.> $")
         terminal.run("END;")
         assert "goods  table" in terminal.run(".tables")

@@ -5,6 +5,7 @@ import hashlib
 import hmac
 import http.client
 import pathlib
+import random
 import shutil
 import signal
 import socket
@@ -16,7 +17,6 @@ import time
 import urllib.parse
 import xml.etree.ElementTree
 
-from node import free_port
 from waiting import wait_until
 
 PROGRAM = pathlib.Path(__file__).parent / "swift_program.py"
@@ -27,6 +27,16 @@ REGION = "us-east-1"
 
 def _hmac(key, text):
     return hmac.new(key, text.encode(), hashlib.sha256).digest()
+
+
+def free_ports(count):
+    """The first of so many in a row, of those that the kernel gives to nobody by itself."""
+    while True:
+        first = random.randrange(20000, 32000)
+        with contextlib.suppress(OSError), contextlib.ExitStack() as held:
+            for port in range(first, first + count):
+                held.enter_context(socket.create_server(("127.0.0.1", port)))
+            return first
 
 
 class Front:
@@ -106,8 +116,8 @@ class Swift:
         self.secret_file.write_text(SECRET_KEY + "\n")
         self.log_file = self.folder / "log"
         # The three behind it have the ports that follow.
-        self.port = free_port()
-        self.backend = free_port()
+        self.port = free_ports(4)
+        self.backend = self.port + 1
         self._popen = None
 
     def settings(self, bucket="objects", prefix="node"):
@@ -178,7 +188,8 @@ class Swift:
             connection.close()
 
     def make_bucket(self, bucket="objects"):
-        assert self.ask("PUT", bucket).status == 200
+        # Its parts come up one after the other.
+        wait_until(lambda: self.ask("PUT", bucket).status in (200, 409), self.log_file.read_text)
         return self
 
     def keys(self, bucket="objects"):
