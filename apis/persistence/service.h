@@ -256,6 +256,8 @@ class PersistenceService : public ApiService {
   Result<void> ServeUsage(CallId id, const CallOrigin& origin);
 
   // Reads in the lane, and then from the server if it has what is there.
+  struct Verification;
+  void VerifyOn(const std::shared_ptr<Verification>& walk);
   void LookAt(const std::shared_ptr<Look>& look);
   void Fetch(const std::shared_ptr<Look>& look);
   static Fetched FetchNow(RemoteObjects* remote, Look& look);

@@ -1,5 +1,8 @@
 // What PersistenceService does for administrators: use and verification.
 
+#include <memory>
+#include <optional>
+#include <string>
 #include <utility>
 
 #include "apis/persistence/service.h"
@@ -16,18 +19,19 @@ Result<void> FillKept(PersistenceService::KeepWish& wish, ObjectWriter& writer) 
   return writer.Finish();
 }
 
+Result<ObjectTotals> ReadTotals(const std::string& directory) {
+  if (!ObjectStore::Exists(directory))
+    return ObjectTotals{};
+  const auto store = TRY(ObjectStore::Open(directory, ObjectStore::Use::kRead));
+  return store->Totals();
+}
+
 }  // namespace
 
 void PersistenceService::Use(AppId app, std::function<void(Result<ObjectUse>)> done) {
   Run(app,
       [this, app, done = std::move(done), directory = DirectoryOf(app)]() -> std::function<void()> {
-        const auto read = [&]() -> Result<ObjectTotals> {
-          if (!ObjectStore::Exists(directory))
-            return ObjectTotals{};
-          const auto store = TRY(ObjectStore::Open(directory, ObjectStore::Use::kRead));
-          return store->Totals();
-        };
-        const auto totals = std::make_shared<Result<ObjectTotals>>(read());
+        const auto totals = std::make_shared<Result<ObjectTotals>>(ReadTotals(directory));
         return [this, app, done, totals] {
           if (!totals->ok())
             return done(std::move(*totals).error());
@@ -145,50 +149,55 @@ void PersistenceService::StoreKept(AppId app, const KeepWish& wish,
       });
 }
 
+// One on its way: a slice has it after the other.
+struct PersistenceService::Verification {
+  AppId app;
+  std::function<void(Result<ObjectVerification>)> done;
+  std::string directory;
+  ObjectStore::RemoteCheck check;
+  std::unique_ptr<ObjectStore> store = nullptr;
+  std::optional<Sha256> last = std::nullopt;
+  ObjectVerification report = {};
+
+  // Whether there is more.
+  Result<bool> DoSlice() {
+    if (store == nullptr) {
+      if (!ObjectStore::Exists(directory))
+        return false;
+      store = TRY(ObjectStore::Open(directory, ObjectStore::Use::kRead));
+      TRY(store->VerifyTotals(report));
+    }
+    last = TRY(store->Verify(last, kVerifySlice, report, check));
+    return last.has_value();
+  }
+};
+
 void PersistenceService::Verify(AppId app, std::function<void(Result<ObjectVerification>)> done) {
-  struct Walk {
-    std::unique_ptr<ObjectStore> store;
-    std::optional<Sha256> last;
-    ObjectVerification report;
-  };
-  // Each slice takes the walk along to the next.
-  const auto step = std::make_shared<std::function<void(std::shared_ptr<Walk>)>>();
-  const std::weak_ptr<std::function<void(std::shared_ptr<Walk>)>> weak = step;
-  *step = [this, app, done = std::move(done), weak,
-           directory = DirectoryOf(app)](std::shared_ptr<Walk> walk) {
-    const auto again = weak.lock();
-    RunRemote(
-        app,
-        [this, app, walk = std::move(walk), done, again, directory,
-         check = RemoteCheckOf(app)]() mutable -> std::function<void()> {
-          // Whether there is more.
-          const auto slice = [&]() -> Result<bool> {
-            if (walk->store == nullptr) {
-              if (!ObjectStore::Exists(directory))
-                return false;
-              walk->store = TRY(ObjectStore::Open(directory, ObjectStore::Use::kRead));
-              TRY(walk->store->VerifyTotals(walk->report));
-            }
-            walk->last = TRY(walk->store->Verify(walk->last, kVerifySlice, walk->report, check));
-            return walk->last.has_value();
-          };
-          const auto more = std::make_shared<Result<bool>>(slice());
-          if (!more->ok() || !more->value())
-            walk->store.reset();
-          return [this, app, walk, done, again, more] {
-            if (!more->ok())
-              return done(std::move(*more).error());
-            if (more->value())
-              return (*again)(walk);
-            if (parts_.remote != nullptr && walk->report.objects > 0 && !deleted_.contains(app)) {
-              apps_[app].left = true;
-              Sweep(app);
-            }
-            done(std::move(walk->report));
-          };
-        });
-  };
-  (*step)(std::make_shared<Walk>());
+  VerifyOn(std::make_shared<Verification>(Verification{.app = app,
+                                                       .done = std::move(done),
+                                                       .directory = DirectoryOf(app),
+                                                       .check = RemoteCheckOf(app)}));
+}
+
+void PersistenceService::VerifyOn(const std::shared_ptr<Verification>& walk) {
+  RunRemote(walk->app, [this, walk]() -> std::function<void()> {
+    const auto more = std::make_shared<Result<bool>>(walk->DoSlice());
+    if (!more->ok() || !more->value())
+      walk->store.reset();
+    return [this, walk, more] {
+      if (!more->ok())
+        return walk->done(std::move(*more).error());
+      if (more->value())
+        return VerifyOn(walk);
+      const bool sweeps =
+          parts_.remote != nullptr && walk->report.objects > 0 && !deleted_.contains(walk->app);
+      if (sweeps)
+        apps_[walk->app].left = true;
+      if (sweeps)
+        Sweep(walk->app);
+      walk->done(std::move(walk->report));
+    };
+  });
 }
 
 }  // namespace cloister

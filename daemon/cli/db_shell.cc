@@ -220,9 +220,11 @@ void Prompt::Execute(const std::string& sql) {
   const auto rows = [](std::uint64_t count) {
     return fmt::format("{} row{}", count, count == 1 ? "" : "s");
   };
-  const std::string what = !answer.value().columns().empty() ? rows(answer.value().rows())
-                           : answer.value().changed() ? rows(*answer.value().changed()) + " changed"
-                                                      : "done";
+  std::string what = "done";
+  if (!answer.value().columns().empty())
+    what = rows(answer.value().rows());
+  else if (const auto changed = answer.value().changed())
+    what = rows(*changed) + " changed";
   console_.Note(fmt::format("({}, {:.1f} ms)", what, millis));
 }
 

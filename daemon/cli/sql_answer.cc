@@ -191,10 +191,12 @@ void ShowJson(Console& console, const SqlAnswer& answer) {
 void ShowTable(Console& console, const SqlAnswer& answer) {
   const std::size_t count = answer.columns().size();
   std::vector<std::string> titles;
+  titles.reserve(count);
   for (const std::string& column : answer.columns())
     titles.push_back(OneLine(column));
   std::vector<std::vector<std::string>> rows;
   std::vector<std::size_t> widths;
+  widths.reserve(count);
   std::vector<bool> numbers(count, answer.rows() > 0);
   for (const std::string& title : titles)
     widths.push_back(Columns(title));

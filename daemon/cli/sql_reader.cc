@@ -29,18 +29,18 @@ bool FollowsEnd(std::string_view word) {
 
 std::optional<SqlStatement> SqlReader::Next() {
   while (at_ < text_.size()) {
-    if (mode_ == Mode::kPlain && text_[at_] == ';') {
+    const bool ends = mode_ == Mode::kPlain && text_[at_] == ';';
+    if (ends)
       EndWord();
-      if (blocks_ == 0) {
-        const bool is_one = begun_;
-        SqlStatement statement = Cut(at_, 1);
-        if (is_one)
-          return statement;
-        continue;
-      }
+    if (!ends || blocks_ > 0) {
+      if (!Step())
+        break;
+      continue;
     }
-    if (!Step())
-      break;
+    const bool is_one = begun_;
+    SqlStatement statement = Cut(at_, 1);
+    if (is_one)
+      return statement;
   }
   return std::nullopt;
 }
