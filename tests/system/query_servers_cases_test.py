@@ -1,10 +1,12 @@
 """The cases of tests/conformance, and those of frameworks, where SQL is a server's."""
 
 import pathlib
+import shutil
 
 import apps
 import pytest
 import sql_servers
+from walk import walk
 
 CONFORMANCE = pathlib.Path(__file__).resolve().parents[1] / "conformance"
 APP = "demo/conformance"
@@ -120,3 +122,11 @@ def test_framework(served, tmp_path, package):
     served.cli("quota", "set", framework, "query.statements=100000", "limits.wall=120s")
     answer = served.http(framework, "/run", timeout=120.0)
     assert answer.body.startswith(b"ok "), answer.body.decode()
+
+
+@pytest.mark.parametrize("example", ["link-shortener", "sync-storage"])
+def test_examples_of_the_docs_answer_as_on_sqlite(served, tmp_path, example):
+    folder = tmp_path / "app"
+    shutil.copytree(CONFORMANCE.parents[1] / "docs/examples" / example, folder)
+    apps.open_to_all(folder)
+    walk(served, folder, f"examples/{example}")

@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import __version__ as _version
 from sqlalchemy.dialects import postgresql
-from sqlalchemy.dialects.postgresql.base import PGDialect
+from sqlalchemy.dialects.postgresql.base import PGDialect, PGTypeCompiler
 
 from cloister._sqlalchemy_common import ServerDatabase
 
@@ -30,9 +30,18 @@ class _Uuid(postgresql.UUID):
         return lambda value: None if value is None else str(value)
 
 
+class _Types(PGTypeCompiler):
+    """A length of Text is for MariaDB, which has texts of several sizes."""
+
+    def visit_TEXT(self, type_: Any, **options: Any) -> str:  # noqa: N802 (SQLAlchemy's name)
+        """TEXT, of whatever length."""
+        return 'TEXT'
+
+
 class CloisterPostgresqlDialect(ServerDatabase, PGDialect):
     """PostgreSQL's dialect, with cloister.db as its driver."""
 
     supports_statement_cache = True
+    type_compiler = type_compiler_cls = _Types
     if _version.startswith('1.'):
         colspecs = {**PGDialect.colspecs, postgresql.UUID: _Uuid}
