@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import signal
 import sys
 
 import pytest
@@ -9,6 +10,9 @@ import pytest
 sys.path.insert(0, os.path.dirname(__file__))
 
 import node as node_module  # noqa: E402
+
+# Whoever runs the tests in the background has it ignored, and so would what they start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 USERS = ["root", "nobody"] if os.geteuid() == 0 else ["self"]
