@@ -129,7 +129,8 @@ def test_an_upload_that_was_begun_is_answered(app_node):
         stored = client.request("POST", CONTENTS, headers=[OCTETS], body=batch)
         assert stored.status in (200, 201)
     wait_until(lambda: not old.is_alive(), "the old one is gone", 10.0)
-    assert f"node_exited generation=1 pid={old.pid} status=0" in app_node.log()
+    ended = f"node_exited generation=1 pid={old.pid} status=0"
+    wait_until(lambda: ended in app_node.log(), app_node.log)
 
 
 def test_an_upload_without_end_does_not_keep_the_old_one(make_node, tmp_path):
