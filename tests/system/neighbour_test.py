@@ -199,61 +199,6 @@ def test_a_reader_of_all_that_it_has_costs_its_neighbours_nothing_of_the_cache(n
             for asker in askers:
                 asker.join()
     assert not load.problems
-
-
-COMPUTES = """
-import time
-
-def application(environ, start_response):
-    end = time.process_time() + 0.2
-    while time.process_time() < end:
-        pass
-    start_response('200 OK', [('Content-Length', '2')])
-    return [b'ok']
-"""
-
-
-def test_an_app_that_computes_gives_way_while_it_does(node, tmp_path):
-    busy, calm = "busy/app", "calm/app"
-    node.deploy(apps.write_app(tmp_path / "busy", COMPUTES), busy)
-    node.deploy(apps.write_app(tmp_path / "calm", SOURCE), calm)
-    idle = [group_of(node, app) for app in (busy, calm)]
-    if None in idle:
-        pytest.skip("this node has no group whose class the kernel knows")
-
-    def classes():
-        return [path.read_text().strip() for path in idle]
-
-    stop = threading.Event()
-
-    def ask():
-        while not stop.is_set():
-            assert node.http(busy).status == 200
-
-    asker = threading.Thread(target=ask)
-    with Load(node, calm, [one_by_one]) as load:
-        asker.start()
-        try:
-            wait_until(lambda: classes()[0] == "1", classes)
-            load.wait_for_more(100)
-        finally:
-            stop.set()
-            asker.join()
-        wait_until(lambda: classes()[0] == "0", classes)
-    assert not load.problems
-
-
-def group_of(node, app):
-    """The cpu.idle of its workers' cgroup, or None."""
-    (worker, *_) = node.workers(app)
-    for line in pathlib.Path(f"/proc/{worker.pid}/cgroup").read_text().splitlines():
-        _, controllers, group = line.split(":", 2)
-        if "/cloister-" in group and controllers in ("cpu", ""):
-            base = pathlib.Path("/sys/fs/cgroup", "cpu" if controllers else "")
-            path = base / group.lstrip("/") / "cpu.idle"
-            if path.exists():
-                return path
-    return None
     assert set(answers) == {200}
     assert "cache_disconnected" not in node.log()
     assert node.json("quota", "show", innocent)["cache"]["failed"] == 0

@@ -91,6 +91,20 @@ def test_the_rights_hold_where_rules_do_not(shop, statement):
     assert answer.startswith("NotSupportedError: ") and "[sql_refused]" in answer, answer
 
 
+# The server and the rules have to see the same statement.
+SMUGGLED = ["SELECT GET_LOCK\0('hidden', 1)", "SELECT 1\0, GET_LOCK('hidden', 1)",
+            "SELECT 1 --\0\n, GET_LOCK('hidden', 1)", "SELECT 1 /*\0*/, /*!GET_LOCK('hidden', 1)*/",
+            "SELECT 'a\\', GET_LOCK('hidden', 1), '", "SELECT \xa0GET_LOCK('hidden', 1)",
+            "\0", "SELECT `GET_LOCK`('hidden', 1)", "SELECT GET_LOCK/**/('hidden', 1)"]
+
+
+@pytest.mark.parametrize("statement", SMUGGLED)
+def test_what_is_hidden_does_not_run(shop, mariadb, statement):
+    ask(shop, APP, f"sql({statement!r})")
+    assert mariadb.sql("SELECT coalesce(IS_USED_LOCK('hidden'), 'free')") == ["free"]
+    assert ask(shop, APP, "sql('SELECT 1')") == "[(1,)]"
+
+
 def test_a_server_that_lets_everybody_in_is_refused(shop, mariadb):
     mariadb.sql("CREATE DATABASE anybody; GRANT ALL ON anybody.* TO PUBLIC")
     try:

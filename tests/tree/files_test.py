@@ -1,5 +1,7 @@
 """What every file of the repository keeps to."""
 
+import ast
+import collections
 import re
 import stat
 
@@ -42,6 +44,22 @@ def test_python_lines_fit():
         if len(line) > COLUMNS_MAX
     ]
     assert not wrong
+
+
+def test_python_names_nothing_twice():
+    # The second one would silently stand for both.
+    twice = []
+    for path in tree.files(".py"):
+        # Apps that are there for being broken.
+        if path.is_relative_to("tests/apps"):
+            continue
+        names = collections.Counter(
+            statement.name
+            for statement in ast.parse(tree.text_of(path)).body
+            if isinstance(statement, (ast.FunctionDef, ast.ClassDef))
+        )
+        twice += [f"{path}: {name}" for name, count in names.items() if count > 1]
+    assert not twice
 
 
 def test_a_todo_names_its_kind_and_none_is_for_now():
