@@ -38,6 +38,8 @@ class ObjectServer {
   virtual Result<void> Remove(const std::string& key, Unfinished unfinished) = 0;
   // Ends what runs, and fails what comes from now on.
   virtual void Cancel() = 0;
+  // kUnavailable: whatever is asked now fails at once. Does not wait.
+  virtual Result<void> CheckAway() const = 0;
   // Why the last call that failed did so; empty: none has since one succeeded. For people.
   virtual std::string trouble() const = 0;
 };

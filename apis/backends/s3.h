@@ -38,6 +38,7 @@ class S3Server : public ObjectServer {
   Result<std::string> Get(const std::string& key, std::uint64_t offset, std::size_t count) override;
   Result<void> Remove(const std::string& key, Unfinished unfinished) override;
   void Cancel() override;
+  Result<void> CheckAway() const override;
   std::string trouble() const override;
 
  private:
@@ -74,7 +75,6 @@ class S3Server : public ObjectServer {
   Result<Reply> AskOnce(const Request& request);
   void Prepare(Handle& handle, Transfer& transfer) const;
   static void SetMethod(Handle& handle, Transfer& transfer);
-  Result<void> CheckAway() const;
   void NoteAnswer();
   void NoteSilence(Clock::time_point begun, const Error& why);
   // Waits before a request is repeated. False: there is no more time.

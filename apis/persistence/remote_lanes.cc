@@ -128,7 +128,13 @@ void PersistenceService::Send(
   const auto sending = std::make_shared<Sending>(
       Sending{.app = app, .writer = std::move(writer), .done = std::move(done)});
   Add(app, LaneKind::kWrite,
-      {.store_work = [sending, quota](ObjectStore& store) -> Result<ObjectReply> {
+      {.store_work = [sending, quota,
+                      remote = parts_.remote](ObjectStore& store) -> Result<ObjectReply> {
+         // A note of what cannot be sent would be swept for nothing.
+         const Result<void> away =
+             remote != nullptr ? remote->server().CheckAway() : Result<void>(NoServer());
+         if (!away.ok() && !TRY(store.Stat(sending->writer->id())))
+           return FailedReply(away.error());
          sending->plan = TRY(store.BeginUpload(*sending->writer, quota));
          return ObjectReply{};
        },

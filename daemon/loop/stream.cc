@@ -1,23 +1,17 @@
 #include "daemon/loop/stream.h"
 
-#include <poll.h>
 #include <sys/socket.h>
 
 #include <array>
 #include <cerrno>
 
 #include "apis/base/check.h"
+#include "apis/wire/hang_up.h"
 
 namespace cloister {
 namespace {
 
 constexpr std::size_t kReadSize = 64 * 1024;
-
-// Whether the peer's end is closed both ways. Of TCP a close looks like a half one until a write.
-bool HasHungUp(int fd) {
-  pollfd asked = {.fd = fd, .events = 0, .revents = 0};
-  return ::poll(&asked, 1, 0) > 0 && (asked.revents & (POLLHUP | POLLERR)) != 0;
-}
 
 }  // namespace
 

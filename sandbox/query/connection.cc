@@ -4,9 +4,9 @@
 
 #include <sqlite3.h>
 
+#include "apis/wire/hang_up.h"
 #include "sandbox/query/files.h"
 #include "sandbox/query/functions.h"
-#include "sandbox/query/hang_up.h"
 
 namespace cloister {
 namespace {

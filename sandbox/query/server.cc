@@ -10,7 +10,7 @@
 
 #include "apis/wire/codec.h"
 #include "apis/wire/fd_socket.h"
-#include "sandbox/query/hang_up.h"
+#include "apis/wire/hang_up.h"
 
 namespace cloister {
 namespace {

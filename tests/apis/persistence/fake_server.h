@@ -54,11 +54,22 @@ class FakeServer : public ObjectServer {
     }
     changed_.notify_all();
   }
+  Result<void> CheckAway() const override {
+    const std::lock_guard lock(mutex_);
+    if (known_)
+      return Away();
+    return {};
+  }
   std::string trouble() const override { return {}; }
 
   void SetAway(bool away) {
     const std::lock_guard lock(mutex_);
     away_ = away;
+  }
+  // That it is away is known before anything is asked.
+  void SetKnown(bool known) {
+    const std::lock_guard lock(mutex_);
+    known_ = known;
   }
   // What is put is there, but nobody is told.
   void SetLoseAnswers(bool lose) {
@@ -105,10 +116,11 @@ class FakeServer : public ObjectServer {
     return {};
   }
 
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   std::condition_variable changed_;
   std::map<std::string, std::string> objects_;
   bool away_ = false;
+  bool known_ = false;
   bool hangs_ = false;
   bool lose_answers_ = false;
   std::size_t waiting_ = 0;

@@ -95,6 +95,17 @@ TEST_F(RemoteLanesTest, AServerThatIsAwayIsSaidAndNothingIsKept) {
   EXPECT_EQ(Read(large, origin), large);
 }
 
+TEST_F(RemoteLanesTest, WhatAServerCannotTakeNowLeavesNoNote) {
+  EXPECT_EQ(Write(large), "done");
+  server.SetHangs(true);
+  server.SetKnown(true);
+  EXPECT_EQ(Write(Pattern(kObjectRowMax + 2)), "storage_unavailable");
+  EXPECT_EQ(Uploads(), 0U);
+  EXPECT_EQ(Write(large), "done") << "it is there already";
+  EXPECT_TRUE(RunUntil(loop, [&] { return Files().empty(); }));
+  server.SetHangs(false);
+}
+
 TEST_F(RemoteLanesTest, WhatWasSentForNothingIsRemoved) {
   server.SetLoseAnswers(true);
   EXPECT_EQ(Write(large), "storage_unavailable");
