@@ -116,7 +116,7 @@ class Load:
     def wait_for_more(self, count=500):
         already = self.answers
         wait_until(lambda: self.answers > already + count or self.problems, "the load goes on")
-        assert not self.problems
+        assert not self.problems, self.problems
 
     def _run(self, kind):
         try:
@@ -130,7 +130,7 @@ class Load:
     def _note(self, kind, began, response):
         self.answers += 1
         if response.status != 200 or response.header("Connection"):
-            self.problems.append((kind.__name__, response.status, response.headers))
+            self.problems.append((kind.__name__, response.status, response.headers, response.body))
         elif response.body == NEW:
             self.new_seen = self.new_seen or time.monotonic()
         elif response.body != OLD or (self.new_seen and began > self.new_seen):

@@ -80,6 +80,9 @@ def test_a_greedy_neighbour_costs_no_answer(node, tmp_path):
             for asker in askers:
                 asker.join()
     assert not load.problems
+    rows = {row["name"]: row for row in node.json("quota", "show", greedy)["quotas"]}
+    assert rows["cache.bytes"]["used"] <= rows["cache.bytes"]["limit"]
+    assert rows["limits.requests"]["refused"] > 0
 
 
 COMPUTES = """
@@ -135,9 +138,6 @@ def group_of(node, app):
             if path.exists():
                 return path
     return None
-    rows = {row["name"]: row for row in node.json("quota", "show", greedy)["quotas"]}
-    assert rows["cache.bytes"]["used"] <= rows["cache.bytes"]["limit"]
-    assert rows["limits.requests"]["refused"] > 0
 
 
 READER = """
@@ -180,6 +180,8 @@ def test_a_reader_of_all_that_it_has_costs_its_neighbours_nothing_of_the_cache(n
     node.deploy(apps.write_app(tmp_path / "greedy", READER), greedy)
     node.deploy(apps.write_app(tmp_path / "careful", CAREFUL), innocent)
     node.cli("quota", "set", greedy, "cache.calls=1000000", "cache.bytes=80MiB")
+    # Four calls a request: a fast machine would come to what an app may do.
+    node.cli("quota", "set", innocent, "cache.calls=1000000")
     assert node.http(greedy, "/fill").body == b"[]"
     stop, answers = threading.Event(), []
 

@@ -2,6 +2,7 @@
 
 import ast
 import collections
+import itertools
 import re
 import stat
 
@@ -60,6 +61,21 @@ def test_python_names_nothing_twice():
         )
         twice += [f"{path}: {name}" for name, count in names.items() if count > 1]
     assert not twice
+
+
+def test_no_python_stands_behind_a_return():
+    ends = (ast.Return, ast.Raise, ast.Continue, ast.Break)
+    dead = []
+    for path in tree.files(".py"):
+        if path.is_relative_to("tests/apps"):
+            continue
+        for node in ast.walk(ast.parse(tree.text_of(path))):
+            for field in ("body", "orelse", "finalbody"):
+                block = getattr(node, field, None)
+                for before, after in itertools.pairwise(block if isinstance(block, list) else []):
+                    if isinstance(before, ends):
+                        dead.append(f"{path}:{after.lineno}")
+    assert not dead
 
 
 def test_a_todo_names_its_kind_and_none_is_for_now():
