@@ -6,6 +6,7 @@ import shutil
 import apps
 import pytest
 import sql_servers
+from django_notes import deploy_notes, read_notes, write_notes
 from walk import walk
 
 CONFORMANCE = pathlib.Path(__file__).resolve().parents[1] / "conformance"
@@ -124,9 +125,15 @@ def test_framework(served, tmp_path, package):
     assert answer.body.startswith(b"ok "), answer.body.decode()
 
 
-@pytest.mark.parametrize("example", ["link-shortener", "sync-storage"])
+@pytest.mark.parametrize("example", ["guestbook", "link-shortener", "sync-storage"])
 def test_examples_of_the_docs_answer_as_on_sqlite(served, tmp_path, example):
     folder = tmp_path / "app"
     shutil.copytree(CONFORMANCE.parents[1] / "docs/examples" / example, folder)
     apps.open_to_all(folder)
     walk(served, folder, f"examples/{example}")
+
+
+def test_the_admin_of_django_is_as_on_sqlite(served, tmp_path):
+    notes = deploy_notes(served, tmp_path / "app")
+    write_notes(notes)
+    read_notes(notes)

@@ -1,6 +1,11 @@
-"""A guestbook: whoever comes reads it and signs it. Its entries are rows of the app's database."""
+"""A guestbook: whoever comes reads it and signs it. Its entries are rows of the app's database.
+
+The SQL is what SQLite, PostgreSQL and MariaDB have in common, so it runs on whichever the node has.
+"""
 
 import html
+import secrets
+from datetime import datetime, timezone
 from urllib.parse import parse_qs
 
 from cloister import db
@@ -9,10 +14,10 @@ NAME_MAX, TEXT_MAX, FORM_MAX = 60, 1000, 16 * 1024
 
 TABLE = """
 CREATE TABLE IF NOT EXISTS entries (
-  id INTEGER PRIMARY KEY,
-  name TEXT NOT NULL,
-  text TEXT NOT NULL,
-  written_at TEXT NOT NULL DEFAULT CURRENT_TIMESTAMP
+  id VARCHAR(48) PRIMARY KEY,
+  name VARCHAR(60) NOT NULL,
+  text VARCHAR(1000) NOT NULL,
+  written_at VARCHAR(32) NOT NULL
 )
 """
 PAGE = """<!doctype html>
@@ -50,6 +55,11 @@ def show(environ):
     return "200 OK", PAGE.format(entries=shown or "<p>Nobody has signed yet."), []
 
 
+def new_id(now):
+    """Ids sort by time, and two of one moment differ."""
+    return f"{now:%Y%m%d%H%M%S%f}-{secrets.token_hex(8)}"
+
+
 def sign(environ):
     size = int(environ.get("CONTENT_LENGTH") or 0)
     if size > FORM_MAX:
@@ -58,8 +68,10 @@ def sign(environ):
     name, text = (form.get(key, [""])[0].strip() for key in ("name", "text"))
     if not 0 < len(name) <= NAME_MAX or not 0 < len(text) <= TEXT_MAX:
         return "400 Bad Request", "A name and a few words, please.", []
+    now = datetime.now(timezone.utc)
+    entry = (new_id(now), name, text, f"{now:%Y-%m-%d %H:%M:%S}")
     with database() as transaction:
-        transaction.execute("INSERT INTO entries (name, text) VALUES (?, ?)", (name, text))
+        transaction.execute("INSERT INTO entries VALUES (?, ?, ?, ?)", entry)
     return "303 See Other", "", [("Location", "/")]
 
 
