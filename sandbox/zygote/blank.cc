@@ -16,6 +16,7 @@
 #include "apis/wire/fd_socket.h"
 #include "apis/wire/frame.h"
 #include "apis/wire/messages.h"
+#include "sandbox/steps/parent_death.h"
 #include "sandbox/worker/worker.h"
 #include "sandbox/zygote/hand_over.h"
 #include "sandbox/zygote/query_start.h"
@@ -91,6 +92,10 @@ Packet AwaitHandOver(int control_fd) {
 void RunBlank(BlankPlan plan) {
   const int control = plan.control.get();
   CloseAllBut({control, plan.go.get(), plan.keeper_pidfd});
+  // Until its credentials change, and EnterBlank does it anew: one that is stopped while it waits
+  // must not outlive the keeper.
+  if (!ArmParentDeath(plan.keeper_pidfd).ok())
+    ::_exit(kOrderly);
   AwaitGo(std::move(plan.go));
   const Result<void> entered =
       EnterBlank({.keeper_pidfd = plan.keeper_pidfd, .identity = plan.identity});

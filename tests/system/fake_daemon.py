@@ -105,7 +105,9 @@ class Daemon:
         for process in self.children():
             is_worker = process.has_own_pid_namespace()
             program = "cloister-zygote" if role == "worker" else f"cloister-{role}"
-            if process.program() == program and is_worker == (role == "worker"):
+            # Without its title yet it is only about to become a worker.
+            is_made = not is_worker or process.command().startswith("cloister-worker")
+            if process.program() == program and is_worker == (role == "worker") and is_made:
                 found.append(process)
         return found
 
