@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <unordered_map>
+#include <unordered_set>
 #include <utility>
 
 #include <nlohmann/json.hpp>
@@ -12,7 +14,7 @@
 namespace cloister {
 namespace {
 
-using Json = nlohmann::ordered_json;
+using Json = nlohmann::json;
 
 // Of bytes in a table.
 constexpr std::size_t kShownBytesMax = 32;
@@ -169,22 +171,35 @@ void ShowCsv(Console& console, const SqlAnswer& answer) {
 // "id", "id_2": the members of an object have one name each.
 std::vector<std::string> MemberNames(const std::vector<std::string>& columns) {
   std::vector<std::string> names;
+  std::unordered_set<std::string> taken;
+  std::unordered_map<std::string, int> last;  // number of that column
   for (const std::string& column : columns) {
     std::string name = column;
-    for (int i = 2; std::ranges::find(names, name) != names.end(); ++i)
-      name = column + "_" + std::to_string(i);
+    int& number = last.emplace(column, 1).first->second;
+    while (!taken.insert(name).second)
+      name = column + "_" + std::to_string(++number);
     names.push_back(std::move(name));
   }
   return names;
 }
 
 void ShowJson(Console& console, const SqlAnswer& answer) {
-  const std::vector<std::string> names = MemberNames(answer.columns());
+  // What would steer a terminal is escaped, wherever it goes: it means the same.
+  const auto dump = [](const Json& value) {
+    std::string text = value.dump(-1, ' ', false, Json::error_handler_t::replace);
+    return Harmless(text) == text ? text
+                                  : value.dump(-1, ' ', true, Json::error_handler_t::replace);
+  };
+  std::vector<std::string> names;
+  names.reserve(answer.columns().size());
+  for (const std::string& name : MemberNames(answer.columns()))
+    names.push_back(dump(name));
+  // Member by member: an object would look for each name among all others, row by row.
   for (std::size_t number = 0; number < answer.rows(); ++number) {
-    Json row = Json::object();
+    std::string row;
     for (std::size_t i = 0; i < names.size(); ++i)
-      row[names[i]] = JsonOf(answer.row(number)[i]);
-    console.Raw(row.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n");
+      row += (i == 0 ? "{" : ",") + names[i] + ":" + dump(JsonOf(answer.row(number)[i]));
+    console.Raw(row + "}\n");
   }
 }
 

@@ -11,18 +11,20 @@
 namespace cloister {
 namespace {
 
-// One column, "a", and these values, encoded.
-std::string Answer(std::string_view values, std::uint32_t rows, std::uint64_t changed = 0) {
+// Columns with the name "a", and these values, encoded.
+std::string Answer(std::string_view values, std::uint32_t rows, std::uint16_t columns = 1) {
   std::string bytes;
   WireWriter out(bytes);
   QueryReplyHead{.status = QueryStatus::kDone, .in_transaction = true, .flags = 0}.Encode(out);
-  out.U64(changed);
+  out.U64(0);
   out.U8(0);
   out.U64(0);
-  out.U16(1);
-  out.U8(1);
-  out.Str32("a");
-  out.U8(0);
+  out.U16(columns);
+  for (std::uint16_t i = 0; i < columns; ++i) {
+    out.U8(1);
+    out.Str32("a");
+    out.U8(0);
+  }
   out.U32(rows);
   out.Raw(values);
   return bytes;
@@ -84,6 +86,19 @@ TEST(SqlAnswerTest, ValuesOfAllTypesAreShown) {
           "AQ==\"}}\n");
   EXPECT_EQ(Shown(Answer(Text("a,\"b\"") + std::string(1, '\0') + Text(""), 3), SqlFormat::kCsv),
             "a\r\n\"a,\"\"b\"\"\"\r\n\r\n\"\"\r\n");
+}
+
+TEST(SqlAnswerTest, JsonSteersNoTerminal) {
+  EXPECT_EQ(Shown(Answer(Text("ä\u202e\x7f"), 1), SqlFormat::kJson),
+            "{\"a\":\"\\u00e4\\u202e\\u007f\"}\n");
+  EXPECT_EQ(Shown(Answer(Text("ä\n"), 1), SqlFormat::kJson), "{\"a\":\"ä\\n\"}\n");
+}
+
+TEST(SqlAnswerTest, AsManyColumnsOfOneNameAsThereCanBe) {
+  constexpr std::uint16_t kCount = 65535;
+  const std::string shown = Shown(Answer(std::string(kCount, '\0'), 1, kCount), SqlFormat::kJson);
+  EXPECT_TRUE(shown.starts_with("{\"a\":null,\"a_2\":null,"));
+  EXPECT_TRUE(shown.ends_with(",\"a_65535\":null}\n"));
 }
 
 TEST(SqlAnswerTest, NumbersStandToTheRight) {
