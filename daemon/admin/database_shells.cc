@@ -41,7 +41,7 @@ class DatabaseShells::Shell : private DatabaseSession::Listener, private Exchang
   struct Opened {
     std::string id;
     AppId app;
-    std::uint64_t data = 0;
+    std::optional<std::uint64_t> data;  // the app's must be; none: of a snapshot
     std::string who;
   };
   Shell(DatabaseShells& shells, Opened opened)
@@ -166,8 +166,7 @@ DatabaseShells::~DatabaseShells() {
   *self_ = nullptr;
 }
 
-Outcome<std::string> DatabaseShells::Open(const Asked& asked, const QueryQuota& quota,
-                                          SessionAccess access) {
+Outcome<std::string> DatabaseShells::Open(const Asked& asked, const Wish& wish) {
   if (!open_)
     return NotOpen();
   const AppRow& row = asked.app->row;
@@ -184,21 +183,28 @@ Outcome<std::string> DatabaseShells::Open(const Asked& asked, const QueryQuota& 
                    .version = asked.app->live ? asked.app->live->version : "",
                    .entry = {},
                    .limits = {},
-                   .data = row.data};
-  spec.call_quota.query = quota;
+                   .data = wish.snapshot.value_or(row.data)};
+  if (wish.snapshot) {
+    spec.writes = Writes::kOverlay;
+    spec.overlay = kSnapshotOverlay;
+  }
+  spec.call_quota.query = wish.quota;
   const std::string id = NewId();
-  auto shell = std::make_unique<Shell>(
-      *this, Shell::Opened{.id = id, .app = row.id, .data = row.data, .who = asked.who});
-  TRY(shell->Open(spec, access));
+  Shell::Opened opened{.id = id, .app = row.id, .data = {}, .who = asked.who};
+  if (!wish.snapshot)
+    opened.data = row.data;
+  auto shell = std::make_unique<Shell>(*this, std::move(opened));
+  TRY(shell->Open(spec, wish.access));
   shells_.emplace(id, std::move(shell));
-  Note(*asked.app, asked.who, access);
+  Note(*asked.app, asked.who, wish);
   return id;
 }
 
-void DatabaseShells::Note(const AppEntry& app, const std::string& who, SessionAccess access) {
-  const char* const to = access == SessionAccess::kRead ? "read" : "write";
+void DatabaseShells::Note(const AppEntry& app, const std::string& who, const Wish& wish) {
+  const char* const to = wish.access == SessionAccess::kRead ? "read" : "write";
+  const std::string of = wish.snapshot ? fmt::format("snapshot {}", *wish.snapshot) : "database";
   Log(LogLevel::kInfo, "database_shell_opened",
-      {{"app", app.row.name.ToString()}, {"by", who}, {"to", to}});
+      {{"app", app.row.name.ToString()}, {"by", who}, {"to", to}, {"of", of}});
   LogEvent event;
   event.time = parts_.clock.Wall();
   event.app = app.row.id;
@@ -207,7 +213,8 @@ void DatabaseShells::Note(const AppEntry& app, const std::string& who, SessionAc
   event.source = LogSource::kRuntime;
   event.by_node = true;
   event.level = 20;  // info
-  event.bytes = "An operator (" + who + ") opened a shell on the database, to " + to + ".";
+  event.bytes = fmt::format("An operator ({}) opened a shell on {}, to {}.", who,
+                            wish.snapshot ? of + " of the database" : "the database", to);
   parts_.logs.Append(std::move(event));
 }
 
@@ -239,7 +246,7 @@ void DatabaseShells::Execute(const Asked& asked, std::shared_ptr<const TakenBody
     return;
   if (shell->busy())
     return reply.Fail(ProblemCode::kShellBusy, "wait for the answer to the statement before");
-  if (shell->opened().data != asked.app->row.data) {
+  if (shell->opened().data && shell->opened().data != asked.app->row.data) {
     Remove(asked.id, "a rollback with data has replaced the database");
     return reply.Fail(NoShell());
   }

@@ -13,6 +13,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -54,8 +55,15 @@ class DatabaseShells {
     std::string who;
   };
 
+  struct Wish {
+    QueryQuota quota = {};
+    SessionAccess access = SessionAccess::kRead;
+    // Of the app's database, to be read; the shell has a copy. None: the database.
+    std::optional<std::uint64_t> snapshot = {};
+  };
+
   // The number of a shell, which is to be held soon. `asked` without an id.
-  Outcome<std::string> Open(const Asked& asked, const QueryQuota& quota, SessionAccess access);
+  Outcome<std::string> Open(const Asked& asked, const Wish& wish);
   // Answers when the shell has ended: {"ended": why}.
   void Hold(const Asked& asked, const AdminReply& reply);
   // Answers with what the query process does (apis/query/packets.h), as it is.
@@ -73,7 +81,7 @@ class DatabaseShells {
   Shell* Find(const std::string& id, AppId app, const std::string& who);
   // At the end of this turn.
   void Remove(const std::string& id, std::string why);
-  void Note(const AppEntry& app, const std::string& who, SessionAccess access);
+  void Note(const AppEntry& app, const std::string& who, const Wish& wish);
 
   Parts parts_;
   bool open_ = true;

@@ -100,7 +100,14 @@ void AddDatabases(CLI::App& root, DataArguments& arguments, Verb& verb) {
           },
           "Run this, and end")
       ->option_text("SQL");
-  shell->add_flag("--write", wish.write, "Let statements change the database");
+  CLI::Option* const write =
+      shell->add_flag("--write", wish.write, "Let statements change the database");
+  shell
+      ->add_option_function<std::uint64_t>(
+          "--snapshot", [&wish](const std::uint64_t& number) { wish.snapshot = number; },
+          "Read this snapshot instead: one of `cloister snapshots APP`")
+      ->option_text("NUMBER")
+      ->excludes(write);
   shell->add_flag("--csv", wish.csv, "Print rows as CSV");
   shell->footer(kDbHelp + std::string(kExitCodes));
   shell->callback([&wish, &verb] {

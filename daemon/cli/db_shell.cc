@@ -229,33 +229,38 @@ void Prompt::Execute(const std::string& sql) {
 }
 
 Attempt<void> RunPrompt(AdminApi& api, Console& console, const DbShellWish& wish,
-                        const AppName& app, ShellClient::Access access) {
+                        const ShellClient::Target& target) {
   Result<Interrupts> caught = Interrupts::Catch();
   if (!caught.ok())
     return FailureOf(std::move(caught).error(), "internal");
   Interrupts interrupts = std::move(caught).value();
-  ShellClient shell(api, app, access, &interrupts);
+  ShellClient shell(api, target, &interrupts);
   TRY(shell.Open());
   auto editor = LineEditor::Create(interrupts, HistoryFile());
   if (!editor.ok())
     return FailureOf(std::move(editor).error(), "internal");
-  console.Note(fmt::format("The database of {}: {}, {}. .help for help.", app.ToString(),
-                           EngineName(shell.dialect()),
-                           wish.write ? "to read and write" : "only to read (--write: to write)"));
-  Prompt(shell, console, *editor.value(), wish, app.ToString()).Run();
+  const std::string app = target.app.ToString();
+  const char* const engine = EngineName(shell.dialect());
+  if (target.snapshot)
+    console.Note(fmt::format("Snapshot {} of the database of {}: {}, only to read. .help for help.",
+                             *target.snapshot, app, engine));
+  else
+    console.Note(
+        fmt::format("The database of {}: {}, {}. .help for help.", app, engine,
+                    target.write ? "to read and write" : "only to read (--write: to write)"));
+  Prompt(shell, console, *editor.value(), wish, app).Run();
   return {};
 }
 
 }  // namespace
 
 Attempt<void> RunDbShell(AdminApi& api, Console& console, const DbShellWish& wish) {
-  const AppName app = TRY(ResolveApp(api, wish.app));
-  const ShellClient::Access access =
-      wish.write ? ShellClient::Access::kWrite : ShellClient::Access::kRead;
+  const ShellClient::Target target{
+      .app = TRY(ResolveApp(api, wish.app)), .write = wish.write, .snapshot = wish.snapshot};
   if (!wish.has_command && !console.json() && ::isatty(STDIN_FILENO) == 1 &&
       ::isatty(STDOUT_FILENO) == 1)
-    return RunPrompt(api, console, wish, app, access);
-  ShellClient shell(api, app, access, nullptr);
+    return RunPrompt(api, console, wish, target);
+  ShellClient shell(api, target, nullptr);
   TRY(shell.Open());
   return RunScript(shell, console, wish);
 }

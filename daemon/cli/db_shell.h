@@ -5,6 +5,8 @@
 // It only reads unless it is told otherwise: what is typed at a prompt meets the data of a live
 // app.
 
+#include <cstdint>
+#include <optional>
 #include <string>
 
 #include "daemon/cli/api.h"
@@ -17,6 +19,7 @@ struct DbShellWish {
   std::string command;       // the SQL; empty: what stdin has
   bool has_command = false;  // it may be empty
   bool write = false;
+  std::optional<std::uint64_t> snapshot = {};  // to read that, not the database
   bool csv = false;
 };
 

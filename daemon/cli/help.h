@@ -181,6 +181,7 @@ inline constexpr const char* kDbHelp =
     "  cloister db shell demo/shop\n"
     "  cloister db shell demo/shop -c 'SELECT count(*) FROM orders'\n"
     "  cloister db shell demo/shop --write < repair.sql\n"
+    "  cloister db shell demo/shop --snapshot 3\n"
     "  cloister db shell demo/shop --json -c 'SELECT * FROM orders' | jq .id\n\n";
 
 inline constexpr const char* kInitHelp =

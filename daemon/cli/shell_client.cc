@@ -21,7 +21,7 @@ Failure StatementTooLong() {
 ShellClient::~ShellClient() {
   // Should it fail, the end of the connection does the same.
   if (!id_.empty())
-    (void)api_.Delete(AppTarget(app_, "/shells/" + id_));
+    (void)api_.Delete(Path());
 }
 
 bool ShellClient::Lose() {
@@ -31,11 +31,17 @@ bool ShellClient::Lose() {
 }
 
 Attempt<void> ShellClient::Open() {
-  const nlohmann::json opened =
-      TRY(api_.Post(AppTarget(app_, "/shells"), {{"write", access_ == Access::kWrite}}));
-  const std::string target = AppTarget(app_, "/shells/" + TextOf(opened, "id"));
-  hold_ = TRY(api_.Hold(target));
+  nlohmann::json wish = {{"write", target_.write}};
+  if (target_.snapshot)
+    wish["snapshot"] = *target_.snapshot;
+  const nlohmann::json opened = TRY(api_.Post(AppTarget(target_.app, "/shells"), wish));
   id_ = TextOf(opened, "id");
+  Attempt<std::unique_ptr<HttpClient>> hold = api_.Hold(Path());
+  if (!hold.ok()) {
+    id_.clear();
+    return std::move(hold).error();
+  }
+  hold_ = std::move(hold).value();
   const std::string engine = TextOf(opened, "engine");
   dialect_ = engine == "postgresql" ? SqlDialect::kPostgresql
              : engine == "mariadb"  ? SqlDialect::kMariadb
@@ -45,7 +51,7 @@ Attempt<void> ShellClient::Open() {
 
 Attempt<std::string> ShellClient::Ask(const std::string& sql) {
   const int interrupt = interrupts_ == nullptr ? -1 : interrupts_->fd();
-  Attempt<std::string> answer = api_.PostSql(AppTarget(app_, "/shells/" + id_), sql, interrupt);
+  Attempt<std::string> answer = api_.PostSql(Path(), sql, interrupt);
   if (answer.ok() || interrupts_ == nullptr || !interrupts_->Take())
     return answer;
   const bool had_one = Lose();

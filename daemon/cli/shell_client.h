@@ -5,7 +5,9 @@
 // The node ends a shell with the connection that holds it. One that has ended is opened anew with
 // the next statement, unless a transaction was lost with it: then that is said first.
 
+#include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -23,12 +25,16 @@ Failure StatementTooLong();
 
 class ShellClient {
  public:
-  enum class Access { kRead, kWrite };
+  struct Target {
+    AppName app;
+    bool write = false;
+    std::optional<std::uint64_t> snapshot = {};  // to read that of the app's database
+  };
   static constexpr std::size_t kSqlMax = std::size_t{1} << 20;
 
   // `api` and `interrupts` must outlive it; null: nothing interrupts.
-  ShellClient(AdminApi& api, AppName app, Access access, Interrupts* interrupts)
-      : api_(api), app_(std::move(app)), access_(access), interrupts_(interrupts) {}
+  ShellClient(AdminApi& api, Target target, Interrupts* interrupts)
+      : api_(api), target_(std::move(target)), interrupts_(interrupts) {}
   ShellClient(const ShellClient&) = delete;
   ShellClient& operator=(const ShellClient&) = delete;
   // Closes it.
@@ -42,13 +48,14 @@ class ShellClient {
   bool in_transaction() const { return in_transaction_; }
 
  private:
+  // Of the shell that is open.
+  std::string Path() const { return AppTarget(target_.app, "/shells/" + id_); }
   Attempt<std::string> Ask(const std::string& sql);
   // It is gone, and what it had open. Whether that was a transaction.
   bool Lose();
 
   AdminApi& api_;
-  AppName app_;
-  Access access_;
+  Target target_;
   Interrupts* interrupts_;
   SqlDialect dialect_ = SqlDialect::kSqlite;
   std::string id_;  // empty: none is open

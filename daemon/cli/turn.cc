@@ -13,6 +13,7 @@
 #include "daemon/cli/app_ref.h"
 #include "daemon/cli/follow.h"
 #include "daemon/cli/progress.h"
+#include "daemon/cli/row_counts.h"
 
 namespace cloister {
 namespace {
@@ -63,6 +64,17 @@ std::string Since(const Json& snapshot, const Json& preview) {
          " ago)";
 }
 
+// By the rows of its tables. Whoever goes back because the database is broken is not kept from it.
+void TellRows(AdminApi& api, Console& console, const AppName& app, std::uint64_t snapshot) {
+  const Attempt<RowCounts> now = CountRows(api, {.app = app});
+  const Attempt<RowCounts> then = CountRows(api, {.app = app, .snapshot = snapshot});
+  for (const Attempt<RowCounts>* each : {&now, &then})
+    if (!each->ok())
+      return console.Note("  rows      not counted: " + each->error().what);
+  for (const std::string& line : CompareRows(now.value(), then.value()))
+    console.Note("  " + line);
+}
+
 // Says what would be lost, and asks where somebody can answer. The snapshot that was shown.
 Attempt<std::uint64_t> Confirm(AdminApi& api, Console& console, const AppName& app,
                                const TurnWish& wish) {
@@ -79,6 +91,8 @@ Attempt<std::uint64_t> Confirm(AdminApi& api, Console& console, const AppName& a
       FormatBytes(NumberOf(snapshot, "bytes")), FormatBytes(NumberOf(preview, "database_bytes"))));
   if (wish.yes)
     return NumberOf(snapshot, "number");
+  if (!console.json())
+    TellRows(api, console, app, NumberOf(snapshot, "number"));
   if (::isatty(STDIN_FILENO) != 1 || console.json())
     return Failure{ExitCode::kUsage, "confirmation_needed",
                    "what was written since the snapshot would be lost", "",

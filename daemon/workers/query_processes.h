@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <limits>
 #include <map>
 #include <memory>
 #include <string>
@@ -26,6 +27,10 @@ struct QueryOptions {
   std::shared_ptr<const QueryRoles> roles = {};  // null: databases are files
   Millis idle{30000};
 };
+
+// The overlay of those who read a snapshot, whose number is ReleaseSpec::data then: they have a
+// copy of it. No release that is checked has this one.
+inline constexpr OverlayId kSnapshotOverlay = std::numeric_limits<OverlayId>::max();
 
 class QueryProcesses : public DatabaseSource, private QueryProcess::Host {
  public:

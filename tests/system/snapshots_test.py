@@ -1,5 +1,6 @@
 """Snapshots of an app's database: taken before a release script, gone back to, and forth again."""
 
+import json
 import os
 import pty
 import signal
@@ -84,6 +85,13 @@ def test_it_shows_what_would_be_lost_and_asks(shop, tmp_path):
     refused = shop.cli("rollback", APP, "--with-data", check=False)
     assert refused.returncode == 2 and "error[confirmation_needed]" in refused.stderr
     assert "taken" in refused.stderr and "ago" in refused.stderr and "KiB" in refused.stderr
+    assert "as many rows in both" in refused.stderr and "notes" not in refused.stderr
+    ask(shop, APP, "sql('INSERT INTO notes VALUES (?), (?)', ('a', 'b'))")
+    ask(shop, APP, "sql('CREATE TABLE \"more \"\"of\"\" it\" (a)')")
+    shown = shop.cli("rollback", APP, "--with-data", check=False).stderr.splitlines()
+    assert [line.split() for line in shown if "notes" in line] == [["notes", "3", "1"]]
+    assert [line.split() for line in shown if "of" in line and "it" in line.split()] == [
+        ["more", '"of"', "it", "0", "-"]]
     answered = {}
     for answer in ("no", "yes"):
         ours, theirs = pty.openpty()
@@ -96,6 +104,44 @@ def test_it_shows_what_would_be_lost_and_asks(shop, tmp_path):
         os.close(ours)
     assert answered == {"no": 3, "yes": 0}
     assert runs(shop) == ["1.0.0"]
+
+
+def test_a_broken_database_keeps_nobody_from_going_back(shop, tmp_path):
+    shop.deploy(write(tmp_path, "2.0.0"), APP)
+    shop.cli("quota", "set", APP, "query.statements=1")
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(shop.cli_command("rollback", APP, "--with-data"), stdin=theirs,
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    os.close(theirs)
+    os.write(ours, b"yes\n")
+    _, told = process.communicate(timeout=60)
+    os.close(ours)
+    assert process.returncode == 0 and ("?" in told or "not counted" in told), told
+
+
+def test_a_shell_reads_a_snapshot_and_changes_none(shop, tmp_path):
+    shop.deploy(write(tmp_path, "2.0.0", "connection.execute('DELETE FROM notes')"), APP)
+    ask(shop, APP, "sql('INSERT INTO notes VALUES (?)', ('since',))")
+
+    def shell(sql, *arguments):
+        return shop.cli("db", "shell", APP, "--json", "-c", sql, *arguments, check=False)
+
+    of_snapshot = ("--snapshot", "1")
+    assert shell("SELECT text FROM notes").stdout == '{"text":"since"}\n'
+    assert shell("SELECT text FROM notes", *of_snapshot).stdout == '{"text":"before"}\n'
+    refused = shell("DELETE FROM notes", *of_snapshot)
+    assert refused.returncode == 3 and "sql_read_only" in refused.stdout
+    absent = shell("SELECT 1", "--snapshot", "7")
+    assert json.loads(absent.stdout)["error"]["code"] == "snapshot_not_found"
+    assert shell("SELECT 1", "--write", *of_snapshot).returncode == 2
+    both = shop.admin("POST", "/v1/tenants/demo/apps/shop/shells", {"write": True, "snapshot": 1})
+    assert both.status == 422 and b"field_invalid" in both.body
+    # What the app uses is that of its database.
+    assert shell("SELECT text FROM notes").stdout == '{"text":"since"}\n'
+    assert "on snapshot 1 of the database, to read" in str(shop.events(APP))
+    back = shop.cli("rollback", APP, "--with-data", "--yes")
+    assert "1.0.0 is live" in back.stdout
+    assert ask(shop, APP, "sql('SELECT * FROM notes')") == "[('before',)]"
 
 
 def test_what_cannot_go_back_is_refused(shop, tmp_path):
