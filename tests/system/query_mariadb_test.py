@@ -209,6 +209,37 @@ def test_a_worker_that_dies_in_a_transaction_holds_up_nobody(shop):
     assert ask(shop, APP, "sql('SELECT a FROM t')") == "[(1,)]"
 
 
+MEETING = """
+connections = [db.connect() for _ in range(2)]
+meet, seen = threading.Barrier(2), []
+
+def change(connection, first, then):
+    connection.execute('UPDATE t SET n = 1 WHERE id = ?', (first,))
+    meet.wait()
+    try:
+        connection.execute('UPDATE t SET n = 1 WHERE id = ?', (then,))
+    except db.Error as error:
+        seen.append((error.code, connection.in_transaction))
+        connection.execute('INSERT INTO t VALUES (3, 0)')
+        seen.append(connection.in_transaction)
+    connection.rollback()
+
+threads = [threading.Thread(target=change, args=(connection, *ids))
+           for connection, ids in zip(connections, ((1, 2), (2, 1)))]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+result = seen, sql('SELECT * FROM t')
+"""
+
+
+def test_a_deadlock_undoes_one_transaction_and_what_follows_is_in_none_of_it(shop):
+    ask(shop, APP, "sql('CREATE TABLE t (id int PRIMARY KEY, n int)')")
+    ask(shop, APP, "sql('INSERT INTO t VALUES (1, 0), (2, 0)')")
+    assert ask(shop, APP, MEETING) == "([('database_locked', False), True], [(1, 0), (2, 0)])"
+
+
 def test_a_check_works_on_a_copy(shop, tmp_path, mariadb):
     name = database_of(shop, mariadb)
     for statement in ("CREATE TABLE t (a int PRIMARY KEY, b int AS (a + 1) STORED)",

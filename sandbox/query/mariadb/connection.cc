@@ -23,10 +23,14 @@ constexpr unsigned kLoginSeconds = 10;
 constexpr std::uint64_t kPacketRest = 4096;
 constexpr std::uint64_t kPerValue = 16;
 constexpr unsigned kTooLarge = 1153;
+constexpr unsigned kInterrupted = 1317;
 constexpr unsigned kWrongParameters = 1210;
 
 // Statements are ended by the spare connection: this is for those whose process has died.
 constexpr const char* kStatementTime = "SET SESSION max_statement_time = 700";
+
+// Its answer says whether there is a transaction.
+constexpr const char* kLook = "DO 0";
 
 bool IsInt(MyKind kind) {
   return kind == MyKind::kInt || kind == MyKind::kBigUnsigned;
@@ -208,6 +212,10 @@ std::optional<MyConnection::Step> MyConnection::Begin() {
     waits_for_ = BeginCall(Call::kClose);
     return std::nullopt;
   }
+  if (task().kind == Task::Kind::kLook) {
+    waits_for_ = BeginCall(Call::kText);
+    return std::nullopt;
+  }
   if (skipping_) {
     tasks_.pop_front();
     return Step::kSkipped;
@@ -280,13 +288,7 @@ int MyConnection::ContinueCall(int ready) {
 std::optional<MyConnection::Step> MyConnection::EndCall() {
   switch (std::exchange(call_, Call::kNone)) {
     case Call::kText:
-      if (result_ != 0)
-        return FailConnection();
-      if (::mysql_field_count(mysql_) != 0) {
-        loss_ = "the server gave rows where none were asked for";
-        return Step::kBroken;
-      }
-      return Done();
+      return EndText();
     case Call::kPrepare:
       return result_ != 0 ? FailPrepare() : Done();
     case Call::kExecute:
@@ -310,6 +312,27 @@ std::optional<MyConnection::Step> MyConnection::EndCall() {
     case Call::kNone:
       break;
   }
+  return std::nullopt;
+}
+
+std::optional<MyConnection::Step> MyConnection::EndText() {
+  const bool looks = task().kind == Task::Kind::kLook;
+  // A cancel that came late: it is begun again.
+  if (looks && result_ != 0 && ::mysql_errno(mysql_) == kInterrupted)
+    return std::nullopt;
+  if (looks && result_ != 0) {
+    loss_ = ::mysql_error(mysql_);
+    return Step::kBroken;
+  }
+  if (result_ != 0)
+    return FailConnection();
+  if (::mysql_field_count(mysql_) != 0) {
+    loss_ = "the server gave rows where none were asked for";
+    return Step::kBroken;
+  }
+  if (!looks)
+    return Done();
+  tasks_.pop_front();
   return std::nullopt;
 }
 
@@ -446,6 +469,9 @@ MyConnection::Step MyConnection::Fail(unsigned number, const char* state, const 
   tasks_.pop_front();
   skipping_ = true;
   fetching_ = false;
+  // A deadlock, for one, undoes the whole transaction, and no error says so: the next answer does.
+  if (in_transaction())
+    tasks_.push_front({.kind = Task::Kind::kLook, .sql = kLook});
   return Step::kFailed;
 }
 

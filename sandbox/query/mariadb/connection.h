@@ -59,7 +59,8 @@ class MyConnection : public ServerConnection {
  private:
   // What is queued.
   struct Task {
-    enum class Kind : std::uint8_t { kText, kPrepare, kExecute, kSync };
+    // kLook: of ours, behind a statement that failed: it gives no step.
+    enum class Kind : std::uint8_t { kText, kPrepare, kExecute, kLook, kSync };
     Kind kind = Kind::kSync;
     std::string sql = {};
     Set values = {};
@@ -88,6 +89,7 @@ class MyConnection : public ServerConnection {
   int BeginCall(Call call);
   int ContinueCall(int ready);
   std::optional<Step> EndCall();
+  std::optional<Step> EndText();
   std::optional<Step> BeginExecute();
   std::optional<Step> EndExecute();
   std::optional<Step> TakeRow();
