@@ -143,8 +143,7 @@ SqlServerEngine::Slot* SqlServerEngine::FindFree(const ServerJob& job) {
   Slot* free = nullptr;
   for (Slot& slot : slots_) {
     const bool is_own = slot.session == job.session;
-    const bool is_free =
-        slot.state == Slot::State::kIdle && !spare_.is_cancelling(slot.connection->number());
+    const bool is_free = slot.state == Slot::State::kIdle;
     if (is_own)
       return is_free ? &slot : nullptr;
     if (is_free && !slot.session)

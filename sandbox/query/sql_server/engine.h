@@ -54,7 +54,8 @@ class SqlServerEngine : public QueryEngine {
  private:
   // A connection of the pool and what it is doing.
   struct Slot {
-    enum class State { kIdle, kRunning, kEnding, kCleaning };
+    // kStopped: its statement is over, and a cancel of it is still on its way.
+    enum class State { kIdle, kRunning, kStopped, kEnding, kCleaning };
 
     std::unique_ptr<ServerConnection> connection;
     State state = State::kIdle;

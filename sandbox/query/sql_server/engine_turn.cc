@@ -50,6 +50,9 @@ Result<void> SqlServerEngine::Turn(std::span<const pollfd> polled, SteadyTime no
     TRY(Read(slots_[i], answers));
   }
   TRY(spare_.Turn(events(slots_.size())));
+  for (Slot& slot : slots_)
+    if (slot.state == Slot::State::kStopped && !spare_.is_cancelling(slot.connection->number()))
+      EndBatch(slot, answers);
   if (const auto size = spare_.TakeSize()) {
     news_ = bytes_ != *size;
     bytes_ = *size;
@@ -72,7 +75,11 @@ Result<void> SqlServerEngine::Read(Slot& slot, QueryAnswers& answers) {
     if (step == ServerConnection::Step::kBroken)
       return Error{ErrorCode::kUnavailable, std::string(slot.connection->loss())};
     if (step == ServerConnection::Step::kSynced) {
-      EndBatch(slot, answers);
+      // What follows would be what the cancel ends.
+      if (slot.state == Slot::State::kRunning && spare_.is_cancelling(slot.connection->number()))
+        slot.state = Slot::State::kStopped;
+      else
+        EndBatch(slot, answers);
       continue;
     }
     if (step == ServerConnection::Step::kFailed && slot.job == nullptr)
@@ -87,7 +94,8 @@ void SqlServerEngine::TakeStep(Slot& slot, ServerConnection::Step step) {
   ServerJob& job = *slot.job;
   const bool runs = slot.state == Slot::State::kRunning;
   if (step == ServerConnection::Step::kRow) {
-    if (runs && !job.TakeRow(*slot.connection, quota_.result_max))
+    const bool is_wanted = runs && job.stop != StatementStop::kGone;
+    if (is_wanted && !job.TakeRow(*slot.connection, quota_.result_max))
       Stop(slot, StatementStop::kResult, std::chrono::steady_clock::now());
     return;
   }
@@ -107,7 +115,7 @@ void SqlServerEngine::EndBatch(Slot& slot, QueryAnswers& answers) {
     slot.unclean = false;
     return;
   }
-  if (slot.state == Slot::State::kRunning) {
+  if (slot.state == Slot::State::kRunning || slot.state == Slot::State::kStopped) {
     const std::vector<const char*> ending =
         keeps_ == Keeps::kNothing ? EndingOfCheck(slot) : EndingOf(slot);
     if (!ending.empty()) {
@@ -182,6 +190,9 @@ void SqlServerEngine::Finish(Slot& slot, QueryAnswers& answers) {
   const std::unique_ptr<ServerJob> job = std::move(slot.job);
   slot.state = Slot::State::kIdle;
   slot.unclean = slot.unclean || dialect_.is_unclean(job->words, job->statement.sql);
+  // Whatever came next would be kept.
+  if (keeps_ == Keeps::kNothing && !slot.connection->in_transaction())
+    lost_ = Error{ErrorCode::kUnavailable, "the server has undone all that the check has done"};
   const bool has_one = HasTransaction(slot);
   if (has_one && !slot.session)
     slot.began = std::chrono::steady_clock::now();
@@ -231,10 +242,11 @@ void SqlServerEngine::Stop(Slot& slot, StatementStop why, SteadyTime now) {
 
 Result<void> SqlServerEngine::Expire(SteadyTime now) {
   for (Slot& slot : slots_) {
-    if (slot.state == Slot::State::kRunning) {
+    const bool is_running = slot.state == Slot::State::kRunning;
+    if ((is_running || slot.state == Slot::State::kStopped) && now >= slot.job->end + kBeyond)
+      return Error{ErrorCode::kUnavailable, "a statement could not be stopped"};
+    if (is_running) {
       const StatementStop stop = slot.job->stop;
-      if (now >= slot.job->end + kBeyond)
-        return Error{ErrorCode::kUnavailable, "a statement could not be stopped"};
       if (stop == StatementStop::kNo && now >= slot.job->end)
         Stop(slot, StatementStop::kTime, now);
       else if (stop != StatementStop::kNo && now - slot.cancelled >= kCancelAgain)
@@ -278,7 +290,9 @@ SteadyTime SqlServerEngine::next_turn(SteadyTime now) const {
       next = std::min(next, slot.job->stop == StatementStop::kNo ? slot.job->end
                                                                  : slot.cancelled + kCancelAgain);
       grows = grows || slot.job->ruling.effect == SqlEffect::kGrows;
-    } else if (slot.session) {
+    } else if (slot.state == Slot::State::kStopped) {
+      next = std::min(next, slot.job->end + kBeyond);
+    } else if (slot.session && slot.state == Slot::State::kIdle) {
       next = std::min(next, slot.began + quota_.transaction_max);
     }
   }

@@ -16,13 +16,16 @@ namespace {
 
 using Texts = std::vector<std::string>;
 
-// A server that does at once what it is asked, and fails what it is told to.
+// A server that does at once what it is asked, and fails or holds back what it is told to.
 class FakeConnection : public ServerConnection {
  public:
   explicit FakeConnection(std::uint64_t number) : number_(number) {}
 
   Texts sent;
-  std::string fails = {};  // the statement that does
+  std::string fails = {};    // the statement that does
+  std::string undoes = {};   // the same, and its transaction is gone with it
+  std::string hangs = {};    // the statement that has no answer yet
+  std::string returns = {};  // the statement that has a row
   bool transaction = false;
 
   int fd() const override { return -1; }
@@ -45,9 +48,13 @@ class FakeConnection : public ServerConnection {
   short events() const override { return POLLIN; }
   Result<void> Work(short /*events*/) override { return {}; }
   Step Next() override {
-    if (tasks_.empty())
+    if (tasks_.empty() || (!skips_ && tasks_.front() == hangs))
       return Step::kNothing;
     const std::string task = tasks_.front();
+    if (!skips_ && task == returns) {
+      returns.clear();
+      return Step::kRow;
+    }
     tasks_.pop_front();
     if (task == "sync") {
       skips_ = false;
@@ -57,7 +64,8 @@ class FakeConnection : public ServerConnection {
       return Step::kSkipped;
     if (task != "prepare")
       sent.push_back(task);
-    if (task == fails) {
+    if (task == fails || task == undoes) {
+      transaction = transaction && task != undoes;
       skips_ = true;
       return Step::kFailed;
     }
@@ -67,10 +75,10 @@ class FakeConnection : public ServerConnection {
       transaction = false;
     return Step::kDone;
   }
-  int columns() const override { return 0; }
+  int columns() const override { return 1; }
   std::string_view column_name(int /*column*/) const override { return {}; }
   std::string_view declared(int /*column*/) const override { return {}; }
-  void AppendValue(WireWriter& /*out*/, int /*column*/) const override {}
+  void AppendValue(WireWriter& out, int /*column*/) const override { out.U64(0); }
   std::optional<std::int64_t> integer(int /*column*/) const override { return 0; }
   std::uint64_t changed() const override { return 1; }
   std::optional<std::int64_t> row_id() const override { return std::nullopt; }
@@ -118,20 +126,21 @@ class SqlServerEngineTest : public testing::Test, protected QueryAnswers {
     connection_ = connection.get();
     std::vector<std::unique_ptr<ServerConnection>> pool;
     pool.push_back(std::move(connection));
-    engine_ = std::make_unique<SqlServerEngine>(dialect_, std::move(pool),
-                                                std::make_unique<FakeConnection>(2), keeps);
+    auto spare = std::make_unique<FakeConnection>(2);
+    spare_ = spare.get();
+    engine_ = std::make_unique<SqlServerEngine>(dialect_, std::move(pool), std::move(spare), keeps);
     engine_->SetQuota({});
     Turn();
     connection_->sent.clear();
   }
 
-  void Turn() {
+  bool IsAlive() {
     const std::vector<pollfd> polled(2, {.fd = -1, .events = POLLIN, .revents = POLLIN});
-    ASSERT_TRUE(engine_->Turn(polled, std::chrono::steady_clock::now(), *this).ok());
+    return engine_->Turn(polled, std::chrono::steady_clock::now(), *this).ok();
   }
+  void Turn() { ASSERT_TRUE(IsAlive()); }
 
-  // The status of the answer.
-  QueryStatus Ask(std::string_view sql, std::uint32_t sets = 1, bool many = false) {
+  void Begin(std::string_view sql, std::uint32_t sets = 1, bool many = false) {
     std::string statement;
     WireWriter out(statement);
     out.U64(7);
@@ -145,6 +154,10 @@ class SqlServerEngineTest : public testing::Test, protected QueryAnswers {
     for (std::uint32_t i = 0; i < sets; ++i)
       out.U32(0);
     EXPECT_TRUE(engine_->Execute({.link = 1, .id = 1, .statement = statement}, *this));
+  }
+  // The status of the answer.
+  QueryStatus Ask(std::string_view sql, std::uint32_t sets = 1, bool many = false) {
+    Begin(sql, sets, many);
     Turn();
     return answers_.empty() ? QueryStatus::kFailed
                             : QueryStatus{static_cast<std::uint8_t>(answers_.back().front())};
@@ -156,6 +169,7 @@ class SqlServerEngineTest : public testing::Test, protected QueryAnswers {
 
   ServerDialect dialect_ = Dialect();
   FakeConnection* connection_ = nullptr;
+  FakeConnection* spare_ = nullptr;
   std::unique_ptr<SqlServerEngine> engine_;
   Texts answers_;
 };
@@ -212,6 +226,70 @@ TEST_F(SqlServerEngineTest, ACheckInATransactionCommitsNothing) {
   EXPECT_EQ(QueryStatus::kDone, Ask("COMMIT"));
   EXPECT_EQ((Texts{"SAVEPOINT cloister_transaction", "RELEASE SAVEPOINT cloister_transaction"}),
             connection_->sent);
+}
+
+TEST_F(SqlServerEngineTest, ACheckThatTheServerHasUndoneIsOver) {
+  Make(Dialect(), SqlServerEngine::Keeps::kNothing);
+  connection_->undoes = "INSERT a";
+  Begin("INSERT a");
+  // What came next would be kept.
+  EXPECT_FALSE(IsAlive());
+}
+
+TEST_F(SqlServerEngineTest, ATransactionThatTheServerHasUndoneIsNoneAnyMore) {
+  Make(Dialect(), SqlServerEngine::Keeps::kAll);
+  EXPECT_EQ(QueryStatus::kDone, Ask("BEGIN"));
+  EXPECT_TRUE(engine_->HasTransaction(1, 7));
+  connection_->undoes = "INSERT a";
+  EXPECT_EQ(QueryStatus::kFailed, Ask("INSERT a"));
+  EXPECT_FALSE(engine_->HasTransaction(1, 7));
+  EXPECT_EQ("INSERT a", connection_->sent.back());
+}
+
+TEST_F(SqlServerEngineTest, WhatFollowsACancelledStatementWaitsForTheCancel) {
+  Make(Dialect(), SqlServerEngine::Keeps::kAll);
+  engine_->SetQuota({.result_max = Bytes{1}});
+  EXPECT_EQ(QueryStatus::kDone, Ask("BEGIN"));
+  connection_->sent.clear();
+  answers_.clear();
+  // It ends by itself, while the cancel is on its way.
+  connection_->returns = "INSERT a RETURNING b";
+  spare_->hangs = "CANCEL 1";
+  Begin("INSERT a RETURNING b");
+  for (int i = 0; i < 3; ++i)
+    Turn();
+  EXPECT_EQ((Texts{"SAVEPOINT cloister_statement", "INSERT a RETURNING b"}), connection_->sent);
+  EXPECT_TRUE(answers_.empty());
+  EXPECT_TRUE(engine_->is_busy());
+  spare_->hangs.clear();
+  for (int i = 0; i < 2; ++i)
+    Turn();
+  EXPECT_EQ(
+      (Texts{"SAVEPOINT cloister_statement", "INSERT a RETURNING b",
+             "ROLLBACK TO SAVEPOINT cloister_statement", "RELEASE SAVEPOINT cloister_statement"}),
+      connection_->sent);
+  ASSERT_EQ(1U, answers_.size());
+  EXPECT_EQ(static_cast<char>(QueryStatus::kQuotaExceeded), answers_.front().front());
+  EXPECT_TRUE(engine_->HasTransaction(1, 7));
+}
+
+TEST_F(SqlServerEngineTest, AWorkerThatIsGoneLeavesNoTransactionWhateverItsStatementGives) {
+  Make(Dialect(), SqlServerEngine::Keeps::kAll);
+  engine_->SetQuota({.result_max = Bytes{1}});
+  EXPECT_EQ(QueryStatus::kDone, Ask("BEGIN"));
+  answers_.clear();
+  connection_->hangs = connection_->returns = "SELECT a";
+  Begin("SELECT a");
+  Turn();
+  engine_->Forget(1);
+  // More rows than a result may have were on their way.
+  connection_->hangs.clear();
+  for (int i = 0; i < 3; ++i)
+    Turn();
+  EXPECT_EQ("ROLLBACK", connection_->sent.back());
+  EXPECT_FALSE(connection_->transaction);
+  EXPECT_FALSE(engine_->is_busy());
+  EXPECT_TRUE(answers_.empty());
 }
 
 TEST_F(SqlServerEngineTest, ACopyIsKeptForAsLongAsItsProcess) {
