@@ -48,7 +48,10 @@ class DatabaseShells::Shell : private DatabaseSession::Listener, private Exchang
       : shells_(shells), opened_(std::move(opened)), hold_timer_(shells.parts_.loop) {}
   Shell(const Shell&) = delete;
   Shell& operator=(const Shell&) = delete;
-  ~Shell() override { FailStatement(ProblemCode::kShellNotFound, NoShell().detail); }
+  // What runs may be done: who hears that there is no shell would ask once more.
+  ~Shell() override {
+    FailStatement(ProblemCode::kStatementLost, "the shell ended while the statement ran");
+  }
 
   Result<void> Open(const ReleaseSpec& spec, SessionAccess access) {
     session_ = TRY(DatabaseSession::Open(shells_.parts_.loop, shells_.parts_.queries, spec, access,

@@ -1,6 +1,6 @@
 #pragma once
 
-// The admin API over a node without sockets: each request is a FakeExchange.
+// The admin API over a node without sockets: each request is a WholeExchange.
 
 #include <gtest/gtest.h>
 
@@ -11,7 +11,7 @@
 #include <nlohmann/json.hpp>
 
 #include "daemon/admin/server.h"
-#include "tests/daemon/admin/fake_exchange.h"
+#include "tests/daemon/admin/whole_exchange.h"
 #include "tests/daemon/releases/node_fixture.h"
 
 namespace cloister {
@@ -32,20 +32,20 @@ class AdminTest : public NodeTest {
         AdminOptions{.version = "0.1.0", .url_port = 8080, .started_at = clock.Wall()}, operators);
   }
   // Asks and waits for the answer.
-  FakeExchange& Ask(const std::string& method, const std::string& target,
-                    const std::string& body = "") {
-    FakeExchange& exchange = Begin(method, target, body);
+  WholeExchange& Ask(const std::string& method, const std::string& target,
+                     const std::string& body = "") {
+    WholeExchange& exchange = Begin(method, target, body);
     EXPECT_TRUE(RunUntil(loop, [&] { return exchange.answered(); })) << target;
     return exchange;
   }
   // Asks.
-  FakeExchange& Begin(const std::string& method, const std::string& target,
-                      const std::string& body = "") {
-    exchanges.push_back(std::make_unique<FakeExchange>(method, target, body));
+  WholeExchange& Begin(const std::string& method, const std::string& target,
+                       const std::string& body = "") {
+    exchanges.push_back(std::make_unique<WholeExchange>(method, target, body));
     admin->Handle(*exchanges.back());
     return *exchanges.back();
   }
-  void ExpectProblem(const FakeExchange& exchange, int status, const std::string& code) {
+  void ExpectProblem(const WholeExchange& exchange, int status, const std::string& code) {
     EXPECT_EQ(exchange.status(), status) << exchange.body();
     EXPECT_EQ(exchange.header("Content-Type"), "application/problem+json");
     const nlohmann::json problem = exchange.json();
@@ -72,7 +72,7 @@ class AdminTest : public NodeTest {
   // The release when its deploy has ended.
   nlohmann::json DeployThroughApi(const Files& files) {
     EXPECT_EQ(Ask("POST", "/v1/tenants/demo/contents", BatchOf(files)).status(), 200);
-    const FakeExchange& made = Ask("POST", std::string(kApp) + "/releases", ListJson(files));
+    const WholeExchange& made = Ask("POST", std::string(kApp) + "/releases", ListJson(files));
     EXPECT_EQ(made.status(), 202) << made.body();
     nlohmann::json release = made.json()["release"];
     const std::string target =
@@ -87,7 +87,7 @@ class AdminTest : public NodeTest {
 
   Operators operators{clock, {}, ""};
   std::unique_ptr<AdminServer> admin;
-  std::vector<std::unique_ptr<FakeExchange>> exchanges;
+  std::vector<std::unique_ptr<WholeExchange>> exchanges;
 };
 
 }  // namespace cloister

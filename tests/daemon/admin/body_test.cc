@@ -8,7 +8,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "tests/daemon/admin/fake_exchange.h"
+#include "tests/daemon/admin/whole_exchange.h"
 #include "tests/support/temp_dir.h"
 
 namespace cloister {
@@ -24,11 +24,11 @@ std::string Refusal(const Outcome<T>& outcome) {
 }
 
 TEST(BodyTest, ABodyInMemoryOrInAFileIsReadWhole) {
-  FakeExchange small("POST", "/", "in memory");
+  WholeExchange small("POST", "/", "in memory");
   EXPECT_EQ(std::move(ReadBody(*TakeBody(small))).value(), "in memory");
   const TempDir dir;
   dir.Write("spool", std::string(100'000, 'x'));
-  FakeExchange large("POST", "/");
+  WholeExchange large("POST", "/");
   large.request().body.file = UniqueFd(::open(dir.At("spool").c_str(), O_RDONLY | O_CLOEXEC));
   large.request().body.size = 100'000;
   const auto taken = TakeBody(large);

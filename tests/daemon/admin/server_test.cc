@@ -16,12 +16,12 @@ using Json = nlohmann::json;
 TEST_F(AdminTest, OnlyOperatorsAreAnswered) {
   Prepare();
   for (const char* target : {"/v1/status", "/v1/tenants", "/nothing"}) {
-    FakeExchange stranger("GET", target);
+    WholeExchange stranger("GET", target);
     stranger.request().peer_uid = 65534;
     stranger.request().peer_gid = 65534;
     admin->Handle(stranger);
     ExpectProblem(stranger, 403, "not_operator");
-    FakeExchange remote("GET", target);
+    WholeExchange remote("GET", target);
     remote.request().peer_uid.reset();
     admin->Handle(remote);
     ExpectProblem(remote, 403, "not_operator");
@@ -31,7 +31,7 @@ TEST_F(AdminTest, OnlyOperatorsAreAnswered) {
 TEST_F(AdminTest, HealthIsForEverybody) {
   Serve();
   const auto ask = [&](const char* target) {
-    FakeExchange exchange("GET", target);
+    WholeExchange exchange("GET", target);
     exchange.request().peer_uid.reset();
     admin->Handle(exchange);
     return exchange.status();
@@ -41,10 +41,10 @@ TEST_F(AdminTest, HealthIsForEverybody) {
   Start();
   EXPECT_EQ(ask("/readyz"), 200);
   HealthHandler health([] { return true; });
-  FakeExchange other("GET", "/v1/status");
+  WholeExchange other("GET", "/v1/status");
   health.Handle(other);
   EXPECT_EQ(other.status(), 404);
-  FakeExchange posted("POST", "/healthz");
+  WholeExchange posted("POST", "/healthz");
   health.Handle(posted);
   EXPECT_EQ(posted.status(), 405);
 }
@@ -100,11 +100,11 @@ TEST_F(AdminTest, AnAppIsDeletedWithAllThatItHasOnlyByForce) {
           .status(),
       300);
   RunUntil(loop, [&] { return Ask("GET", kApp).json()["app"]["deploying"] == false; });
-  const FakeExchange& refused = Ask("DELETE", kApp);
+  const WholeExchange& refused = Ask("DELETE", kApp);
   ExpectProblem(refused, 409, "app_not_empty");
   EXPECT_EQ(refused.json()["has"], Json({"the live release 1.0.0", "1 key of config and secrets"}));
   EXPECT_EQ(Ask("GET", kApp).status(), 200);
-  const FakeExchange& deleted = Ask("DELETE", std::string(kApp) + "?force=1");
+  const WholeExchange& deleted = Ask("DELETE", std::string(kApp) + "?force=1");
   EXPECT_EQ(deleted.status(), 200);
   EXPECT_EQ(deleted.json()["live"], "1.0.0");
   EXPECT_EQ(deleted.json()["releases"], 1);
@@ -135,7 +135,7 @@ TEST_F(AdminTest, ADeployFromTheFirstQuestionToTheUrl) {
   }
   EXPECT_EQ(Ask("GET", std::string(kApp) + "/releases").json()["releases"][0], release);
   EXPECT_EQ(Ask("GET", kApp).json()["app"]["live"], "1.0.0");
-  const FakeExchange& again = Ask("POST", std::string(kApp) + "/releases", ListJson(files));
+  const WholeExchange& again = Ask("POST", std::string(kApp) + "/releases", ListJson(files));
   EXPECT_EQ(again.status(), 200);
   EXPECT_EQ(again.json()["release"]["id"], release["id"]);
 }
@@ -168,7 +168,7 @@ TEST_F(AdminTest, BadUploadsAndListsAreRefused) {
   Files outside = HelloFiles("1.0.0");
   outside.emplace_back("../outside.py", "");
   ExpectProblem(Ask("POST", target, ListJson(outside)), 422, "bundle_refused");
-  const FakeExchange& missing = Ask("POST", target, ListJson(HelloFiles("1.0.0")));
+  const WholeExchange& missing = Ask("POST", target, ListJson(HelloFiles("1.0.0")));
   ExpectProblem(missing, 409, "contents_missing");
   EXPECT_EQ(missing.json()["missing"].size(), 3U);
   std::string many = R"({"files": [)";
@@ -209,8 +209,8 @@ TEST_F(AdminTest, LogsAreReadFollowedAndCancelled) {
     logs->Append(std::move(event));
   };
   const std::string target = std::string(kApp) + "/logs";
-  const FakeExchange& waiting = Begin("GET", target + "?wait_ms=60000");
-  FakeExchange& leaving = Begin("GET", target + "?wait_ms=60000");
+  const WholeExchange& waiting = Begin("GET", target + "?wait_ms=60000");
+  WholeExchange& leaving = Begin("GET", target + "?wait_ms=60000");
   EXPECT_EQ(admin->pending(), 2U);
   leaving.Leave();
   EXPECT_EQ(admin->pending(), 1U);
@@ -332,7 +332,7 @@ TEST_F(AdminTest, WorkersAndStatus) {
 TEST_F(AdminTest, BodiesAreBoundedByTheirRoute) {
   Prepare();
   const auto most = [&](const char* method, const std::string& target) {
-    const FakeExchange asked(method, target);
+    const WholeExchange asked(method, target);
     HttpRequest head;
     head.method = method;
     head.target = target;
@@ -347,7 +347,7 @@ TEST_F(AdminTest, BodiesAreBoundedByTheirRoute) {
 
 TEST_F(AdminTest, AnAnswerThatComesAfterTheServerIsGoneHurtsNobody) {
   Prepare();
-  FakeExchange& waiting = Begin("GET", std::string(kApp) + "/logs?wait_ms=60000");
+  WholeExchange& waiting = Begin("GET", std::string(kApp) + "/logs?wait_ms=60000");
   admin.reset();
   LogEvent event;
   event.app = releases->catalog().FindApp(Hello())->row.id;

@@ -16,9 +16,9 @@
 
 namespace cloister {
 
-class FakeExchange : public Exchange {
+class WholeExchange : public Exchange {
  public:
-  FakeExchange(std::string method, std::string target, std::string body = "")
+  WholeExchange(std::string method, std::string target, std::string body = "")
       : method_(std::move(method)), target_(std::move(target)), body_(std::move(body)) {
     request_.method = method_;
     request_.target = target_;
