@@ -22,6 +22,8 @@ constexpr std::chrono::seconds kAwayFor{2};
 constexpr std::uint64_t kTextMax = std::uint64_t{256} << 10;
 // What a request takes beyond the address's time: its bytes at this rate a second.
 constexpr std::uint64_t kRateMin = std::uint64_t{64} << 10;
+// The same of bytes that the server only puts together.
+constexpr std::uint64_t kJoinRateMin = std::uint64_t{8} << 20;
 constexpr std::uint64_t kPartSize = std::uint64_t{16} << 20;
 constexpr std::uint64_t kPartsMax = 10000;
 constexpr std::size_t kUploadsMax = 1000;
@@ -51,6 +53,13 @@ std::string PercentEncode(std::string_view text) {
     encoded += kDigits[byte & 0xfU];
   }
   return encoded;
+}
+
+// Else the request is repeated.
+bool IsAnswer(long status) {
+  constexpr long kTooMany = 429;
+  constexpr long kNotImplemented = 501;
+  return (status < 500 && status != kTooMany) || status == kNotImplemented;
 }
 
 Result<Sha256> HashPart(int file, std::uint64_t offset, std::uint64_t size) {
@@ -248,7 +257,8 @@ void S3Server::Prepare(Handle& handle, Transfer& transfer) const {
   handle.Set(CURLOPT_CONNECTTIMEOUT_MS, static_cast<long>(address_.timeout.count()));
   const std::uint64_t bytes = request.size + request.count;
   handle.Set(CURLOPT_TIMEOUT_MS, static_cast<long>(address_.timeout.count()) +
-                                     static_cast<long>(bytes * 1000 / kRateMin));
+                                     static_cast<long>(bytes * 1000 / kRateMin) +
+                                     static_cast<long>(request.joined * 1000 / kJoinRateMin));
   if (!address_.ca_file.empty())
     handle.Set(CURLOPT_CAINFO, address_.ca_file.c_str());
   handle.Set(CURLOPT_WRITEFUNCTION, &Transfer::Receive);
@@ -341,7 +351,7 @@ Result<S3Server::Reply> S3Server::Ask(const Request& request) {
     Result<Reply> reply = AskOnce(request);
     if (!reply.ok() && reply.error().code != ErrorCode::kUnavailable)
       return reply;
-    if (reply.ok() && reply.value().status < 500 && reply.value().status != 429) {
+    if (reply.ok() && IsAnswer(reply.value().status)) {
       NoteAnswer();
       return reply;
     }
@@ -426,7 +436,8 @@ Result<void> S3Server::Complete(const std::string& key, const std::string& uploa
                          .key = key,
                          .query = "uploadId=" + PercentEncode(upload),
                          .bytes = body,
-                         .sha256 = Sha256Of(body)};
+                         .sha256 = Sha256Of(body),
+                         .joined = size};
   const Reply completed = TRY(Ask(complete));
   // A status of 200 may be followed by an error. What was completed by a request whose answer was
   // lost is not there to be completed any more: whether the object is, decides.

@@ -4,9 +4,9 @@
 // libcurl. Addresses are of the form ENDPOINT/BUCKET/PREFIX/KEY.
 //
 // A request that the server did not answer, or answered with 5xx, is repeated within the time of
-// the address. When it has answered nobody meanwhile, further ones fail at once for some seconds.
-// What is larger than kWholeMax is sent in parts, of which one is under way at a time. Thread-safe,
-// blocking; a connection for each thread that asks is kept.
+// the address; but for 501, what it cannot do. When it has answered nobody meanwhile, further ones
+// fail at once for some seconds. What is larger than kWholeMax is sent in parts, of which one is
+// under way at a time. Thread-safe, blocking; a connection for each thread that asks is kept.
 
 #include <chrono>
 #include <condition_variable>
@@ -57,6 +57,8 @@ class S3Server : public ObjectServer {
     Sha256 sha256 = {};  // of it
     // Of GET: how many bytes from `offset` on.
     std::uint64_t count = 0;
+    // What the server puts together before it answers.
+    std::uint64_t joined = 0;
   };
 
   struct Reply {
@@ -70,7 +72,7 @@ class S3Server : public ObjectServer {
   class Handle;
   struct Transfer;
 
-  // Repeated as above. A reply may have any status below 500.
+  // Repeated as above. A reply may have any status below 500, or 501.
   Result<Reply> Ask(const Request& request);
   Result<Reply> AskOnce(const Request& request);
   void Prepare(Handle& handle, Transfer& transfer) const;

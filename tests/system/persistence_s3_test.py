@@ -13,7 +13,7 @@ from conformance_test import CONFORMANCE, FILES
 from node import Node
 from persistence_test import APP, SOURCE, app_folder, ask, id_of
 from raw_http import ConnectionEnded
-from s3_servers import Front, Swift, TlsFront
+from s3_servers import Front, Plain, Swift, TlsFront
 from waiting import wait_until
 
 CASES = [
@@ -299,6 +299,33 @@ def test_no_answer_is_taken_for_more_than_it_is(make_node, swift, tmp_path, serv
         assert ask(node, "persistence.usage()[1]") == "0"
     finally:
         front.close()
+
+
+@pytest.fixture
+def on_plain(make_node, swift, tmp_path):
+    plain = Plain()
+    node = make_node({"persistence": plain.settings(swift.secret_file)}).start()
+    node.deploy(apps.write_app(tmp_path / "app", SOURCE), APP)
+    yield node, plain
+    plain.remove()
+
+
+def test_a_server_that_lists_no_uploads_is_left_nothing(on_plain):
+    node, plain = on_plain
+    plain.refuses = True
+    assert AWAY in ask(node, "persistence.write(bytes(200000))")
+    wait_until(lambda: not plain.objects, node.log)
+    plain.refuses = False
+    assert len(ask(node, "persistence.write(bytes(200000))")) == 66
+
+
+def test_a_server_that_joins_parts_slowly_is_waited_for(on_plain):
+    node, plain = on_plain
+    # Longer than one that says nothing is waited for.
+    plain.joins_seconds = 4
+    whole = b"".join(bytes([n]) * (1 << 20) for n in range(PARTS))
+    assert ask(node, IN_PARTS).strip("'") == id_of(whole)
+    assert list(plain.objects.values()) == [whole]
 
 
 def test_with_tls_the_certificate_is_checked(make_node, swift, tmp_path):

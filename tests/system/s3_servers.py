@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import hmac
 import http.client
+import http.server
 import pathlib
 import random
 import shutil
@@ -95,6 +96,81 @@ def _copy(source, target):
         while data := source.recv(65536):
             target.sendall(data)
         target.shutdown(socket.SHUT_WR)
+
+
+class Plain:
+    """Keeps objects in memory, whoever asks. Lists no uploads, and joins parts slowly."""
+
+    def __init__(self):
+        self.objects = {}
+        self.refuses = False  # keeps what is put, and says that it does not
+        self.joins_seconds = 0
+        plain = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def log_message(self, *_):
+                pass
+
+            def do_GET(self):
+                if "uploads=" in self.path:
+                    return self.answer(501, b"<Error><Code>NotImplemented</Code></Error>")
+                return self.answer(404, b"<Error><Code>NoSuchKey</Code></Error>")
+
+            def do_HEAD(self):
+                found = plain.objects.get(self.path)
+                self.answer(404 if found is None else 200, found or b"")
+
+            def do_PUT(self):
+                plain.objects[self.path] = self.rfile.read(int(self.headers["Content-Length"]))
+                self.answer(403 if plain.refuses else 200)
+
+            def do_POST(self):
+                self.rfile.read(int(self.headers["Content-Length"]))
+                key, _, query = self.path.partition("?")
+                if query == "uploads=":
+                    return self.answer(200, b"<R><UploadId>one</UploadId></R>")
+                return self.join(key)
+
+            def do_DELETE(self):
+                plain.objects.pop(self.path, None)
+                self.answer(204)
+
+            def join(self, key):
+                """As S3 does: a status, then a blank now and then until it is done."""
+                self.send_response(200)
+                self.send_header("Transfer-Encoding", "chunked")
+                self.end_headers()
+                end = time.monotonic() + plain.joins_seconds
+                while time.monotonic() < end:
+                    self.wfile.write(b"1\r\n \r\n")
+                    time.sleep(0.2)
+                parts = [path for path in plain.objects if path.startswith(key + "?")]
+                parts.sort(key=lambda path: int(path.partition("partNumber=")[2].split("&")[0]))
+                plain.objects[key] = b"".join(plain.objects.pop(path) for path in parts)
+                self.wfile.write(b"4\r\n<R/>\r\n0\r\n\r\n")
+
+            def answer(self, status, body=b""):
+                self.send_response(status)
+                self.send_header("ETag", '"an etag"')
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                if self.command != "HEAD":
+                    self.wfile.write(body)
+
+        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+
+    def settings(self, secret_file):
+        """Of the section [persistence] of a node."""
+        port = self._server.server_address[1]
+        return {"server": f"s3://objects/plain?endpoint=http://127.0.0.1:{port}",
+                "access_key": ACCESS_KEY, "secret_key_file": str(secret_file), "timeout": "2s"}
+
+    def remove(self):
+        self._server.shutdown()
+        self._server.server_close()
 
 
 class Reply:
