@@ -52,6 +52,7 @@ class Session {
 
  private:
   explicit Session(MYSQL* mysql) : mysql_(mysql) {}
+  Error Failed() const;
 
   MYSQL* mysql_;
 };
@@ -80,12 +81,19 @@ Result<Session> Session::Open(const SqlServerAddress& server, const std::string&
   return session;
 }
 
+Error Session::Failed() const {
+  return Error{ErrorCode::kUnavailable, std::string(::mysql_error(mysql_)) + " (error " +
+                                            std::to_string(::mysql_errno(mysql_)) + ")"};
+}
+
 Result<Rows> Session::Run(const std::string& sql) const {
   if (::mysql_real_query(mysql_, sql.data(), sql.size()) != 0)
-    return Error{ErrorCode::kUnavailable, std::string(::mysql_error(mysql_)) + " (error " +
-                                              std::to_string(::mysql_errno(mysql_)) + ")"};
+    return Failed();
   Rows rows;
   MYSQL_RES* const result = ::mysql_store_result(mysql_);
+  // Of a statement without rows, or of one whose rows were lost on the way.
+  if (result == nullptr && ::mysql_errno(mysql_) != 0)
+    return Failed();
   if (result == nullptr)
     return rows;
   const unsigned columns = ::mysql_num_fields(result);
