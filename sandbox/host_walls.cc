@@ -178,7 +178,9 @@ Result<void> HearChild(pid_t child, ProbePipes& pipes, const Result<void>& mappe
 
 Result<HostWalls> ProbeHost(WorkerIdentity identity, unsigned worker_uid) {
   TRY(CheckSeccomp());
-  ProbePipes pipes{.go = TRY(MakePipe()), .report = TRY(MakePipe())};
+  ProbePipes pipes;
+  pipes.go = TRY(MakePipe());
+  pipes.report = TRY(MakePipe());
   const UniqueFd self(static_cast<int>(::syscall(SYS_pidfd_open, ::getpid(), 0)));
   if (!self.valid())
     return Lacking("parent_death", SystemError("pidfd_open").message,
