@@ -200,12 +200,10 @@ def test_a_reload_while_another_process_is_signalled(daemon, role, number):
     wait_until(lambda: daemon.ask()["generation"] > before, "a newer node serves")
 
 
-@pytest.mark.parametrize(
-    "stopped",
-    [(), *((role,) for role in ROLES), ROLES],
-    ids=lambda roles: "-".join(roles) or "none",
-)
+@pytest.mark.parametrize("stopped", [(), *((role,) for role in ROLES), ROLES],
+                         ids=lambda roles: "-".join(roles) or "none")
 def test_the_keepers_death_ends_everything_even_what_is_stopped(daemon, stopped):
+    daemon.wait_whole()
     for role in stopped:
         daemon.signal(role, signal.SIGSTOP)
     daemon.kill()
