@@ -44,7 +44,7 @@ def kept(make_node, tmp_path, swift):
     node.prefix = tmp_path.name.replace("_", "-") + "/"
     node.start()
     node.deploy(apps.write_app(tmp_path / "app", SOURCE), APP)
-    node.cli("quota", "set", APP, "persistence.writes=100000", "limits.requests=100000")
+    node.cli("quota", "set", APP, "persistence.writes=100000", "persistence.calls=1000000")
     return node
 
 
