@@ -86,7 +86,7 @@ Console::Options Console::Detect(Format format) {
 
 void Console::Raw(std::string_view bytes) {
   ClearStatus();
-  Put(options_.out, bytes);
+  Put(options_.out, json() && options_.out_terminal ? HarmlessJson(bytes) : std::string(bytes));
   (void)std::fflush(options_.out);
 }
 
@@ -130,7 +130,7 @@ void Console::Show(const Failure& failure) {
     Raw(shown.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n");
     return;
   }
-  std::string text = ErrColour(Paint::kRed, "error[" + failure.code + "]") + ": " +
+  std::string text = ErrColour(Paint::kRed, "error[" + Harmless(failure.code) + "]") + ": " +
                      ErrColour(Paint::kBold, Harmless(failure.what)) + "\n";
   text += Indented(Harmless(failure.detail));
   if (!failure.advice.empty())
@@ -184,6 +184,22 @@ std::string Harmless(std::string_view text) {
     else
       harmless += taken;
     text.remove_prefix(taken.size());
+  }
+  return harmless;
+}
+
+std::string HarmlessJson(std::string_view json) {
+  std::string harmless;
+  while (!json.empty()) {
+    const std::size_t length = CodePointLength(json);
+    const std::string_view taken = json.substr(0, std::max<std::size_t>(length, 1));
+    const std::u32string points = DecodeUtf8(taken).value_or(std::u32string());
+    const char32_t point = length == 0 || points.empty() ? 0 : points.front();
+    if (point == 0x7f || SteersText(point))
+      harmless += fmt::format("\\u{:04x}", static_cast<std::uint32_t>(point));
+    else
+      harmless += taken;
+    json.remove_prefix(taken.size());
   }
   return harmless;
 }

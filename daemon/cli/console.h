@@ -38,7 +38,7 @@ class Console {
   // Whether `out` shows bars: a terminal does.
   bool bars() const { return options_.out_terminal && !json(); }
 
-  // To `out`, as it is, in both formats.
+  // To `out`, as it is, in both formats; JSON on a terminal by HarmlessJson().
   void Raw(std::string_view bytes);
   // A line to `out`; nothing in JSON format.
   void Line(std::string_view line);
@@ -66,6 +66,10 @@ class Console {
 // `text` as printable UTF-8 with tabs and newlines: other control characters and bytes that are not
 // UTF-8 as \xNN, what changes the direction or the line of text as \uNNNN.
 std::string Harmless(std::string_view text);
+
+// The same JSON without what steers a terminal: the characters that JSON itself lets through are
+// written as \uNNNN.
+std::string HarmlessJson(std::string_view json);
 
 // How many columns UTF-8 `text` takes, each code point taken as one and colours as none.
 std::size_t Columns(std::string_view text);

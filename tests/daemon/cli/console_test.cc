@@ -18,6 +18,13 @@ TEST(ConsoleTest, AFailureForPeople) {
   EXPECT_EQ(err.text(), "error[some_code]: it\\x1b[31m broke\n  line 1\n  line 2\nhelp: mend it\n");
 }
 
+// A process for SQL that has fallen to its tenant chooses it.
+TEST(ConsoleTest, ACodeSteersNoTerminal) {
+  Written err;
+  Console({.err = err.file()}).Show({ExitCode::kFailed, "a\x1b[2J", "no", "", ""});
+  EXPECT_EQ(err.text(), "error[a\\x1b[2J]: no\n");
+}
+
 TEST(ConsoleTest, AFailureForPrograms) {
   Written out;
   Written err;
@@ -39,6 +46,19 @@ TEST(ConsoleTest, JsonSilencesLinesAndNotes) {
   console.Raw("raw");
   EXPECT_EQ(out.text(), "raw");
   EXPECT_EQ(err.text(), "");
+}
+
+// JSON escapes what is below a blank, and lets the other controls through.
+TEST(ConsoleTest, JsonOnATerminalDoesNotSteerIt) {
+  const std::string json =
+      "{\"a\":\"\xc2\x9b"
+      "31m \x7f \xe2\x80\xae \xc3\xa9\"}\n";
+  Written out;
+  Console({.out = out.file(), .format = Console::Format::kJson, .out_terminal = true}).Raw(json);
+  EXPECT_EQ(out.text(), "{\"a\":\"\\u009b31m \\u007f \\u202e \xc3\xa9\"}\n");
+  Written piped;
+  Console({.out = piped.file(), .format = Console::Format::kJson}).Raw(json);
+  EXPECT_EQ(piped.text(), json);
 }
 
 TEST(ConsoleTest, ColoursOnlyOnATerminalThatWantsThem) {
