@@ -39,16 +39,23 @@ Result<UploadPlan> ObjectStore::BeginUpload(ObjectWriter& object, const Persiste
     return UploadPlan{.kind = UploadPlan::Kind::kThere, .id = object.id()};
   TRY(db_.Execute(kUploadsSchema));
   ObjectTotals with_uploads = totals_;
+  std::uint64_t left = 0;
   {
-    Statement row =
-        TRY(db_.Prepare("SELECT coalesce(sum(size), 0), count(*) FROM uploads WHERE gone = 0"));
-    if (TRY(row.Step())) {
-      with_uploads.bytes += row.UInt(0);
-      with_uploads.objects += row.UInt(1);
+    Statement row = TRY(db_.Prepare("SELECT gone, sum(size), count(*) FROM uploads GROUP BY gone"));
+    while (TRY(row.Step())) {
+      if (row.UInt(0) != 0) {
+        left += row.UInt(1);
+        continue;
+      }
+      with_uploads.bytes += row.UInt(1);
+      with_uploads.objects += row.UInt(2);
     }
   }
   if (const auto refused = RefuseObject(with_uploads, object.size(), quota))
     return UploadPlan{.kind = UploadPlan::Kind::kRefused, .id = object.id(), .refused = refused};
+  // An app that writes and deletes must not fill a server that removes nothing.
+  if (left > quota.bytes_max.count)
+    return Error{ErrorCode::kUnavailable, "what was deleted is still on the server of objects"};
   object.SetMark(NewRemoteMark());
   TRY(db_.Run("INSERT INTO uploads (mark, id, size, file, gone) VALUES (?, ?, ?, ?, 0)",
               Blob{object.mark()}, Blob{object.id().view()}, object.size(), object.FileName()));

@@ -20,14 +20,20 @@ Error NoServer() {
   return Error{ErrorCode::kUnavailable, "a server has objects, and the settings name none"};
 }
 
-// Has the server remove what it can: these.
+// Has the server remove these. One that it does not remove keeps no other there.
 Result<void> RemoveAll(RemoteObjects& remote, AppId app, const std::vector<RemoteObject>& left,
                        std::vector<RemoteObject>& removed) {
+  Result<void> all;
   for (const RemoteObject& object : left) {
-    TRY(remote.Remove(app, object));
-    removed.push_back(object);
+    Result<void> done = remote.Remove(app, object);
+    if (done.ok())
+      removed.push_back(object);
+    else
+      all = std::move(done);
+    if (!remote.server().CheckAway().ok())
+      break;
   }
-  return {};
+  return all;
 }
 
 // Of an app that is gone. Blocking.
@@ -45,10 +51,12 @@ Result<void> PurgeAll(RemoteObjects& remote, AppId app, const std::string& direc
     if (left.empty())
       return {};
     std::vector<RemoteObject> removed;
-    TRY(RemoveAll(remote, app, left, removed));
+    Result<void> all = RemoveAll(remote, app, left, removed);
     TRY(store->Begin());
     TRY(store->Forget(removed));
     TRY(store->Commit());
+    if (removed.empty())
+      return all;
   }
 }
 
@@ -135,7 +143,10 @@ void PersistenceService::Send(
              remote != nullptr ? remote->server().CheckAway() : Result<void>(NoServer());
          if (!away.ok() && !TRY(store.Stat(sending->writer->id())))
            return FailedReply(away.error());
-         sending->plan = TRY(store.BeginUpload(*sending->writer, quota));
+         Result<UploadPlan> plan = store.BeginUpload(*sending->writer, quota);
+         if (!plan.ok() && plan.error().code == ErrorCode::kUnavailable)
+           return FailedReply(plan.error());
+         sending->plan = TRY(std::move(plan));
          return ObjectReply{};
        },
        .done =

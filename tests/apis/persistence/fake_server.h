@@ -9,6 +9,7 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "apis/backends/object_server.h"
@@ -43,6 +44,8 @@ class FakeServer : public ObjectServer {
   Result<void> Remove(const std::string& key, Unfinished /*unfinished*/) override {
     TRY(Enter());
     const std::lock_guard lock(mutex_);
+    if (kept_ && key.find(*kept_) != std::string::npos)
+      return Error{ErrorCode::kUnavailable, "it is not removed"};
     objects_.erase(key);
     return {};
   }
@@ -75,6 +78,11 @@ class FakeServer : public ObjectServer {
   void SetLoseAnswers(bool lose) {
     const std::lock_guard lock(mutex_);
     lose_answers_ = lose;
+  }
+  // What has that in its key is not removed.
+  void SetKept(std::optional<std::string> kept) {
+    const std::lock_guard lock(mutex_);
+    kept_ = std::move(kept);
   }
   void SetHangs(bool hangs) {
     {
@@ -123,6 +131,7 @@ class FakeServer : public ObjectServer {
   bool known_ = false;
   bool hangs_ = false;
   bool lose_answers_ = false;
+  std::optional<std::string> kept_;
   std::size_t waiting_ = 0;
   std::size_t gets_ = 0;
 };

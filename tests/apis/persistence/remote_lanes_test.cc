@@ -132,6 +132,43 @@ TEST_F(RemoteLanesTest, WhatIsDeletedGoesFromTheServerEvenLater) {
   EXPECT_EQ(ReadOutcome(large), "done");
 }
 
+TEST_F(RemoteLanesTest, OneThatIsNotRemovedKeepsNoOther) {
+  std::vector<std::string> all;
+  for (int i = 0; i < 8; ++i)
+    EXPECT_EQ(Write(all.emplace_back(Pattern(kObjectRowMax + 1, i))), "done");
+  const std::string kept = Sha256Of(all[3]).Hex();
+  server.SetKept(kept);
+  for (const std::string& bytes : all)
+    EXPECT_EQ(Delete(bytes), "done");
+  LetTimePass();
+  EXPECT_EQ(Write(small), "done");
+  EXPECT_TRUE(ServerHas(1));
+  EXPECT_NE(OnlyKey().find(kept), std::string::npos);
+  service->OnAppDeleted(AppId{1});
+  bool closed = false;
+  service->WhenClosed(AppId{1}, [&] { closed = true; });
+  EXPECT_TRUE(RunUntil(loop, [&] { return closed; }));
+}
+
+TEST_F(RemoteLanesTest, AServerThatRemovesNothingIsNotFilled) {
+  origin.quota.persistence.bytes_max = Bytes{large.size() * 2 + 4096};
+  server.SetKept("");
+  int written = 0;
+  std::string bytes;
+  while (written < 20 && Write(bytes = Pattern(large.size(), written)) == "done") {
+    ++written;
+    EXPECT_EQ(Delete(bytes), "done");
+  }
+  EXPECT_EQ(written, 3);
+  EXPECT_EQ(Write(bytes), "storage_unavailable");
+  EXPECT_EQ(Write(small), "done");
+  server.SetKept(std::nullopt);
+  LetTimePass();
+  EXPECT_EQ(Read(small, origin), small);
+  EXPECT_TRUE(ServerHas(0));
+  EXPECT_EQ(Write(bytes), "done");
+}
+
 TEST_F(RemoteLanesTest, AServerThatHangsHoldsNobodyElse) {
   EXPECT_EQ(Write(small), "done");
   server.SetHangs(true);
