@@ -113,13 +113,26 @@ def test_it_only_reads_unless_it_is_told(either):
         for sql in ("BEGIN READ WRITE; DELETE FROM goods", "SELECT nextval('s')",
                     "BEGIN; SET TRANSACTION READ WRITE; DELETE FROM goods",
                     "BEGIN; SELECT set_config('transaction_read_only', 'off', true); "
-                    "DELETE FROM goods", "SAVEPOINT a; DELETE FROM goods"):
+                    "DELETE FROM goods", "SAVEPOINT a; DELETE FROM goods",
+                    "BEGIN; SET LOCAL transaction_read_only = off; DELETE FROM goods; COMMIT",
+                    'BEGIN; SET LOCAL U&"transaction\\005fread_only" TO off; DELETE FROM goods; '
+                    "COMMIT",
+                    "BEGIN; DO $$ BEGIN SET LOCAL transaction_read_only = off; "
+                    "DELETE FROM goods; END $$; COMMIT",
+                    "BEGIN; COMMIT AND CHAIN; DELETE FROM goods; COMMIT"):
             assert shell(either, sql, check=False).returncode in (1, 3), sql
+        for sql in ("SELECT lo_create(77)", "BEGIN; SELECT lo_create(77); COMMIT"):
+            shell(either, sql, check=False)
+            assert rows(either, "SELECT count(*) AS n FROM pg_largeobject_metadata") == [{"n": 0}]
     if either.engine == "mariadb":
         for sql in ("START TRANSACTION READ WRITE; DELETE FROM goods", "TRUNCATE goods",
                     "BEGIN; COMMIT; DELETE FROM goods", "SAVEPOINT a; DELETE FROM goods",
                     "SET TRANSACTION READ WRITE; DELETE FROM goods"):
             assert shell(either, sql, check=False).returncode in (1, 3), sql
+        shell(either, "CREATE SEQUENCE s", "--write")
+        for sql in ("SELECT nextval(s)", "SELECT setval(s, 1000)"):
+            shell(either, sql, check=False)
+        assert rows(either, "SELECT nextval(s) AS n", "--write") == [{"n": 1}]
     assert goods(either) == [{"id": 1}, {"id": 2}, {"id": 10}]
     # MariaDB takes what is only explained for a change.
     explained = "SELECT *" if either.engine == "mariadb" else "DELETE"

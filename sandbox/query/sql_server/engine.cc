@@ -188,10 +188,12 @@ bool SqlServerEngine::HasTransaction(const Slot& slot) const {
 
 // What is sent for a statement that begins or ends a transaction.
 std::string SqlServerEngine::ControlText(const Slot& slot, const ServerJob& job) const {
-  if (keeps_ != Keeps::kNothing)
-    return IsReadOnly(job) && OpensTransaction(job)
-               ? server::kBeginReadOnly
-               : dialect_.control(job.words, job.statement.sql);
+  if (keeps_ != Keeps::kNothing) {
+    if (IsReadOnly(job) && OpensTransaction(job))
+      return server::kBeginReadOnly;
+    return IsReadOnly(job) && EndsTransaction(job) ? "ROLLBACK"
+                                                   : dialect_.control(job.words, job.statement.sql);
+  }
   if (OpensTransaction(job))
     return slot.savepoint ? dialect_.nothing : server::kInner;
   if (EndsTransaction(job) || Second(job, "TRANSACTION"))

@@ -132,7 +132,7 @@ std::vector<const char*> SqlServerEngine::EndingOf(Slot& slot) const {
   if (job.began || job.wrapped) {
     if (!slot.connection->in_transaction() || (job.began && !undo))
       return {};
-    return {undo ? "ROLLBACK" : "COMMIT"};
+    return {undo || IsReadOnly(job) ? "ROLLBACK" : "COMMIT"};
   }
   // Of a guard that could not be set nothing is left, nor of one whose transaction is gone.
   if (!job.guarded || (job.error && job.failed_at == 0) || !slot.connection->in_transaction())

@@ -21,7 +21,8 @@ inline constexpr const char* kEndInner = "RELEASE SAVEPOINT cloister_transaction
 // Where such a one begins.
 inline constexpr const char* kCheck = "SAVEPOINT cloister_check";
 inline constexpr const char* kUndoCheck = "ROLLBACK TO SAVEPOINT cloister_check";
-// The transactions of a session that only reads.
+// The transactions of a session that only reads. They are never committed: a server may let some
+// things be written in one (PostgreSQL up to 15: large objects).
 inline constexpr const char* kBeginReadOnly = "START TRANSACTION READ ONLY";
 
 }  // namespace cloister::server
@@ -55,10 +56,12 @@ inline bool IsReadOnly(const ServerJob& job) {
 }
 
 // Whether it would leave the transaction of its session, which only reads, or have it write (SET
-// TRANSACTION READ WRITE). What else writes the server refuses within that transaction.
+// TRANSACTION READ WRITE; SET LOCAL of a name that can be written in several ways). What else
+// writes the server refuses within that transaction.
 inline bool WouldWrite(const ServerJob& job) {
-  return IsReadOnly(job) &&
-         (job.ruling.commits || (Is(job, "SET") && MentionsWord(job.statement.sql, "WRITE")));
+  const bool sets =
+      Is(job, "SET") && (Second(job, "LOCAL") || MentionsWord(job.statement.sql, "WRITE"));
+  return IsReadOnly(job) && (job.ruling.commits || sets);
 }
 
 // Whether a transaction stays open behind it, when there was none before.
