@@ -4,6 +4,7 @@
 #include <optional>
 #include <set>
 #include <span>
+#include <utility>
 
 #include "sandbox/query/mariadb/tokens.h"
 
@@ -117,8 +118,13 @@ const char* RefusedPhrase(Tokens tokens, std::size_t at) {
 }
 
 const char* RefusedSchema(Tokens tokens, std::size_t at) {
-  if (!tokens[at].is_name() || tokens[at].word() != "INFORMATION_SCHEMA" ||
-      !IsSignAt(tokens, at + 1, '.'))
+  if (!tokens[at].is_name() || !IsSignAt(tokens, at + 1, '.'))
+    return nullptr;
+  const std::string schema = tokens[at].word();
+  // Some of its tables everybody may read.
+  if (schema == "PERFORMANCE_SCHEMA")
+    return "what the server does is its operator's";
+  if (schema != "INFORMATION_SCHEMA")
     return nullptr;
   const bool allowed = at + 2 < tokens.size() && tokens[at + 2].is_name() &&
                        std::ranges::find(kSchema, tokens[at + 2].word()) != std::end(kSchema);
@@ -161,7 +167,8 @@ const char* RefusedEngine(Tokens tokens, std::size_t at) {
 // What a trigger sets beside columns and variables of its own would stay on the connection. `at` is
 // behind SET.
 const char* RefusedSet(Tokens tokens, std::size_t at, const std::set<std::string>& declared) {
-  constexpr const char* kStays = "a trigger sets columns of NEW and variables that it declares";
+  constexpr const char* kStays =
+      "a trigger sets columns of NEW, and variables that it declares where it begins";
   int depth = 0;
   bool name = true;
   for (; at < tokens.size(); ++at) {
@@ -186,6 +193,44 @@ const char* RefusedSet(Tokens tokens, std::size_t at, const std::set<std::string
   return nullptr;
 }
 
+// Where a trigger's body begins: behind FOR EACH ROW [FOLLOWS x | PRECEDES x].
+std::size_t BodyOf(Tokens tokens) {
+  std::size_t at = 0;
+  while (at < tokens.size() && !(IsWordAt(tokens, at, "FOR") && IsWordAt(tokens, at + 1, "EACH") &&
+                                 IsWordAt(tokens, at + 2, "ROW")))
+    ++at;
+  at += 3;
+  return IsWordAt(tokens, at, "FOLLOWS") || IsWordAt(tokens, at, "PRECEDES") ? at + 2 : at;
+}
+
+// The variables that are known in all of the body: those that its outermost block begins with. One
+// of a block within is known there only, and behind it its name may be a setting's.
+std::set<std::string> DeclaredIn(Tokens tokens, std::size_t body) {
+  std::set<std::string> declared;
+  std::size_t at = IsSignAt(tokens, body + 1, ':') ? body + 2 : body;
+  if (!IsWordAt(tokens, at, "BEGIN"))
+    return declared;
+  ++at;
+  while (IsWordAt(tokens, at, "DECLARE")) {
+    std::set<std::string> names;
+    for (++at; at < tokens.size() && tokens[at].is_name(); ++at) {
+      names.insert(tokens[at].word());
+      if (!IsSignAt(tokens, at + 1, ','))
+        break;
+      ++at;
+    }
+    // Neither is a variable, and nothing but their like follows.
+    if (IsWordAt(tokens, at + 1, "CURSOR") || IsWordAt(tokens, at + 1, "HANDLER"))
+      break;
+    if (!IsWordAt(tokens, at + 1, "CONDITION"))
+      declared.merge(names);
+    while (at < tokens.size() && !tokens[at].is_sign(';'))
+      ++at;
+    ++at;
+  }
+  return declared;
+}
+
 bool BeginsStatement(const MyToken& before) {
   constexpr std::string_view kWords[] = {"BEGIN", "THEN", "ELSE", "DO", "LOOP", "REPEAT", "ROW"};
   return before.is_sign(';') || before.is_sign(':') ||
@@ -193,24 +238,24 @@ bool BeginsStatement(const MyToken& before) {
           std::ranges::find(kWords, before.word()) != std::end(kWords));
 }
 
+// All of these are reserved words: what is called so is quoted.
+bool ChangesColumns(Tokens tokens, std::size_t at) {
+  const bool is_one =
+      tokens[at].is_word("UPDATE") || tokens[at].is_word("INSERT") || tokens[at].is_word("REPLACE");
+  return is_one && !IsSignAt(tokens, at + 1, '(');
+}
+
 const char* RefusedInTrigger(Tokens tokens) {
-  std::set<std::string> declared;
-  for (std::size_t at = 0; at < tokens.size(); ++at) {
-    if (!tokens[at].is_word("DECLARE"))
-      continue;
-    for (++at; at < tokens.size() && tokens[at].is_name(); at += 2) {
-      declared.insert(tokens[at].word());
-      if (!IsSignAt(tokens, at + 1, ','))
-        break;
-    }
-  }
-  for (std::size_t at = 1; at < tokens.size(); ++at) {
-    if (!tokens[at].is_word("SET"))
-      continue;
-    // PRECEDES x SET ..., FOLLOWS x SET ...
-    const bool behind_order =
-        at > 1 && (tokens[at - 2].is_word("PRECEDES") || tokens[at - 2].is_word("FOLLOWS"));
-    if (!BeginsStatement(tokens[at - 1]) && !behind_order)
+  const std::size_t body = BodyOf(tokens);
+  const std::set<std::string> declared = DeclaredIn(tokens, body);
+  // The next SET is of columns.
+  bool of_columns = false;
+  for (std::size_t at = body; at < tokens.size(); ++at) {
+    of_columns = ChangesColumns(tokens, at) ||
+                 (of_columns && (at == body || !BeginsStatement(tokens[at - 1])));
+    // CHARACTER SET x, and the type SET (...).
+    const bool is_type = IsSignAt(tokens, at + 1, '(') || tokens[at - 1].is_word("CHARACTER");
+    if (!tokens[at].is_word("SET") || is_type || std::exchange(of_columns, false))
       continue;
     if (const char* const reason = RefusedSet(tokens, at + 1, declared))
       return reason;
