@@ -13,9 +13,14 @@ namespace cloister {
 namespace {
 
 // Of a database that has all that MakePostgresqlAccount gives it.
-constexpr std::string_view kMade = "cloister 1";
+constexpr std::string_view kMade = "cloister 2";
 // Another node's process may do the same at this moment.
 constexpr int kAttempts = 5;
+// Longer than any statement of an app's may take.
+constexpr Millis kStatementMax{700000};
+// An app may have its own functions and operators in its database: those of the catalog are used.
+constexpr const char* kOptions =
+    "-c search_path=pg_catalog -c statement_timeout=30s -c lock_timeout=3s";
 
 struct ConnectionDeleter {
   void operator()(PGconn* connection) const { PQfinish(connection); }
@@ -48,7 +53,7 @@ Result<OwnConnection> LogIn(const SqlServerAddress& server, const std::string& d
                                 "5",
                                 "cloister-node",
                                 "/",
-                                "-c statement_timeout=30s -c lock_timeout=10s",
+                                kOptions,
                                 nullptr};
   OwnConnection connection(PQconnectdbParams(names, values, 0));
   if (connection == nullptr || PQstatus(connection.get()) != CONNECTION_OK)
@@ -94,11 +99,28 @@ Result<void> MakeRole(PGconn* admin, const SqlServerAccount& account) {
   TRY(Run(admin, "ALTER ROLE " + account.name +
                      " LOGIN NOCREATEDB NOCREATEROLE NOINHERIT CONNECTION LIMIT " +
                      std::to_string(account.connections_max) + " PASSWORD '" + verifier + "'"));
-  TRY(Run(admin, "ALTER ROLE " + account.name + " RESET ALL"));
   return {};
 }
 
-// What would show other databases and roles, which are other apps'. Only a superuser can.
+// Takes back what the role has set for itself, for all databases and for its own. Statements of a
+// query process that has died end. What only a superuser may set, or whom one lets, is set where it
+// can be: else an app writes the server's log full (RAISE LOG, statements that fail), and its disk
+// by sorting and by cursors that stay.
+std::string SettingsOf(const std::string& name) {
+  const std::string role = "ALTER ROLE " + name;
+  const auto try_to = [&role](const char* setting) {
+    return "  BEGIN " + role + " SET " + setting +
+           "; EXCEPTION WHEN insufficient_privilege OR undefined_object THEN NULL; END;\n";
+  };
+  return "DO $$ BEGIN\n" + role + " RESET ALL;\n" + role + " IN DATABASE " + name +
+         " RESET ALL;\n" + try_to("client_connection_check_interval = '5s'") +
+         try_to("statement_timeout = '700s'") + try_to("log_min_messages = 'fatal'") +
+         try_to("temp_file_limit = '1GB'") + "END $$";
+}
+
+// Takes from everybody what would show other databases and roles, which are other apps', and locks
+// by number: they last for as long as a connection, and all databases have the same room for them,
+// so that one app could take it all. Only a superuser can.
 constexpr const char* kHide = R"(DO $$
 DECLARE hidden record;
 BEGIN
@@ -117,11 +139,14 @@ BEGIN
     SELECT p.oid::regprocedure AS name FROM pg_catalog.pg_proc p
     WHERE p.pronamespace = 'pg_catalog'::regnamespace AND (
       p.proname LIKE 'pg\_stat\_get\_backend%' OR p.proname LIKE 'pg\_stat\_get\_db%' OR
-      p.proname LIKE 'pg\_show\_all%' OR p.proname IN (
+      p.proname LIKE 'pg\_show\_all%' OR p.proname LIKE 'pg\_advisory\_lock%' OR
+      p.proname LIKE 'pg\_advisory\_xact\_lock%' OR p.proname LIKE 'pg\_try\_advisory%' OR
+      p.proname IN (
         'pg_stat_get_activity', 'pg_lock_status', 'pg_prepared_xact', 'pg_get_replication_slots',
         'pg_stat_get_wal_senders', 'pg_tablespace_databases', 'pg_blocking_pids',
         'pg_safe_snapshot_blocking_pids', 'pg_stat_get_progress_info', 'pg_describe_object',
-        'pg_identify_object', 'pg_identify_object_as_address', 'pg_notify'))
+        'pg_identify_object', 'pg_identify_object_as_address', 'pg_notify',
+        'pg_logical_emit_message'))
   LOOP
     EXECUTE pg_catalog.format('REVOKE ALL ON FUNCTION %s FROM PUBLIC', hidden.name);
   END LOOP;
@@ -151,10 +176,21 @@ Result<void> MakeDatabase(PGconn* admin, const SqlServerAddress& server, const s
   return {};
 }
 
+Result<void> EndStatements(PGconn* admin, const std::string& name, Millis age) {
+  TRY(Run(admin,
+          "SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity"
+          " WHERE usename = '" +
+              name + "' AND state = 'active' AND query_start < now() - interval '" +
+              std::to_string(age.count()) + " milliseconds'"));
+  return {};
+}
+
 Result<void> MakeAll(const SqlServerAddress& server, const SqlServerAccount& account) {
   const OwnConnection admin = TRY(LogIn(server, server.database));
   TRY(MakeRole(admin.get(), account));
-  return MakeDatabase(admin.get(), server, account.name);
+  TRY(MakeDatabase(admin.get(), server, account.name));
+  TRY(Run(admin.get(), SettingsOf(account.name)));
+  return EndStatements(admin.get(), account.name, kStatementMax);
 }
 
 bool IsName(std::string_view name) {
@@ -179,6 +215,13 @@ Result<void> MakePostgresqlAccount(const SqlServerAddress& server,
       break;
   }
   return made;
+}
+
+Result<void> EndPostgresqlStatements(const SqlServerAddress& server, const std::string& name,
+                                     Millis age) {
+  CHECK(IsName(name));
+  const OwnConnection admin = TRY(LogIn(server, server.database));
+  return EndStatements(admin.get(), name, age);
 }
 
 Result<void> DropPostgresqlAccount(const SqlServerAddress& server, const std::string& name) {

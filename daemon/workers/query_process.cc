@@ -20,6 +20,10 @@ constexpr std::uint32_t kFailuresFree = 3;
 constexpr Millis kRetryFirst{100};
 constexpr Millis kRetryMax{5000};
 constexpr std::uint32_t kDoublingsMax = 6;
+// Starts a second in the long run, and at once: one whose statements end it serves in between, so
+// it never fails in a row.
+constexpr double kStartsRate = 1;
+constexpr double kStartsBurst = 12;
 constexpr Millis kAttachRetry{10};
 // While it backs off, whoever asks is told at the end of so long, and asks no sooner again.
 constexpr Millis kTellPeriod{50};
@@ -41,6 +45,7 @@ QueryProcess::QueryProcess(WorkerEnv& env, Host& host, QueryOwner owner, Millis 
       host_(host),
       owner_(std::move(owner)),
       idle_(idle),
+      starts_(kStartsRate, kStartsBurst),
       start_timer_(env.loop),
       attach_timer_(env.loop),
       tell_timer_(env.loop),
@@ -65,7 +70,8 @@ void QueryProcess::Want(QueryLink& link) {
     return AttachAll();
   if (state_ != State::kGone)
     return;
-  if (failures_ > kFailuresFree && env_.loop.Now() < retry_at_) {
+  const MonotonicTime now = env_.loop.Now();
+  if ((failures_ > kFailuresFree && now < retry_at_) || !starts_.Take(1, now)) {
     if (!tell_timer_.active())
       tell_timer_.Start(kTellPeriod, [this] {
         if (state_ == State::kGone)
@@ -78,12 +84,19 @@ void QueryProcess::Want(QueryLink& link) {
 }
 
 void QueryProcess::OnFiles(Result<QueryFiles> files) {
-  if (state_ != State::kOpening)
+  if (state_ != State::kOpening) {
+    if (files.ok() && !files.value().copy.empty())
+      host_.DropCopy(owner_, std::move(files.value().copy));
     return;
+  }
   if (!files.ok()) {
     state_ = State::kGone;
     Log(LogLevel::kError, "query_files", {{"app", owner_.name}, {"error", files.error().message}});
-    return FailAll("the app's database cannot be opened: " + files.error().message);
+    // Where the server is, and as whom the node asks there, is the operator's.
+    return FailAll("the app's database cannot be opened: " +
+                   (files.error().code == ErrorCode::kUnavailable
+                        ? "its server is not to be used now; the node's log says why"
+                        : files.error().message));
   }
   mode_ = files.value().mode;
   copy_ = std::move(files.value().copy);
@@ -294,8 +307,10 @@ void QueryProcess::OnProcessEnded(const ProcessEnd& end) {
   }
   if (was != State::kServing)
     return FailAll(why);
-  if (!in_order)
+  if (!in_order) {
     CountFailure(why);
+    host_.OnLost(*this);
+  }
   // Whoever came just now gets the next one.
   for (QueryLink* const link : std::exchange(wanting_, {}))
     link->OnReleased();

@@ -9,12 +9,14 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "apis/base/names.h"
 #include "apis/query/packets.h"
 #include "apis/query/quota.h"
+#include "apis/quota/quota.h"
 #include "apis/service.h"
 #include "daemon/loop/timer.h"
 #include "daemon/workers/query_files.h"
@@ -46,6 +48,8 @@ class QueryProcess : private WorkerProcess::Listener {
     virtual void Say(QueryProcess& process, std::uint8_t level, std::string text) = 0;
     // Nobody uses that copy of the app's database any more, which is on a server.
     virtual void DropCopy(const QueryOwner& owner, std::string copy) = 0;
+    // It ended while statements may have run.
+    virtual void OnLost(QueryProcess& process) = 0;
     // No worker is left that could ask.
     virtual void OnUnused(QueryProcess& process) = 0;
   };
@@ -121,6 +125,7 @@ class QueryProcess : private WorkerProcess::Listener {
   std::string last_failure_;
   std::uint32_t failures_ = 0;  // in a row
   MonotonicTime retry_at_;
+  TokenBucket starts_;
   QueryUse use_;
   std::optional<MonotonicTime> damage_told_;
   Timer start_timer_;

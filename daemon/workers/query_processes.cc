@@ -11,6 +11,9 @@ namespace {
 constexpr std::size_t kThreads = 1;
 // A server may make each of them wait.
 constexpr std::size_t kThreadsOfServer = 4;
+constexpr std::size_t kThreadsOfChecks = 2;
+// Beyond query.statement a process ends itself (sandbox/query/sql_server/engine_turn.cc).
+constexpr Millis kBeyondStatement{12000};
 
 }  // namespace
 
@@ -19,6 +22,7 @@ QueryProcesses::QueryProcesses(WorkerEnv& env, QueryOptions options)
       options_(std::move(options)),
       self_(std::make_shared<QueryProcesses*>(this)),
       background_(env.loop, options_.roles == nullptr ? kThreads : kThreadsOfServer),
+      checks_(env.loop, options_.roles == nullptr ? kThreads : kThreadsOfChecks),
       copies_(env.loop, options_.state_dir, [this](AppId app, std::uint64_t data) {
         for (auto each = processes_.lower_bound({app.number, 0, 0});
              each != processes_.end() && std::get<0>(each->first) == app.number; ++each)
@@ -61,13 +65,21 @@ void QueryProcesses::SetQuota(AppId app, const QueryQuota& quota) {
 }
 
 void QueryProcesses::Forget(AppId app, std::function<void()> then) {
+  lost_.erase(app.number);
   for (const auto& [key, process] : processes_)
     if (std::get<0>(key) == app.number)
       process->Dismiss();
   std::erase_if(processes_, [app](const auto& each) {
     return std::get<0>(each.first) == app.number && each.second->unused();
   });
-  // Behind all that still opens its files.
+  auto drop = [this, app, then = std::move(then)]() mutable { Drop(app, std::move(then)); };
+  if (opening_.contains(app.number))
+    when_opened_[app.number] = std::move(drop);
+  else
+    drop();
+}
+
+void QueryProcesses::Drop(AppId app, std::function<void()> then) {
   background_.Run(
       app.number,
       [roles = options_.roles, app] {
@@ -79,6 +91,30 @@ void QueryProcesses::Forget(AppId app, std::function<void()> then) {
               {{"app", app.number}, {"error", dropped.error().message}});
         then();
       });
+}
+
+// An app can have its server go on with statements whose process is gone.
+void QueryProcesses::OnLost(QueryProcess& process) {
+  if (options_.roles == nullptr)
+    return;
+  Lost& lost = lost_.try_emplace(process.owner().app.number, env_.loop).first->second;
+  lost.again = lost.timer.active();
+  if (!lost.again)
+    EndStatements(process.owner().app, process.quota().statement_max + kBeyondStatement);
+}
+
+void QueryProcesses::EndStatements(AppId app, Millis age) {
+  lost_.at(app.number).timer.Start(age, [this, app, age] {
+    background_.Run(
+        app.number, [roles = options_.roles, app, age] { return roles->EndStatements(app, age); },
+        [app](const Result<void>& ended) {
+          if (!ended.ok())
+            Log(LogLevel::kWarning, "query_statements_left",
+                {{"app", app.number}, {"error", ended.error().message}});
+        });
+    if (std::exchange(lost_.at(app.number).again, false))
+      EndStatements(app, age);
+  });
 }
 
 void QueryProcesses::OnUnused(QueryProcess& process) {
@@ -122,21 +158,38 @@ void QueryProcesses::OpenFiles(QueryProcess& process) {
 
 void QueryProcesses::OpenFilesNow(const Key& key) {
   const auto [app, overlay, data] = key;
+  const auto process = processes_.find(key);
+  if (process == processes_.end())
+    return;
   const QueryPurpose purpose = overlay == 0 ? QueryPurpose::kServe : QueryPurpose::kCheck;
-  background_.Run(
-      app,
-      [roles = options_.roles, directory = options_.state_dir + "/apps/" + std::to_string(app),
-       app = AppId{app}, data = data, purpose] {
-        return roles != nullptr ? roles->Open(app, purpose)
-                                : OpenQueryFiles(directory, data, purpose);
-      },
-      [self = self_, key](Result<QueryFiles> files) {
-        if (*self == nullptr)
-          return;
-        const auto found = (*self)->processes_.find(key);
-        if (found != (*self)->processes_.end())
-          found->second->OnFiles(std::move(files));
-      });
+  ++opening_[app];
+  (overlay == 0 ? background_ : checks_)
+      .Run(
+          app,
+          [roles = options_.roles, directory = options_.state_dir + "/apps/" + std::to_string(app),
+           app = AppId{app}, data = data, purpose] {
+            return roles != nullptr ? roles->Open(app, purpose)
+                                    : OpenQueryFiles(directory, data, purpose);
+          },
+          [self = self_, owner = process->second->owner()](Result<QueryFiles> files) {
+            if (*self != nullptr)
+              (*self)->OnFiles(owner, std::move(files));
+          });
+}
+
+void QueryProcesses::OnFiles(const QueryOwner& owner, Result<QueryFiles> files) {
+  const std::uint64_t app = owner.app.number;
+  const auto found = processes_.find(KeyOf(owner));
+  if (found != processes_.end())
+    found->second->OnFiles(std::move(files));
+  else if (files.ok() && !files.value().copy.empty())
+    // Whoever asked for it has gone.
+    DropCopy(owner, std::move(files.value().copy));
+  if (--opening_[app] > 0)
+    return;
+  opening_.erase(app);
+  if (auto then = when_opened_.extract(app); !then.empty())
+    then.mapped()();
 }
 
 void QueryProcesses::OnUse(QueryProcess& process, const QueryUse& use) {

@@ -64,9 +64,12 @@ class QueryProcesses : public DatabaseSource, private QueryProcess::Host {
   }
   void OpenFiles(QueryProcess& process) override;
   void OpenFilesNow(const Key& key);
+  void OnFiles(const QueryOwner& owner, Result<QueryFiles> files);
+  void Drop(AppId app, std::function<void()> then);
   void OnUse(QueryProcess& process, const QueryUse& use) override;
   void Say(QueryProcess& process, std::uint8_t level, std::string text) override;
   void DropCopy(const QueryOwner& owner, std::string copy) override;
+  void OnLost(QueryProcess& process) override;
   void OnUnused(QueryProcess& process) override;
 
   WorkerEnv& env_;
@@ -74,7 +77,23 @@ class QueryProcesses : public DatabaseSource, private QueryProcess::Host {
   std::map<Key, std::unique_ptr<QueryProcess>> processes_;
   std::uint64_t last_link_ = 0;
   std::shared_ptr<QueryProcesses*> self_;  // null inside once this is gone
+  // Of an app whose process was lost: when what its server may still run is ended.
+  struct Lost {
+    explicit Lost(Loop& loop) : timer(loop) {}
+    Timer timer;
+    bool again = false;  // another one was lost meanwhile
+  };
+
+  void EndStatements(AppId app, Millis age);
+
+  std::map<std::uint64_t, Lost> lost_;
+  // What is being opened, by app; and what is done when nothing is any more.
+  std::map<std::uint64_t, std::size_t> opening_;
+  std::map<std::uint64_t, std::function<void()>> when_opened_;
   Background background_;
+  // Of releases that are checked: a copy of a database takes its time, and others' statements wait
+  // for no check.
+  Background checks_;
   DatabaseCopies copies_;
 };
 

@@ -146,6 +146,12 @@ Result<QueryFiles> QueryRoles::Open(AppId app, QueryPurpose purpose) const {
   return opened;
 }
 
+Result<void> QueryRoles::EndStatements(AppId app, Millis age) const {
+  if (server_.kind != SqlServerKind::kPostgresql)
+    return {};
+  return EndPostgresqlStatements(server_, TRY(NameOf(app)), age);
+}
+
 Result<void> QueryRoles::Drop(AppId app) const {
   // Without a key no app has a database.
   if (::access(KeyPath(state_dir_).c_str(), F_OK) != 0)

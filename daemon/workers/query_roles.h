@@ -28,6 +28,9 @@ class QueryRoles {
 
   // What the query process of the app is to have: its login, and sockets that are connected.
   Result<QueryFiles> Open(AppId app, QueryPurpose purpose) const;
+  // Ends the app's statements that run for longer than `age`, where a server does not do so by
+  // itself.
+  Result<void> EndStatements(AppId app, Millis age) const;
   // The app is gone.
   Result<void> Drop(AppId app) const;
   // Nobody uses that copy of its database any more (QueryFiles::copy).

@@ -91,6 +91,10 @@ INSIDE = {
     "SELECT * FROM pg_roles": "permission denied",
     "SELECT * FROM pg_stat_activity": "permission denied",
     "SELECT * FROM pg_stat_get_activity(NULL)": "permission denied",
+    "SELECT pg_advisory_lock(1)": "permission denied",
+    "SELECT pg_advisory_xact_lock_shared(1, 2)": "permission denied",
+    "SELECT pg_try_advisory_lock(1)": "permission denied",
+    "SELECT pg_logical_emit_message(false, ''a'', ''b'')": "permission denied",
 }
 
 
@@ -106,20 +110,86 @@ def test_what_a_role_changes_of_itself_is_put_back(shop, postgresql):
     made = set(postgresql.databases())
     ask(shop, APP, "sql('SELECT 1')")
     (name,) = set(postgresql.databases()) - made
-    for change in ("PASSWORD ''other''", "SET statement_timeout = ''1ms''"):
+    for change in ("PASSWORD ''other''", "SET statement_timeout = ''1ms''",
+                   f"IN DATABASE {name} SET search_path = nowhere"):
         sql = f"DO $$ BEGIN EXECUTE 'ALTER ROLE {name} {change}'; END $$"
         assert ask(shop, APP, f"sql({sql!r})") == "[]"
     os.kill(query_process(shop).pid, signal.SIGKILL)
     wait_until(lambda: ask(shop, APP, "sql('SELECT count(*) FROM generate_series(1, 100000)')")
                == "[(100000,)]", "it works again")
+    assert ask(shop, APP, "sql('SHOW search_path')") == "[('\"$user\", public',)]"
+
+
+def database_of(node, postgresql):
+    """Of the app that asks for the first time."""
+    made = set(postgresql.databases())
+    ask(node, APP, "sql('SELECT 1')")
+    (name,) = set(postgresql.databases()) - made
+    return name
+
+
+def start_again(node):
+    """Its next statement has a new process."""
+    process = query_process(node)
+    os.kill(process.pid, signal.SIGKILL)
+    wait_until(lambda: not process.is_alive(), "it has ended")
+    wait_until(lambda: ask(node, APP, "sql('SELECT 1')") == "[(1,)]", "there is another one")
+
+
+def test_a_database_of_an_earlier_version_gets_the_rights_of_this_one(shop, postgresql):
+    name = database_of(shop, postgresql)
+    postgresql.psql("GRANT EXECUTE ON FUNCTION pg_advisory_lock(bigint) TO PUBLIC", name)
+    postgresql.psql(f"COMMENT ON DATABASE {name} IS 'cloister 1'")
+    # The node is a superuser there, and runs nothing of the app's.
+    for statement in ("CREATE TABLE ran (who text)",
+                      "CREATE FUNCTION trap(oid, regnamespace) RETURNS bool LANGUAGE plpgsql AS $$ "
+                      "BEGIN INSERT INTO public.ran VALUES (current_user); RETURN $1 = $2::oid; "
+                      "END $$",
+                      "DO $$ BEGIN CREATE OPERATOR public.= (LEFTARG = oid, "
+                      "RIGHTARG = regnamespace, FUNCTION = public.trap); END $$"):
+        assert ask(shop, APP, f"sql({statement!r})") == "[]"
+    start_again(shop)
+    assert "permission denied" in ask(shop, APP, "sql('SELECT pg_advisory_lock(1)')")
+    assert ask(shop, APP, "sql('SELECT * FROM ran')") == "[]"
+
+
+def test_the_servers_log_and_its_disk_are_not_the_apps(shop, postgresql):
+    assert ask(shop, APP, "sql('SHOW temp_file_limit')") == "[('1GB',)]"
+    before = len(postgresql.log())
+    loud = "DO $$ BEGIN RAISE LOG '%', repeat('loud', 100000); END $$"
+    assert ask(shop, APP, f"sql({loud!r})") == "[]"
+    wrong = "sql(\"SELECT '\" + 'wrong' * 10000 + \"' FROM nowhere\")"
+    assert "does not exist" in ask(shop, APP, wrong)
+    assert "wrong" not in postgresql.log()[before:] and len(postgresql.log()) < before + 10000
+    # Nor may it change that for itself.
+    name = ask(shop, APP, "sql('SELECT current_user')[0][0]").strip("'")
+    for change in ("SET log_min_messages = ''log''", "RESET log_min_messages"):
+        sql = f"DO $$ BEGIN EXECUTE 'ALTER ROLE {name} {change}'; END $$"
+        assert "permission denied" in ask(shop, APP, f"sql({sql!r})")
+
+
+def test_an_app_cannot_make_its_database_look_small(shop, postgresql):
+    name = database_of(shop, postgresql)
+    for statement in ("CREATE FUNCTION nought(bigint, int) RETURNS bigint LANGUAGE sql "
+                      "AS 'SELECT 0'",
+                      "DO $$ BEGIN CREATE OPERATOR public.- (LEFTARG = bigint, RIGHTARG = int, "
+                      "FUNCTION = public.nought); END $$",
+                      "CREATE TABLE t (a text)"):
+        assert ask(shop, APP, f"sql({statement!r})") == "[]"
+    postgresql.psql(f"ALTER DATABASE {name} SET search_path = public, pg_catalog")
+    start_again(shop)
+    shop.cli("quota", "set", APP, "query.bytes=4MiB")
+    insert = "sql(\"INSERT INTO t SELECT md5(i::text) FROM generate_series(1, 10000) i\")"
+    wait_until(lambda: ask(shop, APP, insert).startswith("QuotaExceeded query.bytes"), "it is full")
 
 
 def test_the_session_is_put_back(shop):
     ask(shop, APP, "sql(\"SELECT set_config('search_path', 'nowhere', false)\")")
-    ask(shop, APP, "sql('SELECT pg_advisory_lock(1)')")
+    ask(shop, APP, "sql(\"DO $$ BEGIN EXECUTE 'DECLARE c CURSOR WITH HOLD FOR SELECT 1'; END $$\")")
     code = "[sql('SHOW search_path')[0][0] for _ in range(12)]"
     assert set(eval(ask(shop, APP, code))) == {'"$user", public'}
-    assert ask(shop, APP, "sql('SELECT pg_try_advisory_lock(1)')") == "[(True,)]"
+    code = "{sql(\"SELECT count(*) FROM pg_cursors WHERE name = 'c'\")[0][0] for _ in range(12)}"
+    assert ask(shop, APP, code) == "{0}"
 
 
 def test_another_apps_tables_cannot_be_named(shop, tmp_path):
@@ -150,6 +220,36 @@ def test_a_slow_statement_stops_no_other(shop):
     assert not answers
     asker.join()
     assert answers[0].startswith("QuotaExceeded query.statement"), answers
+
+
+def test_a_statement_of_a_process_that_has_died_ends(shop, postgresql):
+    name = database_of(shop, postgresql)
+    asker = threading.Thread(target=lambda: ask(
+        shop, APP, "sql('SELECT count(*) FROM generate_series(1, 100000000000)')"))
+    active = f"SELECT 1 FROM pg_stat_activity WHERE usename = '{name}' AND state = 'active'"
+    asker.start()
+    wait_until(lambda: postgresql.psql(active), "it runs")
+    os.kill(query_process(shop).pid, signal.SIGKILL)
+    asker.join()
+    wait_until(lambda: not postgresql.psql(active), "it has ended")
+
+
+def test_a_statement_does_not_outlive_its_process_whatever_it_does(shop, postgresql):
+    name = database_of(shop, postgresql)
+    shop.cli("quota", "set", APP, "query.statement=300ms")
+    stubborn = """DO $$ BEGIN
+PERFORM set_config('client_connection_check_interval', '0', false);
+PERFORM set_config('statement_timeout', '0', false);
+LOOP
+  BEGIN PERFORM pg_sleep(1000); EXCEPTION WHEN query_canceled THEN NULL; END;
+END LOOP; END $$"""
+    asker = threading.Thread(target=lambda: ask(shop, APP, f"sql({stubborn!r})"))
+    active = f"SELECT 1 FROM pg_stat_activity WHERE usename = '{name}' AND state = 'active'"
+    asker.start()
+    wait_until(lambda: postgresql.psql(active), "it runs")
+    os.kill(query_process(shop).pid, signal.SIGKILL)
+    asker.join()
+    wait_until(lambda: not postgresql.psql(active), "it has ended", seconds=40)
 
 
 def test_a_result_that_is_too_large_is_refused(shop):
@@ -270,6 +370,7 @@ def test_a_server_that_is_down_is_said(make_node, tmp_path, postgresql):
     answer = ask(node, APP, "sql('SELECT 1')")
     assert answer.startswith("OperationalError: the app's database cannot be opened"), answer
     assert "/nowhere" in node.log()
+    assert "/nowhere" not in answer, "that is the operator's"
 
 
 def test_a_deleted_app_leaves_nothing(shop, postgresql):

@@ -47,13 +47,17 @@ const ServerDialect& PgDialect() {
       .begin_exclusive = {"BEGIN ISOLATION LEVEL SERIALIZABLE"},
       // What the live release has locked must not hold a check for long.
       .begin_check = {"BEGIN", "SET LOCAL lock_timeout = '3s'"},
-      .clean = {"RESET ALL", "SELECT pg_catalog.pg_advisory_unlock_all()", "UNLISTEN *"},
+      .clean = {"CLOSE ALL", "RESET ALL", "SELECT pg_catalog.pg_advisory_unlock_all()",
+                "UNLISTEN *"},
       .nothing = "SET LOCAL application_name = 'cloister'",
       .many = {"INSERT", "UPDATE", "DELETE", "MERGE", "WITH"},
       .many_refusal = "executemany() can only execute INSERT, UPDATE, DELETE and MERGE.",
       .cancel = CancelOf,
-      // Without what PostgreSQL's own catalogs take in a database that has no table.
-      .size = "SELECT pg_catalog.pg_database_size(pg_catalog.current_database()) - 8388608"};
+      // Without what PostgreSQL's own catalogs take in a database that has no table. Nothing in it
+      // is looked up where an app could have put its own.
+      .size =
+          "SELECT pg_catalog.pg_database_size(pg_catalog.current_database())"
+          " OPERATOR(pg_catalog.-) 8388608"};
   return kDialect;
 }
 

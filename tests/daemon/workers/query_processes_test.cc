@@ -218,6 +218,33 @@ TEST_F(QueryProcessesTest, ProcessesThatFailInARowAreNotStartedForEver) {
   EXPECT_GE(ground_.processes.queries.size(), 4U);
 }
 
+// An app can have its process end after each statement.
+TEST_F(QueryProcessesTest, ProcessesThatServeAndEndAreNotStartedForEver) {
+  const auto client = Connect();
+  std::size_t served = 0;
+  for (std::uint32_t i = 0; i < 40; ++i) {
+    client->Send(Packet("x", i + 1));
+    std::string packet;
+    EXPECT_TRUE(ground_.Until([&] {
+      if (ground_.processes.queries.size() > served) {
+        served = ground_.processes.queries.size();
+        const FakeProcesses::Query& process = ground_.processes.queries.back();
+        BeReady(process);
+        (void)AwaitOrders(process);
+        (void)AwaitAttach(process);
+        QueryUse use;
+        use.served = 1;
+        Say(process, FrameType::kQueryUse, use.Encode());
+        RunFor(ground_.loop, Millis(2));
+        ground_.processes.ExitCode(process.id, 1);
+      }
+      return !(packet = client->Receive()).empty();
+    }));
+  }
+  EXPECT_LT(served, 20U);
+  EXPECT_GE(served, 8U);
+}
+
 TEST_F(QueryProcessesTest, AWorkerThatBrokeTheRulesIsToldOfOnce) {
   const auto client = Connect();
   const auto other = Connect();
