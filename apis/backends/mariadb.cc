@@ -2,12 +2,14 @@
 
 #include <mysql.h>
 #include <openssl/evp.h>
+#include <sys/socket.h>
 
 #include <algorithm>
 #include <array>
 #include <charconv>
 #include <chrono>
 #include <cstdint>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <span>
@@ -22,15 +24,28 @@ namespace {
 
 constexpr unsigned kConnectSeconds = 5;
 constexpr unsigned kReadSeconds = 60;
+// What takes longer on the server is ended there before it is given up here.
+constexpr const char* kTimes =
+    "SET SESSION max_statement_time = 50, SESSION lock_wait_timeout = 10,"
+    " SESSION innodb_lock_wait_timeout = 10";
+// Of one answer: a server that says more is none.
+constexpr unsigned long kPacketMax = 64UL << 20;
+constexpr std::size_t kAnswerMax = kPacketMax;
 constexpr const char* kRights =
     "SELECT, INSERT, UPDATE, DELETE, CREATE, ALTER, DROP, INDEX, CREATE VIEW, SHOW VIEW, TRIGGER,"
     " REFERENCES";
 constexpr const char* kCopyMark = "_c";
 constexpr std::uint64_t kCopyHours = 6;
+// A database that takes longer, for the number of its tables, is not copied.
+constexpr std::chrono::seconds kCopyTime{60};
 
 // A row's texts; a null is empty.
 using Row = std::vector<std::string>;
 using Rows = std::vector<Row>;
+
+struct ResultDeleter {
+  void operator()(MYSQL_RES* result) const { ::mysql_free_result(result); }
+};
 
 class Session {
  public:
@@ -52,7 +67,8 @@ class Session {
 
  private:
   explicit Session(MYSQL* mysql) : mysql_(mysql) {}
-  Error Failed() const;
+  Error Failure() const;
+  void Hangup() const;
 
   MYSQL* mysql_;
 };
@@ -70,7 +86,9 @@ Result<Session> Session::Open(const SqlServerAddress& server, const std::string&
   (void)::mysql_options(session.mysql_, MYSQL_OPT_LOCAL_INFILE, &off);
   (void)::mysql_options(session.mysql_, MYSQL_OPT_CONNECT_TIMEOUT, &kConnectSeconds);
   (void)::mysql_options(session.mysql_, MYSQL_OPT_READ_TIMEOUT, &kReadSeconds);
+  (void)::mysql_options(session.mysql_, MYSQL_OPT_MAX_ALLOWED_PACKET, &kPacketMax);
   (void)::mysql_options(session.mysql_, MYSQL_SET_CHARSET_NAME, "utf8mb4");
+  (void)::mysql_options(session.mysql_, MARIADB_OPT_RESTRICTED_AUTH, kMariadbNodePlugins);
   (void)::mysql_options(session.mysql_, MYSQL_OPT_PROTOCOL, server.socket.empty() ? &tcp : &socket);
   if (::mysql_real_connect(session.mysql_, server.host.empty() ? nullptr : server.host.c_str(),
                            user.c_str(), password.c_str(),
@@ -78,33 +96,44 @@ Result<Session> Session::Open(const SqlServerAddress& server, const std::string&
                            server.socket.empty() ? nullptr : server.socket.c_str(), 0) == nullptr)
     return Error{ErrorCode::kUnavailable, ::mysql_error(session.mysql_)};
   TRY(session.Run(kMariadbSession));
+  TRY(session.Run(kTimes));
   return session;
-}
-
-Error Session::Failed() const {
-  return Error{ErrorCode::kUnavailable, std::string(::mysql_error(mysql_)) + " (error " +
-                                            std::to_string(::mysql_errno(mysql_)) + ")"};
 }
 
 Result<Rows> Session::Run(const std::string& sql) const {
   if (::mysql_real_query(mysql_, sql.data(), sql.size()) != 0)
-    return Failed();
+    return Failure();
   Rows rows;
-  MYSQL_RES* const result = ::mysql_store_result(mysql_);
-  // Of a statement without rows, or of one whose rows were lost on the way.
-  if (result == nullptr && ::mysql_errno(mysql_) != 0)
-    return Failed();
+  const std::unique_ptr<MYSQL_RES, ResultDeleter> result(::mysql_use_result(mysql_));
   if (result == nullptr)
-    return rows;
-  const unsigned columns = ::mysql_num_fields(result);
-  while (MYSQL_ROW const found = ::mysql_fetch_row(result)) {
-    const unsigned long* const sizes = ::mysql_fetch_lengths(result);
+    return ::mysql_errno(mysql_) == 0 ? Result<Rows>(std::move(rows)) : Failure();
+  const unsigned columns = ::mysql_num_fields(result.get());
+  std::size_t bytes = 0;
+  while (MYSQL_ROW const found = ::mysql_fetch_row(result.get())) {
+    const unsigned long* const sizes = ::mysql_fetch_lengths(result.get());
     Row& row = rows.emplace_back();
-    for (unsigned i = 0; i < columns; ++i)
+    for (unsigned i = 0; i < columns; ++i) {
       row.emplace_back(found[i] == nullptr ? std::string() : std::string(found[i], sizes[i]));
+      bytes += sizeof(std::string) + row.back().size();
+    }
+    if (bytes > kAnswerMax) {
+      // Its end is not waited for.
+      Hangup();
+      return Error{ErrorCode::kUnavailable, "the server's answer is too long"};
+    }
   }
-  ::mysql_free_result(result);
+  if (::mysql_errno(mysql_) != 0)
+    return Failure();
   return rows;
+}
+
+Error Session::Failure() const {
+  return {ErrorCode::kUnavailable, std::string(::mysql_error(mysql_)) + " (error " +
+                                       std::to_string(::mysql_errno(mysql_)) + ")"};
+}
+
+void Session::Hangup() const {
+  (void)::shutdown(static_cast<int>(::mysql_get_socket(mysql_)), SHUT_RDWR);
 }
 
 Result<std::uint64_t> Session::Number(const std::string& sql) const {
@@ -240,10 +269,13 @@ class Copier {
   Copier(Session from, Session to, std::string database)
       : from_(std::move(from)), to_(std::move(to)), database_(std::move(database)) {}
 
-  Result<void> Copy() const {
+  // False: it takes too long.
+  Result<bool> Copy() const {
     TRY(to_.Run("SET SESSION foreign_key_checks = 0"));
     std::vector<std::string> views;
     for (const Row& row : TRY(Names("table_name, table_type", "tables", "table_schema"))) {
+      if (is_late())
+        return false;
       if (row[1] == "VIEW")
         views.push_back(row[0]);
       else if (row[1] == "SEQUENCE")
@@ -252,12 +284,17 @@ class Copier {
         TRY(CopyTable(row[0]));
     }
     TRY(CopyViews(std::move(views)));
-    for (const Row& row : TRY(Names("trigger_name", "triggers", "trigger_schema")))
+    for (const Row& row : TRY(Names("trigger_name", "triggers", "trigger_schema"))) {
+      if (is_late())
+        return false;
       TRY(Define("SHOW CREATE TRIGGER " + Quoted(row[0]), 2));
-    return {};
+    }
+    return !is_late();
   }
 
  private:
+  bool is_late() const { return std::chrono::steady_clock::now() > end_; }
+
   Result<Rows> Names(const std::string& columns, const std::string& table,
                      const std::string& schema) const {
     return from_.Run("SELECT " + columns + " FROM information_schema." + table + " WHERE " +
@@ -304,6 +341,8 @@ class Copier {
       std::vector<std::string> left;
       Result<void> made;
       for (const std::string& view : views) {
+        if (is_late())
+          return {};
         made = Define("SHOW CREATE VIEW " + Quoted(view), 1);
         if (!made.ok())
           left.push_back(view);
@@ -329,6 +368,7 @@ class Copier {
   Session from_;
   Session to_;
   std::string database_;
+  std::chrono::steady_clock::time_point end_ = std::chrono::steady_clock::now() + kCopyTime;
 };
 
 }  // namespace
@@ -367,20 +407,20 @@ Result<bool> MakeMariadbCopy(const SqlServerAddress& server, const SqlServerAcco
   if (size > bytes_max.count)
     return false;
   const std::string reading = "SELECT ON " + PatternOf(account.name) + ".* ";
-  const auto made = [&]() -> Result<void> {
+  Result<bool> made = [&]() -> Result<bool> {
     TRY(MakeUser(admin, copy));
     TRY(MakeDatabase(admin, copy.name));
     TRY(admin.Run("GRANT " + reading + "TO " + UserOf(copy.name)));
     Session from = TRY(LogInAsApp(server, account));
     Session to = TRY(LogInAsApp(server, copy));
-    TRY(Copier(std::move(from), std::move(to), account.name).Copy());
+    const bool whole = TRY(Copier(std::move(from), std::move(to), account.name).Copy());
     TRY(admin.Run("REVOKE " + reading + "FROM " + UserOf(copy.name)));
-    return {};
+    return whole;
   }();
-  if (made.ok())
+  if (made.ok() && made.value())
     return true;
   (void)DropAll(admin, copy.name);
-  return made.error();
+  return made;
 }
 
 Result<void> DropMariadbCopy(const SqlServerAddress& server, const std::string& copy) {

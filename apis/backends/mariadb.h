@@ -24,6 +24,12 @@ inline constexpr const char* kMariadbSession =
     " SESSION max_recursive_iterations = 4294967295, SESSION group_concat_max_len = 16777216,"
     " SESSION foreign_key_checks = 1, SESSION wait_timeout = 31536000";
 
+// How it is proven who logs in: ways that tell the server no password. One that asks for another
+// way (mysql_clear_password, dialog) would have the password itself. The first is that of apps'
+// accounts.
+inline constexpr const char* kMariadbAppPlugin = "mysql_native_password";
+inline constexpr const char* kMariadbNodePlugins = "mysql_native_password,client_ed25519";
+
 // Makes what is missing, and sets the account's password and limit. It may use its database's
 // tables, views and triggers, and nothing else. kUnavailable too when the server lets every account
 // use other databases.
@@ -33,8 +39,8 @@ Result<void> MakeMariadbAccount(const SqlServerAddress& server, const SqlServerA
 Result<void> DropMariadbAccount(const SqlServerAddress& server, const std::string& name);
 
 // Makes a database with what the account's has, and an account for it, which has no right to the
-// former. False: its tables are larger than `bytes_max`, and there is none. Copies of the account's
-// that are older than some hours are dropped.
+// former. False: its tables are larger than `bytes_max`, or too many, and there is none. Copies of
+// the account's that are older than some hours are dropped.
 Result<bool> MakeMariadbCopy(const SqlServerAddress& server, const SqlServerAccount& account,
                              const SqlServerAccount& copy, Bytes bytes_max);
 Result<void> DropMariadbCopy(const SqlServerAddress& server, const std::string& copy);

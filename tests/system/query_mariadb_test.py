@@ -105,11 +105,47 @@ def test_what_is_hidden_does_not_run(shop, mariadb, statement):
     assert ask(shop, APP, "sql('SELECT 1')") == "[(1,)]"
 
 
+# Each statement of the app's sees its rows only once more, if that stayed on the connection.
+STAYS = ["BEGIN DECLARE CONTINUE HANDLER FOR SQLSTATE '45000' SET SESSION sql_select_limit = 1; "
+         "SIGNAL SQLSTATE '45000'; END",
+         "BEGIN BEGIN DECLARE sql_select_limit INT; END; SET sql_select_limit = 1; END"]
+
+
+@pytest.mark.parametrize("body", STAYS)
+def test_a_trigger_leaves_nothing_on_the_connection(shop, body):
+    ask(shop, APP, "sql('CREATE TABLE t (a int)')")
+    sql = f"CREATE TRIGGER g BEFORE INSERT ON t FOR EACH ROW {body}"
+    answer = ask(shop, APP, f"sql({sql!r})")
+    assert answer.startswith("NotSupportedError: a trigger sets"), answer
+    ask(shop, APP, "sql('INSERT INTO t VALUES (1), (2)')")
+    assert ask(shop, APP, "{len(sql('SELECT a FROM t')) for _ in range(12)}") == "{2}"
+
+
+def test_texts_of_views_and_triggers_count(shop):
+    shop.cli("quota", "set", APP, "query.bytes=4MiB")
+    ask(shop, APP, "sql('CREATE TABLE t (a int)')")
+    for create in ("CREATE VIEW {} AS SELECT '{}' AS a",
+                   "CREATE TRIGGER {} BEFORE INSERT ON t FOR EACH ROW SET NEW.a = LENGTH('{}')"):
+        names = iter(range(100))
+
+        def is_full(create=create, names=names):
+            statement = create.format(f"n{next(names)}", "x" * 500000)
+            return ask(shop, APP, f"sql({statement!r})").startswith("QuotaExceeded query.bytes")
+
+        wait_until(is_full, "it is full")
+        made = next(names)
+        for number in range(made):
+            ask(shop, APP, f"sql('DROP {create.split()[1]} IF EXISTS n{number}')")
+        wait_until(lambda: ask(shop, APP, "sql('INSERT INTO t VALUES (1) RETURNING 1')")
+                   == "[(1,)]", "there is room again")
+
+
 def test_a_server_that_lets_everybody_in_is_refused(shop, mariadb):
     mariadb.sql("CREATE DATABASE anybody; GRANT ALL ON anybody.* TO PUBLIC")
     try:
         answer = ask(shop, APP, "sql('SELECT 1')")
-        assert "mariadb-secure-installation" in answer and "[database_lost]" in answer, answer
+        assert "the node's log" in answer and "[database_lost]" in answer, answer
+        assert "mariadb-secure-installation" in shop.log()
     finally:
         mariadb.sql("REVOKE ALL ON anybody.* FROM PUBLIC; DROP DATABASE anybody")
     wait_until(lambda: ask(shop, APP, "sql('SELECT 1')") == "[(1,)]", "it works")
@@ -270,6 +306,35 @@ if not sql("SELECT 1 FROM information_schema.tables WHERE table_name = 'more'"):
     wait_until(lambda: [each for each in mariadb.databases() if each.startswith(name)] == [name],
                "the copies are gone")
     assert len(mariadb.sql(f"SHOW GRANTS FOR '{name}'@'%'")) == 2
+
+
+def test_a_check_that_is_gone_before_its_copy_is_there_leaves_none(shop, tmp_path, mariadb):
+    name = database_of(shop, mariadb)
+    ask(shop, APP, "sql('CREATE TABLE t (a longtext)')")
+    for _ in range(8):
+        ask(shop, APP, "sql(\"INSERT INTO t SELECT repeat('x', 8000000) FROM (SELECT 1 UNION "
+                       "SELECT 2) AS two\")")
+    bad = SOURCE + """
+import os
+threading.Thread(target=sql, args=("SELECT 1",), daemon=True).start()
+time.sleep(0.3)
+os._exit(3)
+"""
+    copies = []
+
+    def has_copy():
+        copies.extend(each for each in mariadb.databases() if each.startswith(name + "_c"))
+        return bool(copies)
+
+    folder = apps.write_app(tmp_path / "bad", bad, "1.0.1")
+    deploy = threading.Thread(target=lambda: shop.deploy(folder, APP, check=False))
+    deploy.start()
+    wait_until(has_copy, "a copy is made")
+    deploy.join()
+    wait_until(lambda: [each for each in mariadb.databases() if each.startswith(name)] == [name],
+               "the copy is gone")
+    users = f"SELECT count(*) FROM mysql.user WHERE user LIKE '{name}%'"
+    wait_until(lambda: mariadb.sql(users) == ["1"], "its account is gone")
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])

@@ -74,8 +74,9 @@ Result<void> MyConnection::LogIn(int fd, const ServerLogin& login) {
   (void)::mysql_options(mysql_, MYSQL_REPORT_DATA_TRUNCATION, &none);
   (void)::mysql_options(mysql_, MYSQL_OPT_CONNECT_TIMEOUT, &kLoginSeconds);
   (void)::mysql_options(mysql_, MYSQL_SET_CHARSET_NAME, "utf8mb4");
-  // No plugin that the server asks for comes from a file but the one that accounts have.
-  (void)::mysql_options(mysql_, MYSQL_DEFAULT_AUTH, "mysql_native_password");
+  // No other that the server asks for is loaded from a file.
+  (void)::mysql_options(mysql_, MYSQL_DEFAULT_AUTH, kMariadbAppPlugin);
+  (void)::mysql_options(mysql_, MARIADB_OPT_RESTRICTED_AUTH, kMariadbAppPlugin);
   HandSocket(fd);
   // The path is never looked at: socket() and connect() are ours (handed_socket.cc).
   if (::mysql_real_connect(mysql_, nullptr, login.user.c_str(), login.password.c_str(),
