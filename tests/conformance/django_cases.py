@@ -2,6 +2,7 @@
 
 import datetime
 import decimal
+import io
 import sys
 import types
 import warnings
@@ -23,12 +24,15 @@ settings.configure(
 )
 django.setup()
 
+from django.apps import apps  # noqa: E402
 from django.contrib.auth.models import Group, User  # noqa: E402
 from django.contrib.sessions.backends.db import SessionStore  # noqa: E402
 from django.core.management import call_command  # noqa: E402
-from django.db import IntegrityError, connection, models, transaction  # noqa: E402
+from django.db import IntegrityError, connection, migrations, models, transaction  # noqa: E402
+from django.db.migrations.state import ProjectState  # noqa: E402
 from django.db.models import Avg, Count, F, StdDev, Value  # noqa: E402
-from django.db.models.functions import (MD5, ExtractWeek, LPad, Reverse, TruncMonth)  # noqa: E402
+from django.db.models.functions import (MD5, Concat, ExtractWeek, LPad, Reverse,
+                                        TruncMonth)  # noqa: E402
 
 
 class Order(models.Model):
@@ -131,6 +135,99 @@ def case_the_schema_changes():
     with connection.cursor() as cursor:
         columns = connection.introspection.get_table_description(cursor, "shop_order")
     assert "paid" not in [column.name for column in columns]
+
+
+class Stall(models.Model):
+    name = models.CharField(max_length=20, unique=True)
+    photo = models.BinaryField(null=True)
+
+    class Meta:
+        app_label = "shop"
+
+
+def constraints_of(table):
+    """What the introspection says of the constraints."""
+    with connection.cursor() as cursor:
+        return connection.introspection.get_constraints(cursor, table).values()
+
+
+def migrate(state, *operations):
+    """As `migrate` does; returns the state that follows."""
+    for operation in operations:
+        after = state.clone()
+        operation.state_forwards("shop", after)
+        with connection.schema_editor() as editor:
+            operation.database_forwards("shop", editor, state, after)
+        state = after
+    return state
+
+
+def case_bytes_come_back():
+    photo = bytes(range(256)) + b"\\'"
+    with connection.schema_editor() as editor:
+        editor.create_model(Stall)
+    Stall.objects.create(name="a", photo=photo)
+    Stall.objects.bulk_create([Stall(name="b", photo=memoryview(photo)), Stall(name="c")])
+    assert [stall.photo and bytes(stall.photo) for stall in Stall.objects.order_by("name")] == [
+        photo, photo, None]
+    assert Stall.objects.filter(photo=photo).count() == 2
+
+
+def case_texts_are_put_together():
+    Group.objects.create(name="a")
+    Group.objects.update(name=Concat(F("name"), Value("!"), Value("%'")))
+    assert Group.objects.annotate(x=Concat(Value("x"), "name")).get().x == "xa!%'"
+
+
+def case_a_table_with_rows_gets_columns():
+    state = migrate(ProjectState.from_apps(apps), migrations.CreateModel("Shelf", [
+        ("id", models.BigAutoField(primary_key=True))]))
+    state.apps.get_model("shop", "Shelf").objects.create()
+    more = {"amount": (models.IntegerField(default=-5), -5),
+            "label": (models.CharField(max_length=20, default="it's 100 % \\"), "it's 100 % \\"),
+            "since": (models.DateTimeField(default=AT), AT),
+            "open": (models.BooleanField(default=True), True),
+            "price": (models.DecimalField(max_digits=6, decimal_places=2,
+                                          default=decimal.Decimal("1.50")), decimal.Decimal("1.5")),
+            "owner": (models.ForeignKey("auth.User", models.CASCADE, null=True), None)}
+    for name, (field, _) in more.items():
+        state = migrate(state, migrations.AddField("Shelf", name, field))
+    shelf = state.apps.get_model("shop", "Shelf").objects.get()
+    assert {name: getattr(shelf, name) for name in more} == {
+        name: value for name, (_, value) in more.items()}
+    assert [each["foreign_key"] for each in constraints_of("shop_shelf")
+            if each["foreign_key"]] == [("auth_user", "id")]
+    state = migrate(
+        state, migrations.AlterField("Shelf", "label", models.CharField(max_length=30, null=True)),
+        migrations.AlterField("Shelf", "label", models.CharField(max_length=30, default="new")),
+        migrations.RemoveField("Shelf", "owner"))
+    assert not any(each["foreign_key"] for each in constraints_of("shop_shelf"))
+
+
+def case_constraints_are_found_and_taken_away():
+    def unique():
+        return sorted(each["columns"] for each in constraints_of("shop_shelf")
+                      if each["unique"] and not each["primary_key"])
+
+    state = migrate(ProjectState.from_apps(apps), migrations.CreateModel("Shelf", [
+        ("id", models.BigAutoField(primary_key=True)),
+        ("name", models.CharField(max_length=20, unique=True)), ("a", models.IntegerField()),
+        ("b", models.IntegerField())], {"unique_together": {("a", "b")}}))
+    assert unique() == [["a", "b"], ["name"]], unique()
+    migrate(state, migrations.AlterUniqueTogether("Shelf", set()),
+            migrations.AlterField("Shelf", "name", models.CharField(max_length=20)))
+    assert unique() == [], unique()
+    call_command("inspectdb", "shop_shelf", stdout=io.StringIO())
+
+
+def case_a_script_of_a_migration_has_several_statements():
+    operation = migrations.RunSQL("INSERT INTO auth_group (name) VALUES ('a;''%');\n"
+                                  "INSERT INTO auth_group (name) VALUES ('b');")
+    with_values = migrations.RunSQL([("INSERT INTO auth_group (name) VALUES (%s)", ["50 %"])])
+    for each in (operation, with_values):
+        migrate(ProjectState(), each)
+    names = Group.objects.order_by("name").values_list("name", flat=True)
+    assert list(names) == ["50 %", "a;'%", "b"]
 
 
 CASES = {name: value for name, value in sorted(globals().items()) if name.startswith("case_")}

@@ -6,9 +6,9 @@ import warnings
 
 import cloister.sqlalchemy  # noqa: F401 (registers the dialect)
 import query_cases
-from sqlalchemy import (JSON, Boolean, Column, Date, DateTime, Float, ForeignKey, Integer,
-                        LargeBinary, Numeric, String, Table, create_engine, exc, func, inspect,
-                        select, text)
+from sqlalchemy import (ARRAY, JSON, Boolean, Column, Date, DateTime, Float, ForeignKey, Index,
+                        Integer, LargeBinary, MetaData, Numeric, String, Table, Time,
+                        create_engine, exc, func, inspect, literal, select, text)
 from sqlalchemy.orm import Session, declarative_base, relationship
 
 Base = declarative_base()
@@ -23,6 +23,7 @@ class Item(Base):
     name = Column(String(50), unique=True, nullable=False)
     at = Column(DateTime)
     day = Column(Date)
+    clock = Column(Time)
     price = Column(Numeric(10, 2))
     weight = Column(Float)
     sold = Column(Boolean)
@@ -35,12 +36,14 @@ class Part(Base):
     __tablename__ = "parts"
     id = Column(Integer, primary_key=True)
     item_id = Column(ForeignKey("items.id"))
+    __table_args__ = (Index("by_item", "item_id", "id"),)
     item = relationship(Item, back_populates="parts")
 
 
 VALUES = {
     "at": datetime.datetime(2024, 2, 29, 12, 30, 1, 5),
     "day": datetime.date(2024, 2, 29),
+    "clock": datetime.time(12, 30, 1, 5),
     "price": decimal.Decimal("1.25"),
     "weight": 0.5,
     "sold": True,
@@ -97,8 +100,34 @@ def case_queries(engine):
         assert [row.id for row in in_order] == [19, 18, 17]
 
 
+def case_values_of_no_type(engine):
+    if cloister.db.engine() == "sqlite":
+        return
+    with engine.begin() as connection:
+        assert connection.execute(select(func.concat("a", literal("b")))).scalar() == "ab"
+        asked = text("SELECT count(*) FROM items WHERE :name IS NULL OR name = :name")
+        assert connection.execute(asked, {"name": None}).scalar() == 0
+
+
+def case_arrays(engine):
+    if cloister.db.engine() != "postgresql":
+        return
+    table = Table("arrays", MetaData(), Column("a", ARRAY(Integer)), Column("t", ARRAY(String)))
+    table.create(engine)
+    with engine.begin() as connection:
+        connection.execute(table.insert(), [{"a": [1, None], "t": ["x,", '"']}])
+        assert connection.execute(select(table)).one() == ([1, None], ["x,", '"'])
+        assert connection.execute(select(table.c.a[1])).scalar() == 1
+
+
 def case_the_schema_is_seen(engine):
     seen = inspect(engine)
+    assert [each["column_names"] for each in seen.get_unique_constraints("items")] == [["name"]]
+    assert [each["column_names"] for each in seen.get_indexes("parts")
+            if each["name"] == "by_item"] == [["item_id", "id"]]
+    again = MetaData()
+    again.reflect(engine)
+    assert set(again.tables) == {"items", "parts", "tags"}
     assert set(seen.get_table_names()) == {"items", "parts", "tags"}
     assert [column["name"] for column in seen.get_columns("parts")] == ["id", "item_id"]
     assert seen.get_foreign_keys("parts")[0]["referred_table"] == "items"

@@ -15,7 +15,7 @@ from typing import Any, Iterator
 from cloister._sql_marks import (Typed, check_counts, kept, not_blank, or_text, parsed, types_of,
                                  values_by_name)
 
-__all__ = ['adapted', 'converters_of', 'numbered', 'statements']
+__all__ = ['adapted', 'converters_of', 'numbered', 'statements', 'written_out']
 
 _DIGITS_MAX, _SCALE_MAX = 65, 38
 
@@ -107,6 +107,10 @@ def numbered(sql: str, many: bool, parameters: Any) -> tuple[str, Any]:
 _TRIGGER = re.compile(r'\s*CREATE\s+(?:OR\s+REPLACE\s+)?TRIGGER\b', re.IGNORECASE)
 # What END alone, or END CASE, is the end of; the others end with END and their own word.
 _OPENS, _OTHERS = {'BEGIN', 'CASE'}, {'IF', 'LOOP', 'REPEAT', 'WHILE', 'FOR'}
+
+
+def written_out(sql: str, many: bool, parameters: Any, message: str) -> None:
+    """None: this server takes parameters wherever a value may stand."""
 
 
 def statements(script: str) -> Iterator[str]:

@@ -2,13 +2,15 @@
 
 SQL goes to a server with numbered parameters ($1), which the marks of both styles become here, and
 with a type for each value that is no plain number, text or bytes. Values come back as text with the
-name of their type.
+name of their type. Where the server takes no parameter, or cannot tell what one is to be, literals
+stand in the place of the marks.
 """
 
 from __future__ import annotations
 
 import datetime
 import decimal
+import functools
 import os
 import re
 import sys
@@ -18,7 +20,11 @@ from typing import Any, Iterator
 from cloister._sql_marks import (Typed, check_counts, kept, not_blank, or_text, parsed, types_of,
                                  values_by_name)
 
-__all__ = ['Typed', 'adapted', 'converters_of', 'driver', 'engine', 'numbered', 'statements']
+__all__ = ['Typed', 'adapted', 'converted', 'converters_of', 'driver', 'engine', 'literal',
+           'numbered', 'statements', 'written_out']
+
+# A longer value stays a parameter.
+_LITERAL_MAX = 8192
 
 
 def engine() -> str:
@@ -48,6 +54,8 @@ def _element(value):
         return 'NULL'
     if isinstance(value, (list, tuple)):
         return '{' + ','.join(map(_element, value)) + '}'
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        return rf'"\\x{bytes(value).hex()}"'
     text = str(adapted(value))
     return '"' + text.replace('\\', r'\\').replace('"', r'\"') + '"'
 
@@ -140,6 +148,67 @@ def numbered(sql: str, many: bool, parameters: Any) -> tuple[str, Any]:
     return text, sets if many else sets[0]
 
 
+def literal(value: Any) -> str:
+    """An adapted value as it is written in SQL."""
+    if value is None:
+        return 'NULL'
+    if isinstance(value, (int, float)):
+        text = str(value if isinstance(value, float) else int(value))
+        if text.strip('-') in ('inf', 'nan'):
+            return f"CAST('{text}' AS float8)"
+        # Two minus signs begin a comment.
+        return f'({text})' if text.startswith('-') else text
+    if isinstance(value, bytes):
+        return f"CAST('\\x{value.hex()}' AS bytea)"
+    quoted = "'" + str(value).replace("'", "''") + "'"
+    if '\\' in quoted:
+        quoted = 'E' + quoted.replace('\\', r'\\')
+    kind = getattr(value, 'sql_type', None)
+    return quoted if kind is None else f'CAST({quoted} AS {kind})'
+
+
+# Statements that define something take no parameters (there is no parameter $1), and of one that
+# goes to a function of any type the server asks what it is, which of a literal it does not.
+_NO_PARAMETER = re.compile(r'\(SQLSTATE 42P(?:02|08|18)\)\Z')
+
+
+def written_out(sql: str, many: bool, parameters: Any, message: str) -> tuple[str, Any] | None:
+    """The statement for another try, after the server has refused it with that message; or None.
+
+    `parameters` are adapted, as for numbered().
+    """
+    if not parameters or _NO_PARAMETER.search(message) is None:
+        return None
+    named = isinstance(parameters[0] if many else parameters, dict)
+    texts, marks, rest = parsed(sql, named, _tokens)
+    if not any(mark is not None for mark in marks):
+        return None
+    if many:
+        # Rows have one statement: what was not told is text.
+        sets = values_by_name(parameters, _rendered(sql, True, ())[1]) if named else parameters
+        kinds = tuple(kind or 'text' if _are_texts(sets, index) else kind
+                      for index, kind in enumerate(types_of(sets)))
+        return _rendered(sql, named, kinds)[0], sets
+    pieces, left = [], []
+    for text, mark in zip(texts, marks):
+        pieces.append(text)
+        if mark is None:
+            pieces.append('?')
+            continue
+        value = parameters[mark]
+        if isinstance(value, (str, bytes)) and len(value) > _LITERAL_MAX:
+            left.append(value)
+            kind = 'bytea' if isinstance(value, bytes) else getattr(value, 'sql_type', None)
+            pieces.append(f'CAST(${len(left)} AS {kind or "text"})')
+        else:
+            pieces.append(' ' + literal(value) if text[-1:].isalnum() else literal(value))
+    return ''.join(pieces) + rest, left
+
+
+def _are_texts(sets, index):
+    return all(values[index] is None or isinstance(values[index], str) for values in sets)
+
+
 def statements(script: str) -> Iterator[str]:
     """The statements of a script, without the semicolons between them."""
     begin = 0
@@ -183,7 +252,54 @@ _CONVERTERS = {
 }
 
 
+# What an element of an array is: the end of a quoted one, or all of another.
+_ELEMENT = re.compile(r'"((?:[^"\\]|\\.)*)"|[^,{}"]+', re.DOTALL)
+_PLAIN = {'int': int, 'real': float, 'bool': lambda text: text == 't',
+          'bytes': lambda text: bytes.fromhex(text[2:])}
+
+
+def _array_of(text, convert):
+    """The list that stands in the text, or the text. Bounds before it ([0:1]={a,b}) say nothing."""
+    lists: list[Any] = []
+    place = text.find('=') + 1 if text.startswith('[') else 0
+    while place < len(text):
+        mark = text[place]
+        if mark == '{':
+            lists.append([])
+        elif mark == '}':
+            whole = lists.pop()
+            if not lists:
+                return whole
+            lists[-1].append(whole)
+        elif mark != ',':
+            found = _ELEMENT.match(text, place)
+            if found is None or not lists:
+                return text
+            if found[1] is not None:
+                lists[-1].append(convert(re.sub(r'\\(.)', r'\1', found[1], flags=re.DOTALL)))
+            else:
+                lists[-1].append(None if found[0] == 'NULL' else convert(found[0]))
+            place = found.end() - 1
+        place += 1
+    return text
+
+
+@functools.lru_cache(64)
+def _converter_of(declared):
+    if not declared or not declared.endswith('[]'):
+        return _CONVERTERS.get(declared)
+    kind = declared[:-2]
+    convert = _PLAIN.get(kind) or _CONVERTERS.get(kind) or str
+    return lambda text: _array_of(text, convert)
+
+
 def converters_of(columns: Any) -> list[Any] | None:
     """What makes a value of each column's; None: nothing has to be done."""
-    found = [_CONVERTERS.get(declared) for _, declared in columns]
+    found = [_converter_of(declared) for _, declared in columns]
     return found if any(found) else None
+
+
+def converted(row: Any, converters: Any) -> tuple[Any, ...]:
+    """The row with what the converters of its columns make of its values."""
+    return tuple(value if value is None or converter is None else converter(value)
+                 for value, converter in zip(row, converters))

@@ -112,3 +112,22 @@ def statements(script):
             begin = end
     if script[begin:].strip():
         yield script[begin:]
+
+
+def _bytes_of(value):
+    if isinstance(value, bytes):
+        return value
+    return (value if isinstance(value, str) else str(value)).encode()
+
+
+def converted(row: Any, converters: Any, text_factory: Any) -> tuple[Any, ...]:
+    """The row with what converters make of its values, and the factory of its texts."""
+    values = []
+    for index, value in enumerate(row):
+        converter = converters[index] if converters is not None else None
+        if converter is not None:
+            value = None if value is None else converter(_bytes_of(value))
+        elif isinstance(value, str) and text_factory is not str:
+            value = text_factory(value.encode())
+        values.append(value)
+    return tuple(values)

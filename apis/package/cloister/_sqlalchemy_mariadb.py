@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from sqlalchemy import Time
 from sqlalchemy.dialects.mysql import TIME
 from sqlalchemy.dialects.mysql.base import MySQLDialect, MySQLTypeCompiler
 
@@ -44,7 +45,7 @@ class CloisterMariadbDialect(ServerDatabase, MySQLDialect):
     supports_sane_rowcount = True
     supports_sane_multi_rowcount = True
     type_compiler = type_compiler_cls = _Types
-    colspecs = {**MySQLDialect.colspecs, TIME: _Time}
+    colspecs = {**MySQLDialect.colspecs, Time: _Time, TIME: _Time}
 
     def __init__(self, **options: Any) -> None:
         super().__init__(is_mariadb=True, **options)

@@ -134,12 +134,6 @@ def _adapted(parameters):
     return [adapt(value) for value in parameters]
 
 
-def _bytes_of(value):
-    if isinstance(value, bytes):
-        return value
-    return (value if isinstance(value, str) else str(value)).encode()
-
-
 class Row(collections.abc.Sequence):
     """A row whose values are named, too: `connection.row_factory = cloister.db.Row`."""
 
@@ -252,12 +246,12 @@ class Cursor:
         if engine() != 'sqlite':
             converters = _sql_server.driver().converters_of(columns)
             if converters is not None:
-                rows = [_of_server(row, converters) for row in rows]
+                rows = [_sql_server.converted(row, converters) for row in rows]
             converters = None
         else:
             converters = self.connection._converters_of(columns)
         if converters is not None or factory is not str:
-            rows = [_converted(row, converters, factory) for row in rows]
+            rows = [_sql_values.converted(row, converters, factory) for row in rows]
         self._rows = rows
 
     def _next(self):
@@ -305,23 +299,6 @@ class Cursor:
 
     def setoutputsize(self, size: int, column: int | None = None) -> None:
         """Of PEP 249; does nothing."""
-
-
-def _converted(row, converters, text_factory):
-    values = []
-    for index, value in enumerate(row):
-        converter = converters[index] if converters is not None else None
-        if converter is not None:
-            value = None if value is None else converter(_bytes_of(value))
-        elif isinstance(value, str) and text_factory is not str:
-            value = text_factory(value.encode())
-        values.append(value)
-    return tuple(values)
-
-
-def _of_server(row, converters):
-    return tuple(value if value is None or converter is None else converter(value)
-                 for value, converter in zip(row, converters))
 
 
 def _size_of(parameters):
@@ -399,13 +376,26 @@ class Connection:
             self._in_transaction = False
             raise _lost('the process of the database ended meanwhile, and with it the transaction')
         if engine() != 'sqlite':
-            try:
-                sql, parameters = _sql_server.driver().numbered(sql, many, parameters)
-            except KeyError as missing:
-                raise ProgrammingError('You did not supply a value for binding parameter '
-                                       f':{missing.args[0]}.') from None
-            except ValueError as wrong:
-                raise ProgrammingError(str(wrong)) from None
+            return self._run_on_server(sql, many, parameters, begin)
+        return self._send(sql, many, parameters, begin)
+
+    def _run_on_server(self, sql, many, parameters, begin):
+        try:
+            numbered = _sql_server.driver().numbered(sql, many, parameters)
+        except KeyError as missing:
+            raise ProgrammingError('You did not supply a value for binding parameter '
+                                   f':{missing.args[0]}.') from None
+        except ValueError as wrong:
+            raise ProgrammingError(str(wrong)) from None
+        try:
+            return self._send(numbered[0], many, numbered[1], begin)
+        except ProgrammingError as error:
+            again = _sql_server.driver().written_out(sql, many, parameters, str(error))
+            if again is None:
+                raise
+        return self._send(again[0], many, again[1], begin)
+
+    def _send(self, sql, many, parameters, begin):
         # An exception that is kept in a variable would keep the frame, and with it the connection.
         try:
             result = _query(self._session, self._begin if begin else 0, self._flags, many,

@@ -29,6 +29,27 @@ enum PgType : std::uint32_t {
   kTimeTz = 1266,
   kNumeric = 1700,
   kUuid = 2950,
+  kBoolArray = 1000,
+  kBytesArray = 1001,
+  kCharArray = 1002,
+  kNameArray = 1003,
+  kInt2Array = 1005,
+  kInt4Array = 1007,
+  kTextArray = 1009,
+  kBpcharArray = 1014,
+  kVarcharArray = 1015,
+  kInt8Array = 1016,
+  kFloat4Array = 1021,
+  kFloat8Array = 1022,
+  kOidArray = 1028,
+  kTimestampArray = 1115,
+  kDateArray = 1182,
+  kTimeArray = 1183,
+  kTimestampTzArray = 1185,
+  kIntervalArray = 1187,
+  kNumericArray = 1231,
+  kTimeTzArray = 1270,
+  kUuidArray = 2951,
 };
 
 bool IsInt(std::uint32_t type) {
@@ -62,6 +83,47 @@ void AppendReal(WireWriter& out, std::string_view text) {
   out.U8(static_cast<std::uint8_t>(QueryValueType::kReal));
   // It knows "Infinity" and "NaN", too.
   out.U64(std::bit_cast<std::uint64_t>(std::strtod(std::string(text).c_str(), nullptr)));
+}
+
+// Arrays of other types stay text.
+std::string_view DeclaredArray(std::uint32_t type) {
+  switch (type) {
+    case kBoolArray:
+      return "bool[]";
+    case kBytesArray:
+      return "bytes[]";
+    case kInt2Array:
+    case kInt4Array:
+    case kInt8Array:
+    case kOidArray:
+      return "int[]";
+    case kFloat4Array:
+    case kFloat8Array:
+      return "real[]";
+    case kCharArray:
+    case kNameArray:
+    case kTextArray:
+    case kBpcharArray:
+    case kVarcharArray:
+      return "text[]";
+    case kDateArray:
+      return "date[]";
+    case kTimeArray:
+    case kTimeTzArray:
+      return "time[]";
+    case kTimestampArray:
+      return "timestamp[]";
+    case kTimestampTzArray:
+      return "timestamptz[]";
+    case kIntervalArray:
+      return "interval[]";
+    case kNumericArray:
+      return "numeric[]";
+    case kUuidArray:
+      return "uuid[]";
+    default:
+      return {};
+  }
 }
 
 const char* CodeOf(std::string_view state, const std::string& message) {
@@ -102,7 +164,7 @@ std::string_view PgDeclared(std::uint32_t type) {
     case kUuid:
       return "uuid";
     default:
-      return {};
+      return DeclaredArray(type);
   }
 }
 

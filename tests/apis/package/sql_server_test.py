@@ -97,5 +97,60 @@ def test_what_comes_back_is_what_the_column_is(declared, text, value):
     assert convert(text) == value and type(convert(text)) is type(value)
 
 
+@pytest.mark.parametrize("declared, text, value", [
+    ("int[]", "{1,-2,NULL}", [1, -2, None]),
+    ("int[]", "[0:1]={1,2}", [1, 2]),
+    ("int[]", "{{1,2},{3,4}}", [[1, 2], [3, 4]]),
+    ("real[]", "{0.5,Infinity}", [0.5, float("inf")]),
+    ("bool[]", "{t,f}", [True, False]),
+    ("bytes[]", r'{"\\x00ff"}', [b"\0\xff"]),
+    ("text[]", r'{a,"b,\"\\",NULL,"NULL","",é}', ["a", 'b,"\\', None, "NULL", "", "é"]),
+    ("numeric[]", "{1.50}", [decimal.Decimal("1.50")]),
+    ("date[]", "{2024-02-29,infinity}", [datetime.date(2024, 2, 29), "infinity"]),
+    ("text[]", "{}", []),
+    ("text[]", "{never closed", "{never closed"),
+    ("text[]", "no array", "no array"),
+])
+def test_an_array_is_a_list(declared, text, value):
+    (convert,) = server.converters_of([("a", declared)])
+    assert convert(text) == value
+
+
+TAKES_NONE = "there is no parameter $1 (SQLSTATE 42P02)"
+
+
+@pytest.mark.parametrize("sql, parameters, wanted", [
+    ("ALTER TABLE t ADD c int DEFAULT ?", [5], "ALTER TABLE t ADD c int DEFAULT 5"),
+    ("SELECT 5 -?", [-3], "SELECT 5 -(-3)"),
+    ("SELECT ?, ?", ["it's", None], "SELECT 'it''s', NULL"),
+    ("SELECT ?", ["a\\'; --"], r"SELECT E'a\\''; --'"),
+    ("SELECT ?", [b"\0'"], r"SELECT CAST('\x0027' AS bytea)"),
+    ("SELECT ?", [float("-inf")], "SELECT CAST('-inf' AS float8)"),
+    ("SELECT a ?? ?, '?'", ["b"], "SELECT a ? 'b', '?'"),
+    ("SELECT e?, :n", ["b"], "SELECT e 'b', :n"),
+])
+def test_a_value_is_written_out(sql, parameters, wanted):
+    assert server.written_out(sql, False, parameters, TAKES_NONE) == (wanted, [])
+
+
+def test_values_are_written_out_with_their_types():
+    values = {"a": server.adapted(decimal.Decimal("1.5")), "b": "x" * 10000, "c": b"y" * 10000}
+    text, left = server.written_out("SELECT :a, :b, :c, :b", False, values, TAKES_NONE)
+    assert text == ("SELECT CAST('1.5' AS numeric), CAST($1 AS text), CAST($2 AS bytea), "
+                    "CAST($3 AS text)")
+    assert left == [values["b"], values["c"], values["b"]]
+    sets = [{"a": "x", "b": 1}, {"a": None, "b": 2}]
+    assert server.written_out("INSERT INTO t VALUES (concat(:a), :b)", True, sets, TAKES_NONE) == (
+        "INSERT INTO t VALUES (concat(CAST($1 AS text)), $2)", [["x", 1], [None, 2]])
+
+
+def test_other_failures_are_no_reason_to_write_out():
+    for sql, parameters, message in (
+            ("SELECT ?", [1], "division by zero (SQLSTATE 22012)"),
+            ("SELECT ?", [1], f"{TAKES_NONE} and more"),
+            ("SELECT $1", [1], TAKES_NONE), ("SELECT 1", [], TAKES_NONE)):
+        assert server.written_out(sql, False, parameters, message) is None
+
+
 def test_other_columns_are_left_alone():
     assert server.converters_of([("a", None), ("b", "jsonb")]) is None

@@ -46,6 +46,14 @@ TEST(PgValuesTest, NonsenseIsReadWithinItsBounds) {
   EXPECT_EQ(1U, Read(kBytes, "\\xzz1", bytes).bytes.size());
 }
 
+TEST(PgValuesTest, ArraysSayWhatTheirElementsAre) {
+  EXPECT_EQ("int[]", PgDeclared(1016));
+  EXPECT_EQ("text[]", PgDeclared(1003));
+  EXPECT_EQ("numeric[]", PgDeclared(1231));
+  EXPECT_EQ("numeric", PgDeclared(kNumeric));
+  EXPECT_EQ("", PgDeclared(3807));  // of jsonb
+}
+
 TEST(PgValuesTest, TypesOfOnePlaceAreMerged) {
   EXPECT_EQ(kInt8, PgCommonType(kInt4, kInt8));
   EXPECT_EQ(kFloat8, PgCommonType(kInt4, kFloat8));

@@ -7,11 +7,11 @@ import contextlib
 import re
 import sys
 import types
-from typing import Any, Iterator
+from typing import Any, Callable, Iterator
 
 from cloister import db
 
-__all__ = ['Column', 'ServerCursor', 'stand_ins']
+__all__ = ['Column', 'ServerCursor', 'stand_ins', 'with_literals']
 
 Column = collections.namedtuple('Column', 'name type_code display_size internal_size precision '
                                           'scale null_ok')
@@ -78,6 +78,12 @@ def _named(query, parameters):
     if isinstance(parameters, dict):
         return query, parameters
     return query, {f'p{index}': value for index, value in enumerate(parameters)}
+
+
+def with_literals(sql: str, parameters: Any, literal: Callable[[Any], str]) -> str:
+    """The statement with what `literal` makes of the values in the place of its marks."""
+    values = iter(parameters)
+    return _MARK.sub(lambda match: '%' if match[1] == '%' else literal(next(values)), sql)
 
 
 class ServerCursor(db.Cursor):

@@ -44,6 +44,10 @@ class CloisterOperations(_base.DatabaseOperations):
         """As for a driver that does not tell."""
         return BaseDatabaseOperations.last_executed_query(self, cursor, sql, params)
 
+    def binary_placeholder_sql(self, value: Any) -> str:
+        """A mark as of any value: a parameter has its own type, and no _binary before it."""
+        return '%s'
+
     def regex_lookup(self, lookup_type: str) -> str:
         """Patterns of letters as they are, or of any case."""
         if lookup_type == 'regex':

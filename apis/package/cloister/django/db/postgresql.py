@@ -12,7 +12,8 @@ import json
 from typing import Any
 
 from cloister import db
-from cloister.django.db._server import ServerCursor, stand_ins
+from cloister._sql_server import adapted, literal, statements
+from cloister.django.db._server import ServerCursor, stand_ins, with_literals
 
 __all__ = ['CloisterCursor', 'CloisterOperations', 'CloisterSchemaEditor', 'DatabaseWrapper']
 
@@ -58,29 +59,27 @@ class CloisterOperations(_base.DatabaseOperations):
 
     def compose_sql(self, sql: Any, params: Any) -> Any:
         """Literals in place of the marks."""
-        return sql % tuple(_literal(value) for value in params) if params else sql
+        return with_literals(sql, params, _literal) if params else sql
 
 
 def _literal(value):
-    if value is None:
-        return 'NULL'
-    if isinstance(value, bool):
-        return 'true' if value else 'false'
-    if isinstance(value, (int, float)):
-        return str(value)
-    if isinstance(value, bytes):
-        return f"'\\x{value.hex()}'::bytea"
-    return "'" + str(value).replace("'", "''") + "'"
+    return literal(adapted(bytes(value) if isinstance(value, (bytearray, memoryview)) else value))
 
 
 class CloisterSchemaEditor(_base.DatabaseSchemaEditor):
-    """DDL has no parameters: values become literals."""
+    """DDL has no parameters: values become literals. Some of Django's texts are two statements."""
 
     def quote_value(self, value: Any) -> str:
         """A literal of PostgreSQL's."""
-        if isinstance(value, str):
-            value = value.replace('%', '%%')
-        return _literal(value)
+        return _literal(value).replace('%', '%%')
+
+    def execute(self, sql: Any, params: Any = ()) -> None:
+        """As Django's own, which has a server that takes several statements in one text."""
+        text = str(sql)
+        if params is not None:
+            text = with_literals(text, params, _literal)
+        for statement in statements(text):
+            super().execute(statement, None)
 
 
 class DatabaseWrapper(_base.DatabaseWrapper):
