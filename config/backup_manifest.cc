@@ -1,5 +1,6 @@
 #include "config/backup_manifest.h"
 
+#include <algorithm>
 #include <charconv>
 #include <system_error>
 #include <utility>
@@ -51,7 +52,7 @@ bool IsPlain(std::string_view text) {
 }  // namespace
 
 bool IsBackupPath(std::string_view path) {
-  if (path == "state.db" || path == "node.key" || path == "query.key")
+  if (path == "state.db" || path == "node.key" || path == "query.key" || path == "query.key.id")
     return true;
   if (path.size() > kBackupLineMax || Next(path, '/') != "apps" || !IsNumber(Next(path, '/')))
     return false;
@@ -61,6 +62,10 @@ bool IsBackupPath(std::string_view path) {
   if (folder == "objects")
     return IsObject(path);
   return folder == "data" && IsNumber(Next(path, '/')) && IsDatabase(path);
+}
+
+bool HasPiece(const BackupManifest& manifest, std::string_view path) {
+  return std::ranges::find(manifest.pieces, path, &BackupPiece::path) != manifest.pieces.end();
 }
 
 std::string RenderBackupManifest(const BackupManifest& manifest) {

@@ -32,9 +32,9 @@ inline constexpr std::size_t kBackupLineMax = 512;
 inline constexpr std::size_t kBackupPiecesMax = 20'000'000;
 inline constexpr std::uint64_t kBackupPieceMax = std::uint64_t{1} << 50;
 
-// Whether a node writes this: state.db, node.key, query.key, apps/N/query.db and its log, the same
-// in apps/N/data/N, apps/N/objects.db, apps/N/objects/hh/HASH. Nothing of it leads out of a
-// directory.
+// Whether a node writes this: state.db, node.key, query.key, query.key.id, apps/N/query.db and its
+// log, the same in apps/N/data/N, apps/N/objects.db, apps/N/objects/hh/HASH. Nothing of it leads
+// out of a directory.
 bool IsBackupPath(std::string_view path);
 
 struct BackupPiece {
@@ -48,6 +48,8 @@ struct BackupManifest {
   std::string version;  // of the node that made it
   std::vector<BackupPiece> pieces;
 };
+
+bool HasPiece(const BackupManifest& manifest, std::string_view path);
 
 std::string RenderBackupManifest(const BackupManifest& manifest);
 

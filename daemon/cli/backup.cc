@@ -104,10 +104,17 @@ class BackupRun {
     const auto elapsed = std::chrono::duration_cast<Millis>(clock_.Now() - started_);
     console_.Line(fmt::format("{}: {} of {} apps in {} files, {}", folder_, FormatBytes(bytes_),
                               apps_, manifest_.pieces.size(), FormatDuration(elapsed)));
+    const bool on_sql_server = HasPiece(manifest_, "query.key.id");
     if (!wish.node_key)
       console_.Note(
           "without the node's key: secrets open with node.key of the state directory alone, so "
           "keep a copy of it elsewhere");
+    if (!wish.node_key && on_sql_server)
+      console_.Note(
+          "without query.key of the state directory, by which apps find their databases on the SQL "
+          "server: keep a copy of it elsewhere, too");
+    if (on_sql_server)
+      console_.Note("apps' databases on the SQL server are not in it: back that up, too");
     if (on_server_ > 0)
       console_.Note(
           fmt::format("{} larger object{} on the server that the node's settings name: "
@@ -119,7 +126,8 @@ class BackupRun {
                          {"pieces", manifest_.pieces.size()},
                          {"bytes", bytes_},
                          {"on_server", on_server_},
-                         {"node_key", wish.node_key},
+                         {"on_sql_server", on_sql_server},
+                         {"node_key", HasPiece(manifest_, "node.key")},
                          {"elapsed_ms", elapsed.count()}}) +
                    "\n");
   }

@@ -32,7 +32,7 @@ constexpr const char* kDefaultConfig = "/etc/cloister/cloisterd.toml";
 // What a keeper has in every state directory, and what one that is not finished has.
 constexpr std::string_view kLocks[] = {"lock", "lock.children"};
 // Of the state directory: what a restore makes there.
-constexpr std::string_view kMade[] = {"state.db", "node.key", "query.key", "apps"};
+constexpr std::string_view kMade[] = {"state.db", "node.key", "query.key", "query.key.id", "apps"};
 
 Failure Unreadable(std::string doing) {
   return FailureOf(SystemError(std::move(doing)), "backup_unreadable");
@@ -253,8 +253,8 @@ class StateDirectory {
 
 void Tell(Console& console, const RestoreWish& wish, const BackupManifest& manifest,
           const std::string& where) {
-  const bool key =
-      std::ranges::find(manifest.pieces, "node.key", &BackupPiece::path) != manifest.pieces.end();
+  const bool key = HasPiece(manifest, "node.key");
+  const bool on_sql_server = HasPiece(manifest, "query.key.id");
   console.Line(fmt::format("{} of {}, made {} by {}: {} files, {}, all as they were backed up",
                            where, wish.folder, Harmless(manifest.made), Harmless(manifest.version),
                            manifest.pieces.size(), FormatBytes(TotalOf(manifest))));
@@ -262,12 +262,17 @@ void Tell(Console& console, const RestoreWish& wish, const BackupManifest& manif
     console.Note(
         "the backup has no node.key: put the node's into the state directory before it starts, or "
         "secrets do not open. When it runs: `cloister verify`");
+  if (!wish.check && on_sql_server && !HasPiece(manifest, "query.key"))
+    console.Note(
+        "the backup has no query.key: put the node's into the state directory, too, or apps do not "
+        "find their databases on the SQL server");
   if (console.json())
     console.Raw(Dump({{"backup", wish.folder},
                       {"made", manifest.made},
                       {"pieces", manifest.pieces.size()},
                       {"bytes", TotalOf(manifest)},
                       {"node_key", key},
+                      {"on_sql_server", on_sql_server},
                       {"restored", !wish.check}}) +
                 "\n");
 }

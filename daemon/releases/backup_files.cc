@@ -202,12 +202,20 @@ Result<std::vector<BackupApp>> AppsOfCopy(const std::string& path,
   return apps;
 }
 
+// In the copy of the state. Without one there may be no key yet.
+Result<bool> HasSecrets(const std::string& path) {
+  Database db = TRY(Database::Open(path, {.access = Database::Access::kReadOnly}));
+  Statement any = TRY(db.Query("SELECT 1 FROM config_values WHERE secret = 1 LIMIT 1"));
+  return TRY(any.Step());
+}
+
+// kNotFound: there is no node.key, and there are secrets.
 Result<void> CopyKeys(const std::string& from, const std::string& to,
                       std::vector<std::string>& pieces) {
   for (const std::string_view file : {kNodeKeyFile, kQueryKeyFile}) {
     const std::string name(file);
-    // The second is there where apps' databases were ever on a server.
-    if (file == kQueryKeyFile && !SizeOf(fmt::format("{}/{}", from, name)))
+    const bool wanted = file == kNodeKeyFile && TRY(HasSecrets(to + "/state.db"));
+    if (!wanted && !SizeOf(fmt::format("{}/{}", from, name)))
       continue;
     TRY(CopySmall(fmt::format("{}/{}", from, name), fmt::format("{}/{}", to, name)));
     pieces.push_back(name);
@@ -232,6 +240,11 @@ Result<BackupState> BackUpState(const std::string& state_directory, const std::s
   state.apps = TRY(AppsOfCopy(path, state_directory));
   if (key == WithNodeKey::kYes)
     TRY(CopyKeys(state_directory, directory, state.pieces));
+  // By it a node that is restored without the key notices.
+  if (const std::string id(kQueryKeyIdFile); SizeOf(fmt::format("{}/{}", state_directory, id))) {
+    TRY(CopySmall(fmt::format("{}/{}", state_directory, id), fmt::format("{}/{}", directory, id)));
+    state.pieces.push_back(id);
+  }
   for (const std::string& piece : state.pieces)
     state.size.count += SizeOf(fmt::format("{}/{}", directory, piece)).value_or(0);
   return state;

@@ -6,6 +6,7 @@
 
 #include <array>
 #include <cerrno>
+#include <cstdlib>
 #include <memory>
 #include <utility>
 
@@ -24,8 +25,14 @@ constexpr std::size_t kNameDigits = 20;
 // releases that are checked.
 constexpr std::uint32_t kProcessesMax = 4;
 
+constexpr std::size_t kIdDigits = 16;
+
 std::string KeyPath(const std::string& directory) {
   return directory + "/" + std::string(kQueryKeyFile);
+}
+
+std::string IdPath(const std::string& directory) {
+  return directory + "/" + std::string(kQueryKeyIdFile);
 }
 
 Result<SecretText> ReadKey(const std::string& path) {
@@ -40,14 +47,13 @@ Result<SecretText> ReadKey(const std::string& path) {
 }
 
 // Whole or not at all, whenever the machine stops; one that is there stays.
-Result<void> MakeKey(const std::string& directory, const std::string& path) {
-  const std::string made = path + ".new";
-  const SealKey key = SealKey::Generate();
-  const UniqueFd file(
-      ::open(made.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600));
+Result<void> MakeFile(const std::string& directory, const std::string& path,
+                      std::string_view bytes) {
+  // Two of several threads, or node processes, may be at it.
+  std::string made = path + ".XXXXXX";
+  const UniqueFd file(::mkostemp(made.data(), O_CLOEXEC));
   if (!file.valid())
     return SystemError("making " + made);
-  const std::string_view bytes = key.bytes();
   if (::write(file.get(), bytes.data(), bytes.size()) != static_cast<ssize_t>(bytes.size()) ||
       ::fsync(file.get()) != 0)
     return SystemError("writing " + made);
@@ -60,11 +66,48 @@ Result<void> MakeKey(const std::string& directory, const std::string& path) {
   return {};
 }
 
+std::string IdOf(const SecretText& key) {
+  Sha256Stream stream;
+  stream.Add(key.text());
+  stream.Add("id");
+  return stream.Finish().Hex().substr(0, kIdDigits);
+}
+
+// Empty: there is none, since no database was ever made.
+Result<std::string> ReadId(const std::string& path) {
+  const UniqueFd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
+  if (!file.valid() && errno == ENOENT)
+    return std::string();
+  if (!file.valid())
+    return SystemError("opening " + path);
+  std::array<char, kIdDigits> digits{};
+  if (::pread(file.get(), digits.data(), digits.size(), 0) != static_cast<ssize_t>(kIdDigits))
+    return Error{ErrorCode::kInvalidArgument, path + " does not name a key"};
+  return std::string(digits.data(), digits.size());
+}
+
+Error OtherKey(const std::string& directory, const std::string& id, const std::string& is) {
+  return Error{ErrorCode::kUnavailable, "apps' databases on the server are those of the key " + id +
+                                            ", and " + KeyPath(directory) + is +
+                                            ": put it back from where it is kept"};
+}
+
 Result<SecretText> KeyOf(const std::string& directory) {
   const std::string path = KeyPath(directory);
-  if (::access(path.c_str(), F_OK) != 0)
-    TRY(MakeKey(directory, path));
-  return ReadKey(path);
+  const std::string id = TRY(ReadId(IdPath(directory)));
+  if (::access(path.c_str(), F_OK) != 0) {
+    if (!id.empty())
+      return OtherKey(directory, id, " is not there");
+    const SealKey made = SealKey::Generate();
+    TRY(MakeFile(directory, path, made.bytes()));
+  }
+  SecretText key = TRY(ReadKey(path));
+  const std::string own = IdOf(key);
+  if (id.empty())
+    TRY(MakeFile(directory, IdPath(directory), own + "\n"));
+  else if (id != own)
+    return OtherKey(directory, id, " is another one");
+  return key;
 }
 
 // `use` tells the name from the password.
@@ -153,8 +196,8 @@ Result<void> QueryRoles::EndStatements(AppId app, Millis age) const {
 }
 
 Result<void> QueryRoles::Drop(AppId app) const {
-  // Without a key no app has a database.
-  if (::access(KeyPath(state_dir_).c_str(), F_OK) != 0)
+  // Without a key no app has a database, unless it was lost.
+  if (::access(KeyPath(state_dir_).c_str(), F_OK) != 0 && TRY(ReadId(IdPath(state_dir_))).empty())
     return {};
   const std::string name = TRY(NameOf(app));
   return server_.kind == SqlServerKind::kMariadb ? DropMariadbAccount(server_, name)

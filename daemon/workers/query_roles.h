@@ -4,7 +4,9 @@
 //
 // Their names tell nothing of the app, and its password is known to the node only: both are made
 // from the app's number and a key of this state directory (query.key), so that they are the same
-// whenever they are asked for. Everything blocks: in the background only.
+// whenever they are asked for. Beside it query.key.id says which key that was, so that a state
+// directory that has lost its key is told from a new one: with another key all apps would have
+// other databases, which are empty. Everything blocks: in the background only.
 
 #include <cstdint>
 #include <string>
@@ -19,6 +21,7 @@ namespace cloister {
 
 // In the state directory.
 inline constexpr std::string_view kQueryKeyFile = "query.key";
+inline constexpr std::string_view kQueryKeyIdFile = "query.key.id";
 
 class QueryRoles {
  public:

@@ -121,6 +121,13 @@ def test_the_key_of_secrets_stays_where_it_is(shop, make_node, folder):
     assert_same(node.start())
 
 
+def test_a_node_without_secrets_has_no_key_to_save(make_node, folder):
+    node = make_node().start()
+    answer = json.loads(node.cli("--json", "backup", folder / "one", "--with-node-key").stdout)
+    assert answer["node_key"] is False and pieces(folder / "one") == ["state.db"]
+    assert answer["on_sql_server"] is False
+
+
 def test_a_flipped_bit_is_found_and_named(shop, make_node, folder):
     backup = folder / "one"
     shop.cli("backup", backup, "--with-node-key")

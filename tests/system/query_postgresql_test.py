@@ -1,5 +1,6 @@
 """An app's database on a PostgreSQL server: made by the node, walled in, back after faults."""
 
+import json
 import os
 import signal
 import threading
@@ -381,6 +382,41 @@ def test_a_deleted_app_leaves_nothing(shop, postgresql):
     wait_until(lambda: name not in postgresql.databases(), "the database is gone")
     wait_until(lambda: not postgresql.psql(f"SELECT 1 FROM pg_roles WHERE rolname = '{name}'"),
                "the role is gone")
+
+
+def test_a_node_without_its_key_makes_no_other_databases(shop, make_node, postgresql, tmp_path):
+    ask(shop, APP, "sql('CREATE TABLE t (a int)')")
+    made = set(postgresql.databases())
+    backups = tmp_path / "backups"
+    backups.mkdir()
+    apps.open_to_all(backups)
+    backups.chmod(0o777)
+    said = shop.cli("backup", backups / "one").stderr
+    assert "without query.key" in said and "SQL server are not in it" in said, said
+    answer = json.loads(shop.cli("--json", "backup", backups / "two", "--with-node-key").stdout)
+    assert answer["on_sql_server"] is True
+    assert (backups / "two/query.key").exists() and not (backups / "one/query.key").exists()
+    shop.stop()
+    node = make_node({"query": postgresql.settings})
+    said = node.cli("restore", backups / "one", "--state-dir", node.state).stderr
+    assert "has no query.key" in said, said
+    node.start()
+    for _ in range(2):
+        answer = ask(node, APP, "sql('SELECT count(*) FROM t')")
+        assert "query.key is not there: put it back" in answer, answer
+    assert not (node.state / "query.key").exists()
+    # It could not have found it, but it says so: the operator may look for it by hand.
+    node.cli("apps", "delete", APP, "--force")
+    wait_until(lambda: "query_database_left" in node.log(), "it is said")
+    assert set(postgresql.databases()) == made
+    other = make_node({"query": postgresql.settings})
+    other.cli("restore", backups / "two", "--state-dir", other.state)
+    key = (other.state / "query.key").read_bytes()
+    (other.state / "query.key").write_bytes(bytes(32))
+    other.start()
+    assert "query.key is another one" in ask(other, APP, "sql('SELECT count(*) FROM t')")
+    (other.state / "query.key").write_bytes(key)
+    wait_until(lambda: ask(other, APP, "sql('SELECT count(*) FROM t')") == "[(0,)]", "it is back")
 
 
 def test_a_release_script_runs_and_the_data_is_the_servers(shop, postgresql, tmp_path):
