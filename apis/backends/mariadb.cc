@@ -381,6 +381,22 @@ Result<void> MakeMariadbAccount(const SqlServerAddress& server, const SqlServerA
   return MakeDatabase(admin, account.name);
 }
 
+Result<void> CheckMariadbServer(const SqlServerAddress& server) {
+  const Session admin = TRY(LogInAsNode(server));
+  return CheckStrangers(admin);
+}
+
+Result<SqlServerUse> MariadbUseOf(const SqlServerAddress& server, const std::string& name) {
+  CHECK(IsName(name));
+  const Session admin = TRY(LogInAsNode(server));
+  const std::string from = " FROM information_schema.tables WHERE table_schema = '" + name +
+                           "' AND table_type = 'BASE TABLE'";
+  SqlServerUse use;
+  use.tables = TRY(admin.Number("SELECT COUNT(*)" + from));
+  use.bytes = TRY(admin.Number("SELECT COALESCE(SUM(data_length + index_length), 0)" + from));
+  return use;
+}
+
 Result<void> DropMariadbAccount(const SqlServerAddress& server, const std::string& name) {
   CHECK(IsName(name));
   const Session admin = TRY(LogInAsNode(server));

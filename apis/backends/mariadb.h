@@ -35,6 +35,11 @@ inline constexpr const char* kMariadbNodePlugins = "mysql_native_password,client
 // use other databases.
 Result<void> MakeMariadbAccount(const SqlServerAddress& server, const SqlServerAccount& account);
 
+// Whether the server is there, lets the node in, and can be used for apps' databases.
+Result<void> CheckMariadbServer(const SqlServerAddress& server);
+
+Result<SqlServerUse> MariadbUseOf(const SqlServerAddress& server, const std::string& name);
+
 // With all that is in it, copies among it. Its sessions end with their next statement.
 Result<void> DropMariadbAccount(const SqlServerAddress& server, const std::string& name);
 

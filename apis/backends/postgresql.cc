@@ -1,6 +1,8 @@
 #include "apis/backends/postgresql.h"
 
 #include <algorithm>
+#include <charconv>
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -45,16 +47,10 @@ Result<OwnConnection> LogIn(const SqlServerAddress& server, const std::string& d
   const char* const names[] = {
       "host",     "port",    "user", "dbname", "password", "connect_timeout", "application_name",
       "passfile", "options", nullptr};
-  const char* const values[] = {host.c_str(),
-                                port.c_str(),
-                                server.user.c_str(),
-                                database.c_str(),
-                                server.password.c_str(),
-                                "5",
-                                "cloister-node",
-                                "/",
-                                kOptions,
-                                nullptr};
+  const char* const values[] = {host.c_str(), port.c_str(), server.user.c_str(), database.c_str(),
+                                server.password.c_str(), "5", "cloister-node",
+                                // What is there and no file would be warned of.
+                                "/nonexistent", kOptions, nullptr};
   OwnConnection connection(PQconnectdbParams(names, values, 0));
   if (connection == nullptr || PQstatus(connection.get()) != CONNECTION_OK)
     return Error{ErrorCode::kUnavailable, connection == nullptr
@@ -77,6 +73,12 @@ Result<std::string> Run(PGconn* connection, const std::string& sql) {
   if (PQntuples(result.get()) == 0 || PQnfields(result.get()) == 0)
     return std::string();
   return std::string(PQgetvalue(result.get(), 0, 0));
+}
+
+std::uint64_t NumberIn(const std::string& text) {
+  std::uint64_t number = 0;
+  (void)std::from_chars(text.data(), text.data() + text.size(), number);
+  return number;
 }
 
 // So that the password itself is in no log of the server.
@@ -222,6 +224,27 @@ Result<void> EndPostgresqlStatements(const SqlServerAddress& server, const std::
   CHECK(IsName(name));
   const OwnConnection admin = TRY(LogIn(server, server.database));
   return EndStatements(admin.get(), name, age);
+}
+
+Result<void> CheckPostgresqlServer(const SqlServerAddress& server) {
+  TRY(LogIn(server, server.database));
+  return {};
+}
+
+Result<SqlServerUse> PostgresqlUseOf(const SqlServerAddress& server, const std::string& name) {
+  CHECK(IsName(name));
+  const OwnConnection admin = TRY(LogIn(server, server.database));
+  if (TRY(Run(admin.get(), "SELECT 1 FROM pg_database WHERE datname = '" + name + "'")).empty())
+    return SqlServerUse{};
+  const OwnConnection inside = TRY(LogIn(server, name));
+  const std::string from =
+      " FROM pg_catalog.pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN "
+      "('r', 'p', 'm')";
+  SqlServerUse use;
+  use.tables = NumberIn(TRY(Run(inside.get(), "SELECT count(*)" + from)));
+  use.bytes = NumberIn(
+      TRY(Run(inside.get(), "SELECT coalesce(sum(pg_total_relation_size(oid)), 0)" + from)));
+  return use;
 }
 
 Result<void> DropPostgresqlAccount(const SqlServerAddress& server, const std::string& name) {

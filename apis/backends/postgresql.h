@@ -21,6 +21,11 @@ Result<void> MakePostgresqlAccount(const SqlServerAddress& server, const SqlServ
 Result<void> EndPostgresqlStatements(const SqlServerAddress& server, const std::string& name,
                                      Millis age);
 
+// Whether the server is there, and lets the node in.
+Result<void> CheckPostgresqlServer(const SqlServerAddress& server);
+
+Result<SqlServerUse> PostgresqlUseOf(const SqlServerAddress& server, const std::string& name);
+
 // With all that is in it, whoever is connected.
 Result<void> DropPostgresqlAccount(const SqlServerAddress& server, const std::string& name);
 

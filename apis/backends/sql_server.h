@@ -33,6 +33,12 @@ struct SqlServerAccount {
   std::uint32_t connections_max = 8;
 };
 
+// What the account has in its database.
+struct SqlServerUse {
+  std::uint64_t tables = 0;  // views are none; 0 too when there is no database
+  std::uint64_t bytes = 0;
+};
+
 // A socket that is connected, and has said nothing. Blocks, for `timeout` at most for each address
 // of the host. kUnavailable: nobody listens.
 Result<UniqueFd> ConnectSqlServer(const SqlServerAddress& address, Millis timeout);

@@ -14,6 +14,7 @@
 #include "daemon/admin/handlers.h"
 #include "daemon/store/config_rows.h"
 #include "daemon/store/release_rows.h"
+#include "daemon/workers/database_source.h"
 
 namespace cloister {
 namespace {
@@ -24,6 +25,7 @@ struct Holdings {
   std::size_t releases = 0;
   ConfigUse config;
   std::uint64_t database_bytes = 0;  // 0: nothing was ever written to it
+  std::uint64_t tables = 0;          // of a database on a server
   ObjectTotals objects;
 };
 
@@ -32,13 +34,14 @@ std::uint64_t SizeOf(const std::string& path) {
   return ::stat(path.c_str(), &status) == 0 ? static_cast<std::uint64_t>(status.st_size) : 0;
 }
 
-// Blocking.
+// `directory`: as DataDirectory has it. Blocking.
 std::uint64_t DatabaseBytes(const std::string& directory) {
   const std::uint64_t file = SizeOf(directory + "/query.db");
   const std::uint64_t log = SizeOf(directory + "/query.db-wal");
   return log == 0 && file <= kDatabasePage ? 0 : file + log;
 }
 
+// `directory`: of its database, as above.
 Result<Holdings> ReadHoldings(Database& db, AppId app, const std::string& directory) {
   return Holdings{.releases = TRY(ListReleaseIds(db, app)).size(),
                   .config = TRY(ReadConfigUse(db, app)),
@@ -58,7 +61,9 @@ std::vector<std::string> Missed(const AppEntry& app, const Holdings& has) {
   if (has.objects.objects > 0)
     lines.push_back(CountOf(has.objects.objects, "object") + ", " +
                     CountOf(has.objects.bytes, "byte"));
-  if (has.database_bytes > 0)
+  if (has.tables > 0)
+    lines.push_back("a database on the server, " + CountOf(has.tables, "table"));
+  else if (has.database_bytes > 0)
     lines.push_back("a database, " + CountOf(has.database_bytes, "byte"));
   if (has.config.keys > 0)
     lines.push_back(CountOf(has.config.keys, "key") + " of config and secrets");
@@ -77,7 +82,7 @@ Json DeletedJson(const AppEntry& app, const Holdings& had) {
       {"app", app.row.name.ToString()},    {"live", app.live ? Json(app.live->version) : Json()},
       {"releases", had.releases},          {"objects", had.objects.objects},
       {"object_bytes", had.objects.bytes}, {"database_bytes", had.database_bytes},
-      {"config_keys", had.config.keys}};
+      {"database_tables", had.tables},     {"config_keys", had.config.keys}};
 }
 
 struct DeleteWish {
@@ -104,11 +109,29 @@ void DeleteKnown(AdminContext& context, const DeleteWish& wish, const Holdings& 
       });
 }
 
+// What cannot be counted is no reason to keep an app that is to go.
+void FindDatabase(AdminContext& context, const DeleteWish& wish, const Holdings& has,
+                  const AdminReply& reply) {
+  if (!context.options.database_on_server)
+    return DeleteKnown(context, wish, has, reply);
+  context.options.database_on_server(
+      wish.app, [&context, wish, has, reply](const Result<ServerDatabase>& found) {
+        if (!found.ok() && !wish.force)
+          return reply.Fail(ProblemOf(Error(found.error())));
+        Holdings all = has;
+        if (found.ok()) {
+          all.tables = found.value().use.tables;
+          all.database_bytes = found.value().use.bytes;
+        }
+        DeleteKnown(context, wish, all, reply);
+      });
+}
+
 // Objects that cannot be counted are no reason to keep an app that is to go.
 void CountObjects(AdminContext& context, const DeleteWish& wish, const Holdings& has,
                   const AdminReply& reply) {
   if (context.options.objects == nullptr)
-    return DeleteKnown(context, wish, has, reply);
+    return FindDatabase(context, wish, has, reply);
   context.options.objects->Use(wish.app,
                                [&context, wish, has, reply](const Result<ObjectUse>& use) {
                                  if (!use.ok() && !wish.force)
@@ -116,7 +139,7 @@ void CountObjects(AdminContext& context, const DeleteWish& wish, const Holdings&
                                  Holdings all = has;
                                  if (use.ok())
                                    all.objects = use.value().totals;
-                                 DeleteKnown(context, wish, all, reply);
+                                 FindDatabase(context, wish, all, reply);
                                });
 }
 
@@ -132,9 +155,8 @@ void HandleDeleteApp(AdminContext& context, const AdminRequest& request, const A
   const AppId id = app->row.id;
   context.parts.state.Read(
       id.number,
-      [id, directory = context.parts.state.AppDirectory(id.number)](Database& db) {
-        return ReadHoldings(db, id, directory);
-      },
+      [id, directory = DataDirectory(context.parts.state.AppDirectory(id.number), app->row.data)](
+          Database& db) { return ReadHoldings(db, id, directory); },
       [&context, reply,
        wish = DeleteWish{.app = id,
                          .name = app->row.name,

@@ -20,6 +20,7 @@
 #include "daemon/admin/call.h"
 #include "daemon/calls/call_server.h"
 #include "daemon/releases/releases.h"
+#include "daemon/workers/query_roles.h"
 
 namespace cloister {
 
@@ -54,6 +55,10 @@ struct AdminOptions {
   std::function<CacheUse(AppId)> cache_use = {};
   // What an app last used of its database.
   std::function<QueryUse(AppId)> query_use = {};
+  // An app's database, where they are on a server: its name without asking it, and what it has.
+  // Both null: databases are files.
+  std::function<void(AppId, std::function<void(Result<std::string>)>)> database_name = {};
+  std::function<void(AppId, std::function<void(Result<ServerDatabase>)>)> database_on_server = {};
   // The objects of apps; null: none.
   PersistenceService* objects = nullptr;
   // Null: none are made.

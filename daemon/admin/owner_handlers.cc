@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "daemon/admin/handlers.h"
+#include "daemon/workers/database_source.h"
 
 namespace cloister {
 namespace {
@@ -123,8 +124,21 @@ void HandleCreateApp(AdminContext& context, const AdminRequest& request, const A
 }
 
 void HandleShowApp(AdminContext& context, const AdminRequest& request, const AdminReply& reply) {
-  if (const AppEntry* app = FindAppOrFail(context, request, reply); app != nullptr)
-    reply.Send(200, {{"app", AppJson(context, *app)}});
+  const AppEntry* app = FindAppOrFail(context, request, reply);
+  if (app == nullptr)
+    return;
+  Json shown = AppJson(context, *app);
+  if (!context.options.database_name) {
+    // As a file of the state directory, whether it is there yet or not.
+    shown["database"] =
+        DataDirectory("apps/" + std::to_string(app->row.id.number), app->row.data) + "/query.db";
+    return reply.Send(200, {{"app", std::move(shown)}});
+  }
+  context.options.database_name(
+      app->row.id, [reply, shown = std::move(shown)](const Result<std::string>& name) mutable {
+        shown["database"] = name.ok() && !name.value().empty() ? Json(name.value()) : Json();
+        reply.Send(200, {{"app", std::move(shown)}});
+      });
 }
 
 }  // namespace cloister

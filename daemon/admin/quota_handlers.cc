@@ -15,6 +15,7 @@
 #include "daemon/admin/handlers.h"
 #include "daemon/store/config_rows.h"
 #include "daemon/store/release_rows.h"
+#include "daemon/workers/database_source.h"
 #include "daemon/workers/process_memory.h"
 
 namespace cloister {
@@ -59,6 +60,7 @@ std::uint64_t FileSize(const std::string& path) {
   return missing ? 0 : size;
 }
 
+// `directory`: of its database, as DataDirectory has it.
 Result<AppFacts> ReadFacts(Database& db, AppId app, const std::string& directory) {
   AppFacts facts{.config = TRY(ReadConfigUse(db, app)), .live = {}, .objects = {}};
   const std::string database = directory + "/query.db";
@@ -190,7 +192,8 @@ void SendApp(AdminContext& context, const AppName& name, const AdminReply& reply
     return reply.Fail(NoApp(name));
   context.parts.state.Read(
       app->row.id.number,
-      [id = app->row.id, directory = context.parts.state.AppDirectory(app->row.id.number)](
+      [id = app->row.id, directory = DataDirectory(
+                             context.parts.state.AppDirectory(app->row.id.number), app->row.data)](
           Database& db) { return ReadFacts(db, id, directory); },
       [&context, name, reply, id = app->row.id](const Result<AppFacts>& facts) {
         if (!facts.ok())

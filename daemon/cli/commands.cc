@@ -137,7 +137,9 @@ std::string WithIt(const Json& deleted) {
   if (const std::uint64_t objects = NumberOf(deleted, "objects"); objects > 0)
     text += ", " + CountText(objects, "object") + " (" +
             FormatBytes(NumberOf(deleted, "object_bytes")) + ")";
-  if (const std::uint64_t bytes = NumberOf(deleted, "database_bytes"); bytes > 0)
+  if (const std::uint64_t tables = NumberOf(deleted, "database_tables"); tables > 0)
+    text += ", its database (" + CountText(tables, "table") + ")";
+  else if (const std::uint64_t bytes = NumberOf(deleted, "database_bytes"); bytes > 0)
     text += ", its database (" + FormatBytes(bytes) + ")";
   if (const std::uint64_t keys = NumberOf(deleted, "config_keys"); keys > 0)
     text += ", its config (" + CountText(keys, "key") + ")";

@@ -46,6 +46,12 @@ std::function<void(AppId, std::function<std::function<void()>()>)> RunOn(Backgro
 }
 
 // For people.
+std::string DatabaseServerState(const QueryProcesses& queries) {
+  const std::string& trouble = queries.server_trouble();
+  return trouble.empty() ? "on the server" : "the server fails: " + trouble;
+}
+
+// For people.
 std::string ObjectServerState(const ObjectServer& server) {
   const std::string trouble = server.trouble();
   return trouble.empty() ? "larger ones on the server" : "the server fails: " + trouble;
@@ -95,12 +101,23 @@ AdminOptions Node::DescribeNode(const NodeStart& start) {
         {"cache", CacheState(cache_)},
         {"cache_use", CacheUseText(cache_.counters())},
     };
+    if (workers_.queries()->on_server())
+      facts.emplace_back("databases", DatabaseServerState(*workers_.queries()));
     if (object_server_ != nullptr)
       facts.emplace_back("objects", ObjectServerState(*object_server_));
     return facts;
   };
   options.cache_use = [this](AppId app) { return cache_.UseOf(app); };
   options.query_use = [this](AppId app) { return workers_.queries()->UseOf(app); };
+  if (QueryProcesses* queries = workers_.queries(); queries->on_server()) {
+    options.database_name = [queries](AppId app, std::function<void(Result<std::string>)> done) {
+      queries->FindName(app, std::move(done));
+    };
+    options.database_on_server = [queries](AppId app,
+                                           std::function<void(Result<ServerDatabase>)> done) {
+      queries->FindOnServer(app, std::move(done));
+    };
+  }
   options.objects = &persistence_;
   options.backups = &backups_;
   options.shells = &shells_;

@@ -47,7 +47,7 @@ class QueryProcess : private WorkerProcess::Listener {
     // For the app's log.
     virtual void Say(QueryProcess& process, std::uint8_t level, std::string text) = 0;
     // Nobody uses that copy of the app's database any more, which is on a server.
-    virtual void DropCopy(const QueryOwner& owner, std::string copy) = 0;
+    virtual void DropCopy(const QueryOwner& owner, const std::string& copy) = 0;
     // It ended while statements may have run.
     virtual void OnLost(QueryProcess& process) = 0;
     // No worker is left that could ask.

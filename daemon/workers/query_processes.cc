@@ -15,6 +15,22 @@ constexpr std::size_t kThreadsOfChecks = 2;
 // Beyond query.statement a process ends itself (sandbox/query/sql_server/engine_turn.cc).
 constexpr Millis kBeyondStatement{12000};
 
+struct Dropped {
+  std::string database;  // empty: it is not known which it was
+  Result<void> result;
+};
+
+// `roles`: null when databases are files. Blocks.
+Dropped DropIt(const QueryRoles* roles, AppId app) {
+  Dropped dropped;
+  if (roles == nullptr)
+    return dropped;
+  if (Result<std::string> name = roles->NameOf(app); name.ok())
+    dropped.database = std::move(name).value();
+  dropped.result = roles->Drop(app);
+  return dropped;
+}
+
 }  // namespace
 
 QueryProcesses::QueryProcesses(WorkerEnv& env, QueryOptions options)
@@ -29,7 +45,19 @@ QueryProcesses::QueryProcesses(WorkerEnv& env, QueryOptions options)
           if (each->second->owner().data == data && each->second->starting())
             return true;
         return false;
-      }) {}
+      }) {
+  if (options_.roles == nullptr)
+    return;
+  background_.Run(
+      0, [roles = options_.roles] { return roles->Check(); },
+      [self = self_](const Result<void>& checked) {
+        if (*self == nullptr)
+          return;
+        (*self)->NoteServer(checked);
+        if (!checked.ok())
+          Log(LogLevel::kError, "query_server_failed", {{"error", checked.error().message}});
+      });
+}
 
 QueryProcesses::~QueryProcesses() {
   *self_ = nullptr;
@@ -81,14 +109,13 @@ void QueryProcesses::Forget(AppId app, std::function<void()> then) {
 
 void QueryProcesses::Drop(AppId app, std::function<void()> then) {
   background_.Run(
-      app.number,
-      [roles = options_.roles, app] {
-        return roles != nullptr ? roles->Drop(app) : Result<void>();
-      },
-      [app, then = std::move(then)](const Result<void>& dropped) {
-        if (!dropped.ok())
+      app.number, [roles = options_.roles, app] { return DropIt(roles.get(), app); },
+      [app, then = std::move(then)](const Dropped& dropped) {
+        if (!dropped.result.ok())
           Log(LogLevel::kError, "query_database_left",
-              {{"app", app.number}, {"error", dropped.error().message}});
+              {{"app", app.number},
+               {"database", dropped.database},
+               {"error", dropped.result.error().message}});
         then();
       });
 }
@@ -135,16 +162,16 @@ void QueryProcesses::OnUnused(QueryProcess& process) {
   });
 }
 
-void QueryProcesses::DropCopy(const QueryOwner& owner, std::string copy) {
+void QueryProcesses::DropCopy(const QueryOwner& owner, const std::string& copy) {
   background_.Run(
       owner.app.number,
-      [roles = options_.roles, copy = std::move(copy)] {
+      [roles = options_.roles, copy] {
         return roles != nullptr ? roles->DropCopy(copy) : Result<void>();
       },
-      [name = owner.name](const Result<void>& dropped) {
+      [name = owner.name, copy](const Result<void>& dropped) {
         if (!dropped.ok())
           Log(LogLevel::kWarning, "query_copy_left",
-              {{"app", name}, {"error", dropped.error().message}});
+              {{"app", name}, {"database", copy}, {"error", dropped.error().message}});
       });
 }
 
@@ -180,16 +207,32 @@ void QueryProcesses::OpenFilesNow(const Key& key) {
 void QueryProcesses::OnFiles(const QueryOwner& owner, Result<QueryFiles> files) {
   const std::uint64_t app = owner.app.number;
   const auto found = processes_.find(KeyOf(owner));
+  if (owner.overlay == 0)
+    NoteServer(files.ok() ? Result<void>() : Result<void>(Error(files.error())));
   if (found != processes_.end())
     found->second->OnFiles(std::move(files));
   else if (files.ok() && !files.value().copy.empty())
     // Whoever asked for it has gone.
-    DropCopy(owner, std::move(files.value().copy));
+    DropCopy(owner, files.value().copy);
   if (--opening_[app] > 0)
     return;
   opening_.erase(app);
   if (auto then = when_opened_.extract(app); !then.empty())
     then.mapped()();
+}
+
+void QueryProcesses::NoteServer(const Result<void>& result) {
+  server_trouble_ = result.ok() ? std::string() : result.error().message;
+}
+
+void QueryProcesses::FindOnServer(AppId app, std::function<void(Result<ServerDatabase>)> done) {
+  background_.Run(
+      app.number, [roles = options_.roles, app] { return roles->UseOf(app); }, std::move(done));
+}
+
+void QueryProcesses::FindName(AppId app, std::function<void(Result<std::string>)> done) {
+  background_.Run(
+      app.number, [roles = options_.roles, app] { return roles->NameOf(app); }, std::move(done));
 }
 
 void QueryProcesses::OnUse(QueryProcess& process, const QueryUse& use) {

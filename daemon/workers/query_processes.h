@@ -47,6 +47,14 @@ class QueryProcesses : public DatabaseSource, private QueryProcess::Host {
   // The app is gone, and its workers. `then`, later: nothing is made any more in its directory.
   void Forget(AppId app, std::function<void()> then);
 
+  // Of the server that databases are on: why it could not be used when that was tried last. Empty:
+  // it could, or was not tried yet.
+  const std::string& server_trouble() const { return server_trouble_; }
+  // On the server; only where databases are there.
+  void FindOnServer(AppId app, std::function<void(Result<ServerDatabase>)> done);
+  // The same without asking the server.
+  void FindName(AppId app, std::function<void(Result<std::string>)> done);
+
   bool on_server() const override { return options_.roles != nullptr; }
   void Copy(DatabaseCopy copy, std::function<void(Result<Bytes>)> done) override {
     copies_.Add(std::move(copy), std::move(done));
@@ -65,10 +73,11 @@ class QueryProcesses : public DatabaseSource, private QueryProcess::Host {
   void OpenFiles(QueryProcess& process) override;
   void OpenFilesNow(const Key& key);
   void OnFiles(const QueryOwner& owner, Result<QueryFiles> files);
+  void NoteServer(const Result<void>& result);
   void Drop(AppId app, std::function<void()> then);
   void OnUse(QueryProcess& process, const QueryUse& use) override;
   void Say(QueryProcess& process, std::uint8_t level, std::string text) override;
-  void DropCopy(const QueryOwner& owner, std::string copy) override;
+  void DropCopy(const QueryOwner& owner, const std::string& copy) override;
   void OnLost(QueryProcess& process) override;
   void OnUnused(QueryProcess& process) override;
 
@@ -76,6 +85,7 @@ class QueryProcesses : public DatabaseSource, private QueryProcess::Host {
   QueryOptions options_;
   std::map<Key, std::unique_ptr<QueryProcess>> processes_;
   std::uint64_t last_link_ = 0;
+  std::string server_trouble_;
   std::shared_ptr<QueryProcesses*> self_;  // null inside once this is gone
   // Of an app whose process was lost: when what its server may still run is ended.
   struct Lost {

@@ -137,8 +137,26 @@ Result<UniqueFd> LoginFile(const SqlServerAccount& account) {
 }  // namespace
 
 Result<std::string> QueryRoles::NameOf(AppId app) const {
+  // Without a key no app has a database, unless it was lost.
+  if (::access(KeyPath(state_dir_).c_str(), F_OK) != 0 && TRY(ReadId(IdPath(state_dir_))).empty())
+    return std::string();
   const SecretText key = TRY(KeyOf(state_dir_));
   return NameFrom(key, app);
+}
+
+Result<void> QueryRoles::Check() const {
+  TRY(NameOf({}));
+  return server_.kind == SqlServerKind::kMariadb ? CheckMariadbServer(server_)
+                                                 : CheckPostgresqlServer(server_);
+}
+
+Result<ServerDatabase> QueryRoles::UseOf(AppId app) const {
+  ServerDatabase database{.name = TRY(NameOf(app)), .use = {}};
+  if (!database.name.empty())
+    database.use =
+        TRY(server_.kind == SqlServerKind::kMariadb ? MariadbUseOf(server_, database.name)
+                                                    : PostgresqlUseOf(server_, database.name));
+  return database;
 }
 
 Result<SqlServerAccount> QueryRoles::AccountOf(AppId app) const {
@@ -196,10 +214,9 @@ Result<void> QueryRoles::EndStatements(AppId app, Millis age) const {
 }
 
 Result<void> QueryRoles::Drop(AppId app) const {
-  // Without a key no app has a database, unless it was lost.
-  if (::access(KeyPath(state_dir_).c_str(), F_OK) != 0 && TRY(ReadId(IdPath(state_dir_))).empty())
-    return {};
   const std::string name = TRY(NameOf(app));
+  if (name.empty())
+    return {};
   return server_.kind == SqlServerKind::kMariadb ? DropMariadbAccount(server_, name)
                                                  : DropPostgresqlAccount(server_, name);
 }

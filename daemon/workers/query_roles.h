@@ -23,6 +23,12 @@ namespace cloister {
 inline constexpr std::string_view kQueryKeyFile = "query.key";
 inline constexpr std::string_view kQueryKeyIdFile = "query.key.id";
 
+// An app's database there.
+struct ServerDatabase {
+  std::string name;  // empty: no app has one yet
+  SqlServerUse use;
+};
+
 class QueryRoles {
  public:
   // `connections`: that one query process has for statements.
@@ -34,11 +40,16 @@ class QueryRoles {
   // Ends the app's statements that run for longer than `age`, where a server does not do so by
   // itself.
   Result<void> EndStatements(AppId app, Millis age) const;
+  // Whether the server can be used, and the key is there if it ever was.
+  Result<void> Check() const;
+  // What the app has; asks the server.
+  Result<ServerDatabase> UseOf(AppId app) const;
   // The app is gone.
   Result<void> Drop(AppId app) const;
   // Nobody uses that copy of its database any more (QueryFiles::copy).
   Result<void> DropCopy(const std::string& copy) const;
-  // Of its database and its account. For the operator.
+  // Of its database and its account, for the operator; empty: no app has one yet. Does not ask the
+  // server.
   Result<std::string> NameOf(AppId app) const;
 
  private:

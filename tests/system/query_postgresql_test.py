@@ -367,6 +367,10 @@ def test_the_server_restarts_under_load(shop, postgresql, how):
 def test_a_server_that_is_down_is_said(make_node, tmp_path, postgresql):
     node = make_node({"query": {**postgresql.settings,
                                 "server": "postgresql://postgres@/postgres?host=/nowhere"}}).start()
+    # Before any app asks.
+    wait_until(lambda: "query_server_failed" in node.log(), "it is said")
+    state = json.loads(node.cli("--json", "status").stdout)["facts"]["databases"]
+    assert state.startswith("the server fails: ") and "/nowhere" in state, state
     node.deploy(apps.write_app(tmp_path / "shop", SOURCE), APP)
     answer = ask(node, APP, "sql('SELECT 1')")
     assert answer.startswith("OperationalError: the app's database cannot be opened"), answer
@@ -405,7 +409,9 @@ def test_a_node_without_its_key_makes_no_other_databases(shop, make_node, postgr
         answer = ask(node, APP, "sql('SELECT count(*) FROM t')")
         assert "query.key is not there: put it back" in answer, answer
     assert not (node.state / "query.key").exists()
-    # It could not have found it, but it says so: the operator may look for it by hand.
+    # What it cannot find it does not delete by mistake, and it says that something is left.
+    refused = node.cli("apps", "delete", APP, check=False)
+    assert refused.returncode == 1 and "query.key is not there" in refused.stderr, refused
     node.cli("apps", "delete", APP, "--force")
     wait_until(lambda: "query_database_left" in node.log(), "it is said")
     assert set(postgresql.databases()) == made

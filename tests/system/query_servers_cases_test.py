@@ -1,5 +1,6 @@
 """The cases of tests/conformance, and those of frameworks, where SQL is a server's."""
 
+import json
 import pathlib
 import shutil
 
@@ -7,6 +8,7 @@ import apps
 import pytest
 import sql_servers
 from django_notes import deploy_notes, read_notes, write_notes
+from waiting import wait_until
 from walk import walk
 
 CONFORMANCE = pathlib.Path(__file__).resolve().parents[1] / "conformance"
@@ -108,6 +110,33 @@ def app(served, engine, tmp_path_factory):
 def test_case(app, name):
     answer = app.http(APP, f"/run/{name}", timeout=60.0)
     assert answer.body == b"ok", answer.body.decode()
+
+
+def test_a_database_with_tables_is_deleted_by_force_only(served, server):
+    def shell(sql):
+        served.cli("db", "shell", "kept/app", "--write", "-c", sql)
+
+    served.cli("tenants", "create", "kept")
+    served.cli("apps", "create", "kept/app")
+    before = set(server.databases())
+    shell("SELECT 1")
+    (name,) = set(server.databases()) - before
+    info = json.loads(served.cli("--json", "apps", "info", "kept/app").stdout)
+    assert info["app"]["database"] == name
+    shell("CREATE TABLE t (a int)")
+    shell("INSERT INTO t VALUES (1)")
+    refused = served.cli("apps", "delete", "kept/app", check=False)
+    assert refused.returncode == 3, refused
+    assert "a database on the server, 1 table" in refused.stderr, refused
+    assert name in server.databases()
+    assert "its database (1 table)" in served.cli("apps", "delete", "kept/app", "--force").stdout
+    wait_until(lambda: name not in server.databases(), "it is gone")
+    # One that has nothing in it is no reason to keep the app.
+    served.cli("apps", "create", "kept/app")
+    shell("SELECT 1")
+    served.cli("apps", "delete", "kept/app")
+    status = json.loads(served.cli("--json", "status").stdout)
+    assert status["facts"]["databases"] == "on the server"
 
 
 @pytest.mark.parametrize("package", ["sqlalchemy", "django"])

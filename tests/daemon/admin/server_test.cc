@@ -76,8 +76,10 @@ TEST_F(AdminTest, TenantsAndAppsComeAndGo) {
   EXPECT_EQ(tenants[0]["name"], "demo");
   EXPECT_EQ(tenants[0]["apps"], 1);
   EXPECT_EQ(tenants[0]["created_at"], "1970-01-01T00:16:40.000000Z");
-  const Json app = Ask("GET", kApp).json()["app"];
+  Json app = Ask("GET", kApp).json()["app"];
   EXPECT_EQ(app["app"], "demo/hello");
+  EXPECT_EQ(app["database"], "apps/1/query.db");
+  app.erase("database");
   EXPECT_EQ(app["live"], nullptr);
   EXPECT_EQ(app["url"], "http://hello.demo.localhost:8080/");
   EXPECT_EQ(Ask("GET", "/v1/apps").json()["apps"][0], app);

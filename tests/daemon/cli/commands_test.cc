@@ -32,6 +32,19 @@ TEST(CommandsTest, WhatGoesWithAnAppIsSaid) {
   EXPECT_THAT(node.Seen(), ElementsAre("DELETE /v1/tenants/demo/apps/shop?force=1"));
 }
 
+TEST(CommandsTest, ADatabaseOnAServerGoesAlong) {
+  FakeNode node([](const FakeRequest&) {
+    return FakeNode::Json(200, R"({"app": "demo/shop", "releases": 1, "database_bytes": 16384,
+                                   "database_tables": 2})");
+  });
+  AdminApi api(node.socket_path());
+  Written out;
+  Console console({.out = out.file(), .err = out.file()});
+  ASSERT_TRUE(DeleteApp(api, console, "demo/shop", Deletion::kWithContents).ok());
+  EXPECT_EQ(out.text(),
+            "deleted the app demo/shop with 1 release, its database (2 tables) and its log\n");
+}
+
 TEST(CommandsTest, AnAppThatHoldsThingsStaysWithoutForce) {
   FakeNode node([](const FakeRequest&) {
     return FakeNode::Json(409, R"({"code": "app_not_empty", "title": "T", "detail":
