@@ -19,6 +19,14 @@
 namespace cloister {
 namespace {
 
+// Its code is what an app gets for the same.
+Problem ObjectsProblem(Error error) {
+  if (error.code == ErrorCode::kUnavailable)
+    return Refused(ProblemCode::kStorageUnavailable,
+                   "what keeps objects cannot be reached now: " + error.message);
+  return ProblemOf(std::move(error));
+}
+
 using Json = nlohmann::json;
 
 constexpr std::size_t kCopyPiece = std::size_t{1} << 20;
@@ -125,7 +133,7 @@ std::function<void(const Result<std::string>&)> SendJson(const AdminReply& reply
                                                          std::string what) {
   return [reply, what = std::move(what)](const Result<std::string>& text) {
     if (!text.ok())
-      reply.Fail(ProblemOf(Error(text.error())));
+      reply.Fail(ObjectsProblem(Error(text.error())));
     else if (text.value().empty())
       FailMissing(reply, what);
     else
@@ -156,7 +164,7 @@ const char* UnitOf(std::string_view quota) {
 
 void SendKept(const Result<ObjectKept>& kept, const std::string& name, const AdminReply& reply) {
   if (!kept.ok())
-    return reply.Fail(ProblemOf(Error(kept.error())));
+    return reply.Fail(ObjectsProblem(Error(kept.error())));
   const std::optional<QuotaRefusal>& refused = kept.value().refused;
   if (refused)
     return reply.Fail(ProblemCode::kObjectsFull,
@@ -260,7 +268,7 @@ void HandleReadObject(AdminContext& context, const AdminRequest& request, const 
        .count = static_cast<std::uint32_t>(count.value().value_or(kObjectPieceMax))},
       [reply, what = reference.Shown()](const Result<ObjectPiece>& read) {
         if (!read.ok())
-          reply.Fail(ProblemOf(Error(read.error())));
+          reply.Fail(ObjectsProblem(Error(read.error())));
         else if (read.value().state == ObjectPiece::State::kMissing)
           FailMissing(reply, what);
         else if (read.value().state == ObjectPiece::State::kDamaged)
@@ -315,7 +323,7 @@ void HandleDeleteObject(AdminContext& context, const AdminRequest& request,
       [reply, outcome, what = reference.Shown(), app = asked.app->row.id,
        who = request.who](const Result<std::string>& done) {
         if (!done.ok())
-          return reply.Fail(ProblemOf(Error(done.error())));
+          return reply.Fail(ObjectsProblem(Error(done.error())));
         if (*outcome == ObjectDeletion::kMissing)
           return FailMissing(reply, what);
         if (*outcome == ObjectDeletion::kNamed)

@@ -74,6 +74,8 @@ constexpr CodeRow kCodes[] = {
     {"disk_full", ExitCode::kFailed, "an operator must make room in the node's state directory"},
     {"backup_without_key", ExitCode::kRefused,
      "leave out --with-node-key: the key is kept elsewhere, and must be saved there"},
+    {"storage_unavailable", ExitCode::kFailed,
+     "try again in some seconds; `cloister status` has what the server said last"},
     {"unavailable", ExitCode::kFailed, "try again in a moment"},
 };
 

@@ -204,6 +204,18 @@ std::string HarmlessJson(std::string_view json) {
   return harmless;
 }
 
+std::string OneLine(std::string_view text) {
+  std::string line;
+  for (const char c : text)
+    if (c == '\n')
+      line += "\\n";
+    else if (c == '\t')
+      line += "\\t";
+    else
+      line += c;
+  return Harmless(line);
+}
+
 std::size_t Columns(std::string_view text) {
   std::size_t columns = 0;
   for (std::size_t i = 0; i < text.size(); ++i) {

@@ -66,6 +66,8 @@ class Console {
 // `text` as printable UTF-8 with tabs and newlines: other control characters and bytes that are not
 // UTF-8 as \xNN, what changes the direction or the line of text as \uNNNN.
 std::string Harmless(std::string_view text);
+// The same in one line, for a cell of a table.
+std::string OneLine(std::string_view text);
 
 // The same JSON without what steers a terminal: the characters that JSON itself lets through are
 // written as \uNNNN.

@@ -144,8 +144,7 @@ DotCommand ReadDotCommand(std::string_view line, SqlDialect dialect) {
     return {.kind = DotCommand::Kind::kQuery, .text = TablesOf(dialect)};
   if (name == ".schema" && words.size() <= 2)
     return Schema(words.size() == 2 ? words[1] : "", dialect);
-  return {.kind = DotCommand::Kind::kSay,
-          .text = "There is no such command here; .help lists them."};
+  return {};
 }
 
 }  // namespace cloister

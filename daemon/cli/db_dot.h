@@ -15,8 +15,9 @@ struct DotCommand {
     kSay,    // `text`
     kQuery,  // the SQL `text`, whose rows are a table
     kTexts,  // the SQL `text`, whose rows are a text each, to be shown as it is
+    kUnknown,
   };
-  Kind kind = Kind::kSay;
+  Kind kind = Kind::kUnknown;
   std::string text = {};
 };
 

@@ -52,6 +52,24 @@ Failure InLine(Failure failure, std::size_t line) {
 // Whether more of it may come.
 enum class Input { kOpen, kEnded };
 
+// One that is known and does not leave.
+Attempt<void> RunDot(ShellClient& shell, Console& console, const DotCommand& command,
+                     SqlFormat format) {
+  if (command.kind == DotCommand::Kind::kSay) {
+    console.Line(command.text);
+    return {};
+  }
+  const SqlAnswer answer = TRY(shell.Execute(command.text));
+  if (answer.rows() == 0)
+    console.Note("There is none.");
+  else if (command.kind == DotCommand::Kind::kQuery || format != SqlFormat::kTable)
+    ShowRows(console, answer, format);
+  else
+    for (std::size_t i = 0; i < answer.rows(); ++i)
+      console.Line(Harmless(answer.row(i).front().bytes) + ";");
+  return {};
+}
+
 Attempt<void> RunWhole(ShellClient& shell, Console& console, SqlReader& reader, SqlFormat format,
                        Input input) {
   while (true) {
@@ -60,6 +78,10 @@ Attempt<void> RunWhole(ShellClient& shell, Console& console, SqlReader& reader, 
       statement = reader.TakeRest();
     if (!statement)
       return {};
+    if (statement->text.starts_with('.'))
+      return InLine({ExitCode::kUsage, "usage", "what begins with a dot is no SQL", "",
+                     "it is for the prompt, and for -c: cloister db shell APP -c .tables"},
+                    statement->line);
     const Attempt<SqlAnswer> answer = shell.Execute(statement->text);
     if (!answer.ok())
       return InLine(answer.error(), statement->line);
@@ -70,6 +92,15 @@ Attempt<void> RunWhole(ShellClient& shell, Console& console, SqlReader& reader, 
 Attempt<void> RunScript(ShellClient& shell, Console& console, const DbShellWish& wish) {
   SqlReader reader(shell.dialect());
   const SqlFormat format = FormatOf(console, wish);
+  if (wish.has_command && IsDotCommand(wish.command)) {
+    const DotCommand command = ReadDotCommand(wish.command, shell.dialect());
+    if (command.kind == DotCommand::Kind::kUnknown)
+      return Failure{ExitCode::kUsage, "usage", "there is no such command", Harmless(wish.command),
+                     "-c .help lists them"};
+    if (command.kind == DotCommand::Kind::kQuit)
+      return {};
+    return RunDot(shell, console, command, format);
+  }
   if (wish.has_command) {
     reader.Feed(wish.command);
     TRY(RunWhole(shell, console, reader, format, Input::kEnded));
@@ -112,14 +143,16 @@ class Prompt {
         name_(std::move(name)),
         reader_(shell.dialect()) {}
 
-  void Run();
+  // Why it ended, unless somebody left it.
+  Attempt<void> Run();
 
  private:
   std::string Text() const;
   // False: it is to end.
   bool TakeLine(const std::string& line);
-  bool RunDot(const std::string& line);
+  bool TakeDot(const std::string& line);
   void Execute(const std::string& sql);
+  void Show(const Failure& failure);
 
   ShellClient& shell_;
   Console& console_;
@@ -127,7 +160,8 @@ class Prompt {
   SqlFormat format_;
   std::string name_;
   SqlReader reader_;
-  std::string entry_;  // of the history: the lines of one statement
+  std::string entry_;            // of the history: the lines of one statement
+  std::optional<Failure> gone_;  // the app
 };
 
 // "demo/shop> ", in a transaction "demo/shop*> ", within a statement "       ...> ".
@@ -137,7 +171,7 @@ std::string Prompt::Text() const {
   return std::string(name_.size() - std::min<std::size_t>(name_.size(), 3), ' ') + "...> ";
 }
 
-void Prompt::Run() {
+Attempt<void> Prompt::Run() {
   std::string line;
   while (true) {
     const LineEditor::Event event = editor_.Read(Text(), line);
@@ -154,8 +188,11 @@ void Prompt::Run() {
     if (!TakeLine(line))
       break;
   }
+  if (gone_)
+    return *gone_;
   if (shell_.in_transaction())
     console_.Note("The transaction is rolled back.");
+  return {};
 }
 
 bool Prompt::TakeLine(const std::string& line) {
@@ -165,7 +202,7 @@ bool Prompt::TakeLine(const std::string& line) {
     return true;
   if (is_first && IsDotCommand(line)) {
     editor_.Remember(line);
-    return RunDot(line);
+    return TakeDot(line);
   }
   entry_ += line;
   reader_.Feed(line);
@@ -174,6 +211,8 @@ bool Prompt::TakeLine(const std::string& line) {
     if (!std::exchange(any, true))
       editor_.Remember(std::exchange(entry_, {}));
     Execute(statement->text);
+    if (gone_)
+      return false;
   }
   // A comment alone, or behind a semicolon, begins no statement.
   if (reader_.is_blank()) {
@@ -183,30 +222,23 @@ bool Prompt::TakeLine(const std::string& line) {
   return true;
 }
 
-bool Prompt::RunDot(const std::string& line) {
+bool Prompt::TakeDot(const std::string& line) {
   const DotCommand command = ReadDotCommand(line, shell_.dialect());
-  switch (command.kind) {
-    case DotCommand::Kind::kQuit:
-      return false;
-    case DotCommand::Kind::kSay:
-      console_.Line(command.text);
-      return true;
-    case DotCommand::Kind::kQuery:
-      Execute(command.text);
-      return true;
-    case DotCommand::Kind::kTexts:
-      break;
-  }
-  const Attempt<SqlAnswer> answer = shell_.Execute(command.text);
-  if (!answer.ok()) {
-    console_.Show(answer.error());
-    return true;
-  }
-  for (std::size_t i = 0; i < answer.value().rows(); ++i)
-    console_.Line(Harmless(answer.value().row(i).front().bytes) + ";");
-  if (answer.value().rows() == 0)
-    console_.Note("There is none.");
-  return true;
+  if (command.kind == DotCommand::Kind::kQuit)
+    return false;
+  if (command.kind == DotCommand::Kind::kUnknown)
+    console_.Line("There is no such command here; .help lists them.");
+  else if (const Attempt<void> done = RunDot(shell_, console_, command, format_); !done.ok())
+    Show(done.error());
+  return !gone_;
+}
+
+// With the app the prompt ends.
+void Prompt::Show(const Failure& failure) {
+  if (failure.code == "app_not_found" || failure.code == "tenant_not_found")
+    gone_ = failure;
+  else
+    console_.Show(failure);
 }
 
 void Prompt::Execute(const std::string& sql) {
@@ -215,7 +247,7 @@ void Prompt::Execute(const std::string& sql) {
   const double millis =
       std::chrono::duration<double, std::milli>(SteadyClock::now() - began).count();
   if (!answer.ok())
-    return console_.Show(answer.error());
+    return Show(answer.error());
   ShowRows(console_, answer.value(), format_);
   const auto rows = [](std::uint64_t count) {
     return fmt::format("{} row{}", count, count == 1 ? "" : "s");
@@ -248,8 +280,7 @@ Attempt<void> RunPrompt(AdminApi& api, Console& console, const DbShellWish& wish
     console.Note(
         fmt::format("The database of {}: {}, {}. .help for help.", app, engine,
                     target.write ? "to read and write" : "only to read (--write: to write)"));
-  Prompt(shell, console, *editor.value(), wish, app).Run();
-  return {};
+  return Prompt(shell, console, *editor.value(), wish, app).Run();
 }
 
 }  // namespace

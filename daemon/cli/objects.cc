@@ -130,7 +130,7 @@ void ShowObjects(Console& console, const Json& rows, const ObjectWish& wish) {
     std::vector<std::string> columns = {TextOf(row, "id"), FormatBytes(NumberOf(row, "size")),
                                         TextOf(row, "created_at")};
     if (!wish.ids)
-      columns.push_back(Harmless(TextOf(row, "name")));
+      columns.push_back(OneLine(TextOf(row, "name")));
     table.push_back(std::move(columns));
   }
   std::vector<std::string> titles = {"ID", "SIZE", "WRITTEN"};
@@ -189,6 +189,9 @@ std::string FileNameOf(const std::string& reference) {
 }  // namespace
 
 Attempt<void> ListObjects(AdminApi& api, Console& console, const ObjectWish& wish) {
+  if (wish.ids && !wish.reference.empty())
+    return Failure{ExitCode::kUsage, "usage", "--ids lists all objects: PREFIX is of names", "",
+                   "leave out one of the two"};
   const AppName app = TRY(ResolveApp(api, wish.app));
   const std::string target =
       AppTarget(app, "/objects?") +

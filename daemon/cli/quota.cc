@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 
 #include "daemon/cli/app_ref.h"
+#include "daemon/cli/progress.h"
 
 namespace cloister {
 namespace {
@@ -58,7 +59,7 @@ std::string OwnerText(const Json& answer, const std::string& set_for) {
 
 constexpr std::size_t kBarWidth = 10;
 
-// How much of a quota is used: a bar on a terminal, else a percentage.
+// How much of a quota is used: a bar on a terminal, and a percentage; of bytes how many, too.
 std::string UseText(const Console& console, const Json& quota) {
   const std::uint64_t limit = NumberOf(quota, "limit");
   if (!quota.contains("used") || limit == 0)
@@ -66,6 +67,8 @@ std::string UseText(const Console& console, const Json& quota) {
   const std::uint64_t used = NumberOf(quota, "used");
   const double part = static_cast<double>(used) / static_cast<double>(limit);
   std::string percent = fmt::format("{:.0f}%", part * 100);
+  if (used > 0 && TextOf(quota, "value").ends_with('B'))
+    percent += " (" + FormatBytes(used) + ")";
   if (!console.bars())
     return percent;
   const auto filled = static_cast<std::size_t>(std::lround(std::min(1.0, part) * kBarWidth));

@@ -84,19 +84,6 @@ bool IsNumber(const QueryValue& value) {
   return value.type == QueryValueType::kInt || value.type == QueryValueType::kReal;
 }
 
-// One line, whatever is in it.
-std::string OneLine(std::string_view text) {
-  std::string line;
-  for (const char c : text)
-    if (c == '\n')
-      line += "\\n";
-    else if (c == '\t')
-      line += "\\t";
-    else
-      line += c;
-  return Harmless(line);
-}
-
 std::string CellText(const QueryValue& value) {
   switch (value.type) {
     case QueryValueType::kNull:

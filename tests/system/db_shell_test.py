@@ -93,6 +93,20 @@ def test_rows_come_as_a_table_as_json_and_as_csv(either):
     assert rows(either, "SELECT 1 AS a, 2 AS a") == [{"a": 1, "a_2": 2}]
 
 
+def test_commands_with_a_dot_work_with_c(either):
+    assert shell(either, "", "-c", ".tables").stdout.splitlines() == [
+        "name   type", "goods  table"]
+    assert rows(either, "", "-c", ".tables") == [{"name": "goods", "type": "table"}]
+    assert "price" in shell(either, "", "-c", ".schema goods").stdout
+    assert ".schema" in shell(either, "", "-c", ".help").stdout
+    nothing = shell(either, "", "-c", ".schema nothing")
+    assert (nothing.stdout, nothing.stderr) == ("", "There is none.\n")
+    for arguments, sql in ((("-c", ".nothing"), ""), ((), "SELECT 1;\n.tables\n")):
+        wrong = shell(either, sql, *arguments, check=False)
+        assert wrong.returncode == 2 and "-c .help" in wrong.stderr or "-c .tables" in wrong.stderr
+    assert "of line 2" in shell(either, "SELECT 1;\n.tables\n", check=False).stderr
+
+
 def test_texts_that_would_steer_the_terminal_do_not(shop):
     table = shell(shop, "SELECT char(27) || '[2J' || char(10) || 'b' AS a, x'00ff' AS b").stdout
     assert "\x1b" not in table and "\\x1b[2J\\nb" in table and "x'00ff'" in table
@@ -377,6 +391,16 @@ def test_a_prompt_runs_statements(shop, home):
         terminal.type(".quit\n")
         assert terminal.process.wait(20) == 0
     assert len(goods(shop)) == 1
+
+
+def test_a_prompt_ends_with_its_app(shop, home):
+    with Terminal(shop, home) as terminal:
+        terminal.wait_for("demo/shop> $")
+        terminal.run("SELECT 1;")
+        shop.cli("apps", "delete", APP, "--force")
+        terminal.type("SELECT 2;\n")
+        assert terminal.process.wait(20) == 1
+        terminal.wait_for(r"error\[app_not_found\]")
 
 
 def test_a_prompt_shows_its_transaction_and_rolls_it_back(shop, home):

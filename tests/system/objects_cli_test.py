@@ -63,6 +63,14 @@ def test_what_the_app_keeps_is_listed(shop):
     assert "a/1" in text and "ü" in text and id_of(b"a/2") in text
 
 
+def test_a_name_is_one_line_of_the_list(shop, files):
+    put(shop, files, b"x", "--name", "a\nFORGED\t\x1b[2J")
+    listed = shop.cli("objects", "ls", APP).stdout.splitlines()
+    assert len(listed) == 2 and listed[1].endswith(r"a\nFORGED\t\x1b[2J"), listed
+    refused = shop.cli("objects", "ls", APP, "a", "--ids", check=False)
+    assert refused.returncode == 2 and "--ids" in refused.stderr, refused
+
+
 def test_pages_are_put_together(shop):
     shop.cli("quota", "set", APP, "persistence.writes=100000")
     ask(shop, "[persistence.put('%05d' % n, persistence.write(b'')) for n in range(2500)]")

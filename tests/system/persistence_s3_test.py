@@ -257,6 +257,10 @@ def test_a_server_that_refuses_is_said_to_the_operator(make_node, swift, tmp_pat
     node = make_node({"persistence": settings}).start()
     node.deploy(apps.write_app(tmp_path / "app", SOURCE), APP)
     assert AWAY in ask(node, "persistence.write(bytes(MIB))")
+    (tmp_path / "large").write_bytes(bytes(1 << 20))
+    refused = node.cli("objects", "put", APP, tmp_path / "large", check=False)
+    assert refused.returncode == 1, refused
+    assert f"error[{AWAY}]: what keeps objects cannot be reached" in refused.stderr, refused
     assert ask(node, "persistence.usage()") == "Usage(bytes=0, objects=0, names=0)"
     assert len(ask(node, "persistence.write(b'small')")) == 66
     why = {"secret": "SignatureDoesNotMatch", "bucket": "NoSuchBucket", "port": "connect"}[wrong]

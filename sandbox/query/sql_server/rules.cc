@@ -6,7 +6,9 @@
 namespace cloister {
 namespace {
 
-constexpr const char* kUnknown = "this kind of statement is not one of those that an app may use";
+constexpr const char* kUnknown =
+    "this kind of statement is not one of those that an app may use, unless its first word is a "
+    "mistake";
 
 // How many words of the rule there are; 0: it does not fit.
 std::size_t Fits(std::string_view rule, const std::vector<std::string>& words) {

@@ -21,7 +21,9 @@ constexpr const char* kAnswer =
         {"name": "limits.requests", "value": "10", "set_for": "app", "about": "Requests.",
          "limit": 10, "used": 10, "refused": 7},
         {"name": "limits.wall", "value": "30s", "set_for": "node", "about": "Time.",
-         "limit": 30000}]})";
+         "limit": 30000},
+        {"name": "query.bytes", "value": "1GiB", "set_for": "node", "about": "Bytes.",
+         "limit": 1073741824, "used": 5242880, "refused": 0}]})";
 
 // What `show` writes of that answer.
 std::string Shown(Console::Options options) {
@@ -38,10 +40,11 @@ std::string Shown(Console::Options options) {
 
 TEST(QuotaCommandsTest, AnAppsQuotasAreShownWithUseAndOwner) {
   EXPECT_EQ(Shown({}),
-            "QUOTA            VALUE  USED  REFUSED  SET FOR         ABOUT\n"
-            "limits.workers   4      75%   -        tenant demo     Workers.\n"
-            "limits.requests  10     100%  7        app demo/hello  Requests.\n"
-            "limits.wall      30s    -     -        node            Time.\n");
+            "QUOTA            VALUE  USED          REFUSED  SET FOR         ABOUT\n"
+            "limits.workers   4      75%           -        tenant demo     Workers.\n"
+            "limits.requests  10     100%          7        app demo/hello  Requests.\n"
+            "limits.wall      30s    -             -        node            Time.\n"
+            "query.bytes      1GiB   0% (5.0 MiB)  0        node            Bytes.\n");
 }
 
 TEST(QuotaCommandsTest, ATerminalGetsBars) {
