@@ -171,11 +171,8 @@ std::vector<std::string> MemberNames(const std::vector<std::string>& columns) {
 }
 
 void ShowJson(Console& console, const SqlAnswer& answer) {
-  // What would steer a terminal is escaped, wherever it goes: it means the same.
   const auto dump = [](const Json& value) {
-    std::string text = value.dump(-1, ' ', false, Json::error_handler_t::replace);
-    return Harmless(text) == text ? text
-                                  : value.dump(-1, ' ', true, Json::error_handler_t::replace);
+    return value.dump(-1, ' ', false, Json::error_handler_t::replace);
   };
   std::vector<std::string> names;
   names.reserve(answer.columns().size());

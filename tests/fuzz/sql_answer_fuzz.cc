@@ -20,7 +20,11 @@ void CheckShown(const SqlAnswer& answer, SqlFormat format) {
   std::FILE* const out = open_memstream(&text, &size);
   CHECK(out != nullptr);
   {
-    Console console({.out = out, .err = out, .out_terminal = true});
+    const bool is_json = format == SqlFormat::kJson;
+    Console console({.out = out,
+                     .err = out,
+                     .format = is_json ? Console::Format::kJson : Console::Format::kText,
+                     .out_terminal = true});
     ShowRows(console, answer, format);
   }
   (void)std::fclose(out);

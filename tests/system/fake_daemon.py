@@ -112,14 +112,12 @@ class Daemon:
         return found
 
     def is_whole(self):
-        """It serves, with exactly one node and one zygote, and two blanks beside the worker. One
-        that is under way has its zygote's name still, and would outlive the keeper if stopped."""
+        """It serves, with exactly one node and one zygote, and two blanks beside the worker."""
         return (
             self.answers()
             and len(self.processes("node")) == 1
             and len(self.processes("zygote")) == 1
-            and [process.command().startswith("cloister-worker: ")
-                 for process in self.processes("worker")] == [True] * 3
+            and len(self.processes("worker")) == 3
         )
 
     def wait_whole(self):

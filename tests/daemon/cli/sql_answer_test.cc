@@ -88,12 +88,6 @@ TEST(SqlAnswerTest, ValuesOfAllTypesAreShown) {
             "a\r\n\"a,\"\"b\"\"\"\r\n\r\n\"\"\r\n");
 }
 
-TEST(SqlAnswerTest, JsonSteersNoTerminal) {
-  EXPECT_EQ(Shown(Answer(Text("ä\u202e\x7f"), 1), SqlFormat::kJson),
-            "{\"a\":\"\\u00e4\\u202e\\u007f\"}\n");
-  EXPECT_EQ(Shown(Answer(Text("ä\n"), 1), SqlFormat::kJson), "{\"a\":\"ä\\n\"}\n");
-}
-
 TEST(SqlAnswerTest, AsManyColumnsOfOneNameAsThereCanBe) {
   constexpr std::uint16_t kCount = 65535;
   const std::string shown = Shown(Answer(std::string(kCount, '\0'), 1, kCount), SqlFormat::kJson);
