@@ -276,6 +276,25 @@ def test_a_deadlock_undoes_one_transaction_and_what_follows_is_in_none_of_it(sho
     assert ask(shop, APP, MEETING) == "([('database_locked', False), True], [(1, 0), (2, 0)])"
 
 
+WAITING = """
+sql('CREATE TABLE t (a int)')
+sql('INSERT INTO t VALUES (1)')
+connection = db.connect()
+connection.execute('INSERT INTO t VALUES (2)')
+try:
+    sql('ALTER TABLE t ADD b int')
+except cloister.QuotaExceeded as error:
+    result = error.quota
+    connection.commit()
+    result = result, sql('SELECT a FROM t')
+"""
+
+
+def test_who_waits_for_a_table_is_stopped_and_nobody_else(shop):
+    shop.cli("quota", "set", APP, "query.statement=1s")
+    assert ask(shop, APP, WAITING) == "('query.statement', [(1,), (2,)])"
+
+
 def test_a_check_works_on_a_copy(shop, tmp_path, mariadb):
     name = database_of(shop, mariadb)
     for statement in ("CREATE TABLE t (a int PRIMARY KEY, b int AS (a + 1) STORED)",
