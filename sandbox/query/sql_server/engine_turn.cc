@@ -11,6 +11,8 @@ namespace {
 constexpr std::chrono::milliseconds kCancelAgain{1000};
 // A statement that does not end though it was cancelled ends the process.
 constexpr std::chrono::milliseconds kBeyond{10000};
+// The same of a commit, or what else ends a statement, which is not cancelled.
+constexpr std::chrono::milliseconds kEndingBeyond{60000};
 constexpr std::chrono::milliseconds kSizePeriod{1000};
 constexpr std::chrono::milliseconds kSizePeriodOfWriter{250};
 constexpr std::chrono::milliseconds kSizePeriodOfReader{4000};
@@ -243,7 +245,8 @@ void SqlServerEngine::Stop(Slot& slot, StatementStop why, SteadyTime now) {
 Result<void> SqlServerEngine::Expire(SteadyTime now) {
   for (Slot& slot : slots_) {
     const bool is_running = slot.state == Slot::State::kRunning;
-    if ((is_running || slot.state == Slot::State::kStopped) && now >= slot.job->end + kBeyond)
+    const auto beyond = slot.state == Slot::State::kEnding ? kEndingBeyond : kBeyond;
+    if (slot.job != nullptr && now >= slot.job->end + beyond)
       return Error{ErrorCode::kUnavailable, "a statement could not be stopped"};
     if (is_running) {
       const StatementStop stop = slot.job->stop;

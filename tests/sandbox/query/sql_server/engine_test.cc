@@ -134,9 +134,9 @@ class SqlServerEngineTest : public testing::Test, protected QueryAnswers {
     connection_->sent.clear();
   }
 
-  bool IsAlive() {
+  bool IsAlive(std::chrono::seconds later = {}) {
     const std::vector<pollfd> polled(2, {.fd = -1, .events = POLLIN, .revents = POLLIN});
-    return engine_->Turn(polled, std::chrono::steady_clock::now(), *this).ok();
+    return engine_->Turn(polled, std::chrono::steady_clock::now() + later, *this).ok();
   }
   void Turn() { ASSERT_TRUE(IsAlive()); }
 
@@ -271,6 +271,16 @@ TEST_F(SqlServerEngineTest, WhatFollowsACancelledStatementWaitsForTheCancel) {
   ASSERT_EQ(1U, answers_.size());
   EXPECT_EQ(static_cast<char>(QueryStatus::kQuotaExceeded), answers_.front().front());
   EXPECT_TRUE(engine_->HasTransaction(1, 7));
+}
+
+TEST_F(SqlServerEngineTest, ACommitIsWaitedForAndNotForEver) {
+  Make(Dialect(), SqlServerEngine::Keeps::kAll);
+  connection_->hangs = "COMMIT";
+  Begin("INSERT a", 2, true);
+  EXPECT_TRUE(IsAlive());
+  EXPECT_TRUE(IsAlive(std::chrono::seconds(50)));
+  EXPECT_TRUE(answers_.empty());
+  EXPECT_FALSE(IsAlive(std::chrono::seconds(70)));
 }
 
 TEST_F(SqlServerEngineTest, AWorkerThatIsGoneLeavesNoTransactionWhateverItsStatementGives) {
