@@ -173,6 +173,11 @@ void Owners::TakeOff(const AppEntry& app) {
   parts_.workers.WhenGone(app.row.id, [this, id = app.row.id] { RemoveFiles(id); });
 }
 
+void Owners::RemoveOrphan(AppId app) {
+  Log(LogLevel::kInfo, "orphan_removed", {{"app", app.number}});
+  parts_.workers.WhenGone(app, [this, app] { RemoveFiles(app); });
+}
+
 void Owners::RemoveFiles(AppId app) {
   parts_.calls.OnAppDeleted(app);
   parts_.calls.WhenClosed(app, [this, app] { RemoveClosed(app); });

@@ -3,7 +3,7 @@
 // Creating and deleting tenants and apps: rows, routes, workers, files.
 //
 // Rows go first, in one transaction; then the routes, then the workers as they finish what they
-// have, then the files. What a crash leaves of the files goes at the next start. Runs on the loop
+// have, then the files. What a crash leaves of these goes after the next start. Runs on the loop
 // thread.
 
 #include <functional>
@@ -52,6 +52,8 @@ class Owners {
                  std::function<void(Outcome<AppRow>)> done);
   // kAppNotFound, kDeployInProgress.
   void DeleteApp(const AppName& name, std::string who, std::function<void(Outcome<Done>)> done);
+  // What is left of an app whose rows a former node has deleted: on servers, then its directory.
+  void RemoveOrphan(AppId app);
 
  private:
   Change ChangeBy(std::string who) const;

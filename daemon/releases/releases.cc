@@ -33,25 +33,22 @@ std::string PlatformImage() {
   return path.ok() ? std::move(path).value() : std::string();
 }
 
-// Removes the directories of apps that are gone: the crash came between rows and files.
-void RemoveOrphans(const std::string& apps_directory, const std::vector<AppRow>& apps) {
+// Whose directories are there and whose rows are gone: the crash came in between.
+std::vector<AppId> FindOrphans(const std::string& apps_directory, const std::vector<AppRow>& apps) {
   std::unordered_set<std::uint64_t> known;
   for (const AppRow& app : apps)
     known.insert(app.id.number);
   std::error_code error;
-  std::vector<std::filesystem::path> orphans;
+  std::vector<AppId> orphans;
   for (std::filesystem::directory_iterator entry(apps_directory, error), end;
        !error && entry != end; entry.increment(error)) {
     const std::string name = entry->path().filename().string();
     std::uint64_t id = 0;
     const auto [stop, bad] = std::from_chars(name.data(), name.data() + name.size(), id);
     if (bad == std::errc() && stop == name.data() + name.size() && !known.contains(id))
-      orphans.push_back(entry->path());
+      orphans.push_back(AppId{id});
   }
-  for (const std::filesystem::path& orphan : orphans) {
-    std::filesystem::remove_all(orphan, error);
-    Log(LogLevel::kInfo, "orphan_removed", {{"path", orphan.string()}});
-  }
+  return orphans;
 }
 
 }  // namespace
@@ -64,6 +61,7 @@ struct Releases::Loaded {
   std::vector<QuotaRow> quotas;
   std::vector<std::pair<AppId, std::uint64_t>> configs;  // in force
   std::vector<WantedConfig> wanted_configs;
+  std::vector<AppId> orphans;
   Unfinished unfinished;
 };
 
@@ -169,7 +167,7 @@ void Releases::Load(std::function<void(Result<void>)> done) {
         loaded.quotas = TRY(ListQuotas(db));
         loaded.wanted_configs = TRY(CloseConfigs(db, loaded.unfinished, report));
         loaded.configs = TRY(ListConfigsInForce(db));
-        RemoveOrphans(apps_directory, loaded.apps);
+        loaded.orphans = FindOrphans(apps_directory, loaded.apps);
         return loaded;
       },
       [self = self_, done = std::move(done)](Result<Loaded> loaded) {
@@ -218,6 +216,8 @@ void Releases::Adopt(Loaded loaded) {
     pipeline_.Publish(app);
   catalog_.set_open(true);
   ResumeWalks(loaded);
+  for (const AppId orphan : loaded.orphans)
+    owners_.RemoveOrphan(orphan);
   sweep_timer_.Start(kFirstSweep, [this] { Sweep(); });
   Log(LogLevel::kInfo, "state_opened",
       {{"tenants", loaded.tenants.size()},

@@ -362,6 +362,21 @@ def test_a_deleted_app_leaves_nothing_on_the_server(kept, swift):
     wait_until(lambda: keys(swift, kept) == [], kept.log)
 
 
+def test_a_node_that_dies_while_it_deletes_an_app_goes_on_with_it(kept, swift):
+    for _ in range(3):
+        post(kept, os.urandom(LARGE))
+    node = kept.process("node")
+    swift.hang()
+    try:
+        kept.cli("apps", "delete", APP, "--force")
+        os.kill(node.pid, signal.SIGKILL)
+        wait_until(lambda: not node.is_alive(), kept.log)
+    finally:
+        swift.go_on()
+    wait_until(lambda: keys(swift, kept) == [], kept.log)
+    wait_until(lambda: not list(pathlib.Path(kept.state).glob("apps/*")), kept.log)
+
+
 def test_a_backup_has_the_index_and_the_server_the_bytes(kept, make_node, swift, tmp_path):
     small, large = os.urandom(1000), os.urandom(LARGE)
     for data in (small, large):

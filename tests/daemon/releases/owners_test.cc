@@ -3,6 +3,10 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
+#include <functional>
+#include <string_view>
+#include <utility>
+#include <vector>
 
 #include "tests/daemon/releases/node_fixture.h"
 
@@ -97,9 +101,35 @@ TEST_F(OwnersTest, FilesThatACrashLeftGoAtTheStart) {
   std::filesystem::create_directories(dir.At("apps/notes"));
   Crash();
   Start();
-  EXPECT_FALSE(std::filesystem::exists(dir.At("apps/77")));
+  EXPECT_TRUE(RunUntil(loop, [&] { return !std::filesystem::exists(dir.At("apps/77")); }));
   EXPECT_TRUE(std::filesystem::exists(dir.At("apps/notes"))) << "not ours";
   EXPECT_TRUE(std::filesystem::exists(state->AppDirectory(id.number)));
+}
+
+// Keeps something of an app elsewhere, which it knows by the app's directory.
+class SlowService : public ApiService {
+ public:
+  Result<void> Serve(CallId /*id*/, const CallOrigin& /*origin*/, CallNumber /*number*/,
+                     std::string_view /*args*/) override {
+    return {};
+  }
+  void OnAppDeleted(AppId app) override { deleted.push_back(app); }
+  void WhenClosed(AppId /*app*/, std::function<void()> done) override { closed = std::move(done); }
+
+  std::vector<AppId> deleted;
+  std::function<void()> closed;
+};
+
+TEST_F(OwnersTest, WhatServicesKeepOfSuchAnAppGoesBeforeItsFiles) {
+  SlowService service;
+  std::filesystem::create_directories(dir.At("apps/77/objects"));
+  calls->SetService(Api::kPersistence, service);
+  Start();
+  ASSERT_TRUE(RunUntil(loop, [&] { return service.closed != nullptr; }));
+  EXPECT_EQ(std::vector{AppId{77}}, service.deleted);
+  EXPECT_TRUE(std::filesystem::exists(dir.At("apps/77")));
+  std::exchange(service.closed, nullptr)();
+  EXPECT_TRUE(RunUntil(loop, [&] { return !std::filesystem::exists(dir.At("apps/77")); }));
 }
 
 TEST_F(OwnersTest, AnAppThatIsBeingDeployedStays) {
