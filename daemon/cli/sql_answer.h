@@ -4,6 +4,7 @@
 // programs.
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>

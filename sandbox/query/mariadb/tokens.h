@@ -1,8 +1,7 @@
 #pragma once
 
 // MariaDB's SQL taken apart, as the server does with the sql_mode of our sessions: a backslash is
-// one,
-// "..." and `...` are names, comments do not nest.
+// one, "..." and `...` are names, comments do not nest.
 
 #include <cstdint>
 #include <optional>

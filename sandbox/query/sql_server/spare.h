@@ -9,6 +9,8 @@
 #include <deque>
 #include <memory>
 #include <optional>
+#include <string>
+#include <utility>
 
 #include "apis/base/result.h"
 #include "sandbox/query/sql_server/connection.h"
