@@ -36,13 +36,13 @@ class FakeConnection : public ServerConnection {
     return true;
   }
   bool Run(const std::string& sql, std::span<const Set> sets) override {
-    tasks_.push_back("prepare");
+    tasks_.emplace_back("prepare");
     for (std::size_t i = 0; i < sets.size(); ++i)
       tasks_.push_back(sql);
     return true;
   }
   bool Sync() override {
-    tasks_.push_back("sync");
+    tasks_.emplace_back("sync");
     return true;
   }
   short events() const override { return POLLIN; }
