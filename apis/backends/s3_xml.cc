@@ -22,7 +22,9 @@ std::size_t FindStart(std::string_view xml, std::string_view name, std::size_t a
     if (next != ' ')
       continue;
     const std::size_t end = xml.find('>', after);
-    if (end == std::string_view::npos || xml[end - 1] == '/')
+    if (end == std::string_view::npos)
+      return end;
+    if (xml[end - 1] == '/')
       continue;
     return end + 1;
   }

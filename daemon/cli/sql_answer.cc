@@ -18,6 +18,9 @@ using Json = nlohmann::json;
 
 // Of bytes in a table.
 constexpr std::size_t kShownBytesMax = 32;
+// Columns of a terminal that a column of a table takes in each row: what is longer stands out in
+// its own row, instead of making all of them as long.
+constexpr std::size_t kWidthMax = 500;
 
 Failure BadAnswer() {
   return {ExitCode::kFailed, "bad_answer", "the node's answer is none of a database", "",
@@ -198,13 +201,13 @@ void ShowTable(Console& console, const SqlAnswer& answer) {
   widths.reserve(count);
   std::vector<bool> numbers(count, answer.rows() > 0);
   for (const std::string& title : titles)
-    widths.push_back(Columns(title));
+    widths.push_back(std::min(Columns(title), kWidthMax));
   for (std::size_t number = 0; number < answer.rows(); ++number) {
     std::vector<std::string>& row = rows.emplace_back();
     for (std::size_t i = 0; i < count; ++i) {
       const QueryValue& value = answer.row(number)[i];
       row.push_back(CellText(value));
-      widths[i] = std::max(widths[i], Columns(row.back()));
+      widths[i] = std::max(widths[i], std::min(Columns(row.back()), kWidthMax));
       const bool is_null = value.type == QueryValueType::kNull;
       numbers[i] = numbers[i] && (is_null || IsNumber(value));
       if (is_null)
@@ -214,7 +217,7 @@ void ShowTable(Console& console, const SqlAnswer& answer) {
   const auto line = [&](const std::vector<std::string>& row) {
     std::string text;
     for (std::size_t i = 0; i < count; ++i) {
-      const std::string room(widths[i] - Columns(row[i]), ' ');
+      const std::string room(widths[i] - std::min(widths[i], Columns(row[i])), ' ');
       text += numbers[i] ? room + row[i] : row[i] + (i + 1 < count ? room : "");
       text += i + 1 < count ? "  " : "";
     }

@@ -102,6 +102,14 @@ TEST(SqlAnswerTest, NumbersStandToTheRight) {
   EXPECT_EQ(Shown(bytes, SqlFormat::kTable), "    a\n    1\n NULL\n10000\n");
 }
 
+TEST(SqlAnswerTest, ALongValueMakesNoOtherRowLong) {
+  const std::string row = Text("a") + Text("b");
+  const std::string bytes = Answer(Text(std::string(100000, 'x')) + Text("b") + row + row, 3, 2);
+  const std::string shown = Shown(bytes, SqlFormat::kTable);
+  EXPECT_LT(shown.size(), 102000U);
+  EXPECT_TRUE(shown.ends_with("a" + std::string(501, ' ') + "b\n"));
+}
+
 TEST(SqlAnswerTest, WhatIsCutOffIsNoAnswer) {
   const std::string bytes = Answer(Text("abc") + Number(QueryValueType::kInt, 5), 2);
   ASSERT_TRUE(SqlAnswer::Read(bytes).ok());
