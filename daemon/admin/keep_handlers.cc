@@ -36,7 +36,8 @@ Json ReportJson(const VerificationReport& report) {
           {"found", std::move(damages)},
           {"objects", 0},
           {"object_damages", 0},
-          {"found_objects", Json::array()}};
+          {"found_objects", Json::array()},
+          {"query_key", nullptr}};
 }
 
 // Objects are read app by app, after the code.
@@ -60,13 +61,25 @@ void AddObjects(Json& report, const AppName& app, const ObjectVerification& veri
         {{"app", app.ToString()}, {"damages", verified.damages}});
 }
 
+// Whether the key is there by which apps find their databases on a server.
+void VerifyQueryKey(AdminContext& context, const std::shared_ptr<ObjectWalk>& walk,
+                    const AdminReply& reply) {
+  if (!context.options.database_name)
+    return reply.Send(200, walk->report);
+  context.options.database_name(AppId{}, [walk, reply](const Result<std::string>& name) {
+    if (!name.ok())
+      walk->report["query_key"] = name.error().message;
+    reply.Send(200, walk->report);
+  });
+}
+
 void WalkObjects(AdminContext& context, const std::shared_ptr<ObjectWalk>& walk,
                  const AdminReply& reply) {
   PersistenceService* objects = context.options.objects;
   if (!reply.pending())
     return;
   if (objects == nullptr || walk->next == walk->apps.size())
-    return reply.Send(200, walk->report);
+    return VerifyQueryKey(context, walk, reply);
   objects->Verify(walk->apps[walk->next].id,
                   [&context, walk, reply](const Result<ObjectVerification>& verified) {
                     if (!verified.ok())

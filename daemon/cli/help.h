@@ -233,10 +233,9 @@ inline constexpr const char* kSecretsHelp =
 inline constexpr const char* kVerifyHelp =
     "Reads every release with its files and bytecode and compares it with its hashes: what the\n"
     "node does anyway before a release runs, here for all of them, kept ones too. Opens every\n"
-    "secret of the apps' configs with the node's key. Apps go on\n"
-    "serving, and deploys go on. Lists what is damaged (app, version, file, what) and then "
-    "exits\n"
-    "with 1.\n\n"
+    "secret of the apps' configs with the node's key, and looks for the key of databases on a\n"
+    "server. Apps go on serving, and deploys go on. Lists what is damaged (app, version, file,\n"
+    "what) and then exits with 1.\n\n"
     "Examples:\n"
     "  cloister verify\n"
     "  cloister verify demo/hello --json | jq '.found[]'\n\n";

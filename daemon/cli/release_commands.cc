@@ -110,6 +110,14 @@ Attempt<void> VerifyStore(AdminApi& api, Console& console, const std::string& ap
     return Damaged(console, report);
   if (NumberOf(report, "object_damages") > 0)
     return ObjectsDamaged(console, report);
+  if (const std::string trouble = TextOf(report, "query_key"); !trouble.empty())
+    return Failure{ExitCode::kFailed,
+                   "query_key_missing",
+                   "apps do not find their databases on the SQL server",
+                   trouble,
+                   "no restart is needed when the file is there; without the key the databases are "
+                   "lost to the node",
+                   console.json()};
   console.Line(Counts(report) + ": all as they were received");
   return {};
 }

@@ -410,6 +410,10 @@ def test_a_node_without_its_key_makes_no_other_databases(shop, make_node, postgr
         answer = ask(node, APP, "sql('SELECT count(*) FROM t')")
         assert "query.key is not there: put it back" in answer, answer
     assert not (node.state / "query.key").exists()
+    verified = node.cli("verify", check=False)
+    assert verified.returncode == 1 and "error[query_key_missing]" in verified.stderr, verified
+    assert "query.key is not there" in json.loads(
+        node.cli("--json", "verify", check=False).stdout)["query_key"]
     # What it cannot find it does not delete by mistake, and it says that something is left.
     refused = node.cli("apps", "delete", APP, check=False)
     assert refused.returncode == 1 and "query.key is not there" in refused.stderr, refused
@@ -424,6 +428,7 @@ def test_a_node_without_its_key_makes_no_other_databases(shop, make_node, postgr
     assert "query.key is another one" in ask(other, APP, "sql('SELECT count(*) FROM t')")
     (other.state / "query.key").write_bytes(key)
     wait_until(lambda: ask(other, APP, "sql('SELECT count(*) FROM t')") == "[(0,)]", "it is back")
+    assert json.loads(other.cli("--json", "verify").stdout)["query_key"] is None
 
 
 def test_a_release_script_runs_and_the_data_is_the_servers(shop, postgresql, tmp_path):

@@ -121,6 +121,21 @@ TEST(ReleaseCommandsTest, DamageAsJsonIsOneObject) {
   EXPECT_EQ(Json::parse(out.text()), Json::parse(kDamaged));
 }
 
+TEST(ReleaseCommandsTest, AKeyOfDatabasesThatIsMissingIsSaid) {
+  FakeNode node([](const FakeRequest&) {
+    return FakeNode::Json(200, R"({"apps": 1, "releases": 2, "damages": 0, "object_damages": 0,
+                                   "query_key": "query.key is not there"})");
+  });
+  AdminApi api(node.socket_path());
+  Written out;
+  Console console({.out = out.file(), .err = out.file()});
+  const Attempt<void> done = VerifyStore(api, console, "");
+  ASSERT_FALSE(done.ok());
+  EXPECT_EQ(done.error().exit, ExitCode::kFailed);
+  EXPECT_EQ(done.error().code, "query_key_missing");
+  EXPECT_EQ(done.error().detail, "query.key is not there");
+}
+
 TEST(ReleaseCommandsTest, WhatIsSoundIsSaidWithItsCounts) {
   FakeNode node([](const FakeRequest&) {
     return FakeNode::Json(200,
