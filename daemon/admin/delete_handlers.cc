@@ -109,6 +109,14 @@ void DeleteKnown(AdminContext& context, const DeleteWish& wish, const Holdings& 
       });
 }
 
+// One line, with what to do behind it.
+Problem NotAsked(const Error& error) {
+  const std::string why = error.message.substr(0, error.message.find('\n'));
+  return Refused(ProblemCode::kUnavailable,
+                 "what the app has on the SQL server cannot be told: " + why +
+                     "; try again, or `cloister apps delete APP --force`");
+}
+
 // What cannot be counted is no reason to keep an app that is to go.
 void FindDatabase(AdminContext& context, const DeleteWish& wish, const Holdings& has,
                   const AdminReply& reply) {
@@ -117,7 +125,7 @@ void FindDatabase(AdminContext& context, const DeleteWish& wish, const Holdings&
   context.options.database_on_server(
       wish.app, [&context, wish, has, reply](const Result<ServerDatabase>& found) {
         if (!found.ok() && !wish.force)
-          return reply.Fail(ProblemOf(Error(found.error())));
+          return reply.Fail(NotAsked(found.error()));
         Holdings all = has;
         if (found.ok()) {
           all.tables = found.value().use.tables;

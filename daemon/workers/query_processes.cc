@@ -227,7 +227,12 @@ void QueryProcesses::NoteServer(const Result<void>& result) {
 
 void QueryProcesses::FindOnServer(AppId app, std::function<void(Result<ServerDatabase>)> done) {
   background_.Run(
-      app.number, [roles = options_.roles, app] { return roles->UseOf(app); }, std::move(done));
+      app.number, [roles = options_.roles, app] { return roles->UseOf(app); },
+      [self = self_, done = std::move(done)](Result<ServerDatabase> found) {
+        if (*self != nullptr)
+          (*self)->NoteServer(found.ok() ? Result<void>() : Result<void>(Error(found.error())));
+        done(std::move(found));
+      });
 }
 
 void QueryProcesses::FindName(AppId app, std::function<void(Result<std::string>)> done) {

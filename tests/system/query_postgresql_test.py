@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import threading
 
@@ -377,6 +378,13 @@ def test_a_server_that_is_down_is_said(make_node, tmp_path, postgresql):
     assert answer.startswith("OperationalError: the app's database cannot be opened"), answer
     assert "/nowhere" in node.log()
     assert "/nowhere" not in answer, "that is the operator's"
+    refused = node.cli("apps", "delete", APP, check=False)
+    assert refused.returncode == 1 and "--force" in refused.stderr, refused
+    assert "error[unavailable]: what the app has on the SQL server cannot be told: " in \
+        refused.stderr, refused
+    node.cli("apps", "delete", APP, "--force")
+    wait_until(lambda: "query_database_left" in node.log(), "it is said")
+    assert re.search(r"query_database_left .*database=cloister_[0-9a-f]{20} ", node.log())
 
 
 def test_a_deleted_app_leaves_nothing(shop, postgresql):
