@@ -5,6 +5,7 @@
 #include <pty.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include <array>
@@ -47,9 +48,10 @@ class Typist {
     EXPECT_EQ(0, status);
   }
 
-  // Once there is a prompt for it. What the editor gave by the next prompt.
+  // Once somebody reads it. What the editor gave then.
   std::string Type(std::string_view keys) {
-    (void)ReadUntil(terminal_.get(), "> ");
+    if (!WaitForEditor())
+      return "[nobody reads]";
     CHECK(::write(terminal_.get(), keys.data(), keys.size()) == static_cast<ssize_t>(keys.size()));
     return ReadUntil(given_.get(), "|");
   }
@@ -80,6 +82,18 @@ class Typist {
       }
     }
     ::_exit(0);
+  }
+
+  // Between two lines the terminal is as others want it, and would take keys for its own.
+  bool WaitForEditor() const {
+    constexpr int kLooks = 20000;
+    termios settings = {};
+    for (int i = 0; i < kLooks; ++i) {
+      if (::tcgetattr(terminal_.get(), &settings) == 0 && (settings.c_lflag & ICANON) == 0U)
+        return true;
+      (void)::poll(nullptr, 0, 1);
+    }
+    return false;
   }
 
   // What came up to `mark`, without it.
