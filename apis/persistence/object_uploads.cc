@@ -41,14 +41,13 @@ Result<UploadPlan> ObjectStore::BeginUpload(ObjectWriter& object, const Persiste
   ObjectTotals with_uploads = totals_;
   std::uint64_t left = 0;
   {
-    Statement row = TRY(db_.Prepare("SELECT gone, sum(size), count(*) FROM uploads GROUP BY gone"));
-    while (TRY(row.Step())) {
-      if (row.UInt(0) != 0) {
-        left += row.UInt(1);
-        continue;
-      }
-      with_uploads.bytes += row.UInt(1);
-      with_uploads.objects += row.UInt(2);
+    Statement row =
+        TRY(db_.Prepare("SELECT coalesce(sum(size * (gone = 0)), 0), coalesce(sum(gone = 0), 0),"
+                        " coalesce(sum(size * (gone <> 0)), 0) FROM uploads"));
+    if (TRY(row.Step())) {
+      with_uploads.bytes += row.UInt(0);
+      with_uploads.objects += row.UInt(1);
+      left = row.UInt(2);
     }
   }
   if (const auto refused = RefuseObject(with_uploads, object.size(), quota))

@@ -126,6 +126,9 @@ const char* RefusedSchema(Tokens tokens, std::size_t at) {
     return "what the server does is its operator's";
   if (schema != "INFORMATION_SCHEMA")
     return nullptr;
+  // A table that is made like one of these has their engine, without a word of it.
+  if (at > 0 && tokens[at - 1].is_word("LIKE"))
+    return kEngine;
   const bool allowed = at + 2 < tokens.size() && tokens[at + 2].is_name() &&
                        std::ranges::find(kSchema, tokens[at + 2].word()) != std::end(kSchema);
   return allowed ? nullptr : "an app sees of information_schema what is about its own tables";

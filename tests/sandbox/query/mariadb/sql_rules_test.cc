@@ -47,6 +47,8 @@ TEST(MyRulesTest, WhatIsHiddenIsFound) {
                           "ALTER TABLE t ENGINE `CONNECT`",
                           "CREATE TABLE t (a int) DATA DIRECTORY='/x'",
                           "ALTER TABLE t IMPORT TABLESPACE",
+                          "CREATE TABLE t LIKE information_schema.tables",
+                          "CREATE TABLE t (LIKE `information_schema`.tables)",
                           "SELECT * FROM performance_schema.session_status",
                           "SELECT * FROM `performance_schema` . global_status"})
     ExpectRefused(sql);
