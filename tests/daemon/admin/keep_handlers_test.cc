@@ -20,7 +20,8 @@ TEST_F(KeepHandlersTest, VerifyingCountsWhatIsSound) {
   EXPECT_EQ(Ask("GET", "/v1/verify").json(),
             Json::parse(R"({"apps": 2, "releases": 1, "files": 3, "damaged_releases": 0,
                             "damages": 0, "secrets": 0, "sealed": 0, "found": [],
-                            "objects": 0, "object_damages": 0, "found_objects": []})"));
+                            "objects": 0, "object_damages": 0, "found_objects": [],
+                            "query_key": null})"));
   EXPECT_EQ(Ask("GET", "/v1/verify?app=demo/other").json()["releases"], 0);
   ExpectProblem(Ask("GET", "/v1/verify?app=demo/nobody"), 404, "app_not_found");
   ExpectProblem(Ask("GET", "/v1/verify?app=..%2f"), 404, "app_not_found");
