@@ -17,7 +17,7 @@ PASSWORD = "the operator's own"
 class Postgresql:
     """Listens on no network. Runs as the user postgres when the tests are root's."""
 
-    def __init__(self, connections=100):
+    def __init__(self, connections=300):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="cloister-pg-"))
         self.folder.chmod(0o755)
         self.data = self.folder / "data"
