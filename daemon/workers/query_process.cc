@@ -86,7 +86,7 @@ void QueryProcess::Want(QueryLink& link) {
 void QueryProcess::OnFiles(Result<QueryFiles> files) {
   if (state_ != State::kOpening) {
     if (files.ok() && !files.value().copy.empty())
-      host_.DropCopy(owner_, std::move(files.value().copy));
+      host_.DropCopy(owner_, files.value().copy);
     return;
   }
   if (!files.ok()) {
