@@ -66,6 +66,23 @@ bool SteersText(char32_t point) {
          (point >= 0x2066 && point <= 0x2069);
 }
 
+// With what steers text as \uNNNN, and `write` (bytes, code point) for the rest; bytes that are not
+// UTF-8 come one by one, with 0.
+template <typename Write>
+std::string WithEscapes(std::string_view text, Write write) {
+  std::string escaped;
+  while (!text.empty()) {
+    const std::size_t length = CodePointLength(text);
+    const std::string_view taken = text.substr(0, std::max<std::size_t>(length, 1));
+    const std::u32string points = DecodeUtf8(taken).value_or(std::u32string());
+    const char32_t point = length == 0 || points.empty() ? 0 : points.front();
+    escaped += SteersText(point) ? fmt::format("\\u{:04x}", static_cast<std::uint32_t>(point))
+                                 : write(taken, point);
+    text.remove_prefix(taken.size());
+  }
+  return escaped;
+}
+
 bool IsSet(const char* name) {
   const char* value = std::getenv(name);
   return value != nullptr && *value != '\0';
@@ -171,37 +188,18 @@ std::string Console::ErrColour(Paint paint, std::string_view text) const {
 }
 
 std::string Harmless(std::string_view text) {
-  std::string harmless;
-  while (!text.empty()) {
-    const std::size_t length = CodePointLength(text);
-    const std::string_view taken = text.substr(0, std::max<std::size_t>(length, 1));
-    const std::u32string points = DecodeUtf8(taken).value_or(std::u32string());
-    const char32_t point = points.empty() ? 0 : points.front();
-    if (length == 0 || (point < 0x20 && point != '\t' && point != '\n') || point == 0x7f)
-      harmless += fmt::format("\\x{:02x}", static_cast<unsigned char>(taken.front()));
-    else if (SteersText(point))
-      harmless += fmt::format("\\u{:04x}", static_cast<std::uint32_t>(point));
-    else
-      harmless += taken;
-    text.remove_prefix(taken.size());
-  }
-  return harmless;
+  return WithEscapes(text, [](std::string_view taken, char32_t point) {
+    const bool is_control = point < 0x20 && point != '\t' && point != '\n';
+    return is_control || point == 0x7f
+               ? fmt::format("\\x{:02x}", static_cast<unsigned char>(taken.front()))
+               : std::string(taken);
+  });
 }
 
 std::string HarmlessJson(std::string_view json) {
-  std::string harmless;
-  while (!json.empty()) {
-    const std::size_t length = CodePointLength(json);
-    const std::string_view taken = json.substr(0, std::max<std::size_t>(length, 1));
-    const std::u32string points = DecodeUtf8(taken).value_or(std::u32string());
-    const char32_t point = length == 0 || points.empty() ? 0 : points.front();
-    if (point == 0x7f || SteersText(point))
-      harmless += fmt::format("\\u{:04x}", static_cast<std::uint32_t>(point));
-    else
-      harmless += taken;
-    json.remove_prefix(taken.size());
-  }
-  return harmless;
+  return WithEscapes(json, [](std::string_view taken, char32_t point) {
+    return point == 0x7f ? std::string("\\u007f") : std::string(taken);
+  });
 }
 
 std::string OneLine(std::string_view text) {

@@ -16,6 +16,7 @@ namespace {
 
 constexpr std::chrono::seconds kTimeMax{5};
 constexpr std::size_t kLinesMax = 20;
+constexpr std::size_t kNameMax = 100;  // bytes that are shown
 constexpr const char* kTables =
     "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' "
     "ESCAPE '\\' ORDER BY name LIMIT 1000";
@@ -37,7 +38,7 @@ std::optional<std::uint64_t> NumberIn(const Attempt<SqlAnswer>& answer) {
 }
 
 // "1,204", "?" for one that was not counted, "-" for a table that is not there.
-std::string CountText(const RowCounts& counts, const std::string& table) {
+std::string NumberText(const RowCounts& counts, const std::string& table) {
   const auto found = counts.find(table);
   if (found == counts.end())
     return "-";
@@ -48,6 +49,11 @@ std::string CountText(const RowCounts& counts, const std::string& table) {
   for (std::size_t at = text.size(); at > 3; at -= 3)
     text.insert(at - 3, ",");
   return text;
+}
+
+// A tenant chose it.
+std::string NameText(const std::string& table) {
+  return OneLine(table.size() <= kNameMax ? table : table.substr(0, kNameMax) + "...");
 }
 
 }  // namespace
@@ -74,8 +80,8 @@ std::vector<std::string> CompareRows(const RowCounts& now, const RowCounts& then
   std::vector<std::array<std::string, 3>> rows = {{"TABLE", "ROWS NOW", "IN THE SNAPSHOT"}};
   std::size_t alike = 0;
   for (const std::string& table : tables) {
-    std::array<std::string, 3> row = {Harmless(table), CountText(now, table),
-                                      CountText(then, table)};
+    std::array<std::string, 3> row = {NameText(table), NumberText(now, table),
+                                      NumberText(then, table)};
     if (row[1] == row[2] && row[1] != "?")
       ++alike;
     else

@@ -17,8 +17,8 @@ namespace cloister {
 // By table. Empty: it was not counted, for want of time or because it cannot be read.
 using RowCounts = std::map<std::string, std::optional<std::uint64_t>>;
 
-// Of an app's database on SQLite, or of a snapshot. Takes some seconds at most, then leaves the
-// rest of the tables out of the count.
+// Of an app's database on SQLite, or of a snapshot. No table is counted after the first seconds;
+// each count is one statement, within the app's quota of their time.
 Attempt<RowCounts> CountRows(AdminApi& api, const ShellClient::Target& target);
 
 // The tables whose rows are not as many in both, a line each, under a line of titles; then what is
